@@ -1,0 +1,138 @@
+"""A shop on disk: Parquet files with lazy frames over them, so that fifty million lines never need to be in memory."""
+
+import json
+import os
+import shutil
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import duckdb
+import narwhals.stable.v2 as nw
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from promo_helpers.shop.tables import ARROW_TYPES, TABLES, Column
+
+MEMORY_LIMIT = "3GB"  # what DuckDB may hold before it spills to disk; the project's budget is 4 GiB in all
+
+
+class Shop:
+    """The observable tables of a retailer, read from a folder that holds `<table>.parquet` files and a `shop.json`.
+
+    Nothing is loaded until it is asked for: `lazy` gives a Narwhals frame over DuckDB, `frame` a pandas frame of a table (meant
+    for small tables, or for a few columns of a large one).
+    """
+
+    def __init__(self, folder: Path | str):
+        """Open a folder that `ShopWriter` wrote. Raises FileNotFoundError where there is none."""
+        self.folder = Path(folder)
+        described = self.folder / "shop.json"
+        if not described.is_file():
+            raise FileNotFoundError(f"{self.folder} holds no shop (no shop.json); the notebooks of `make paper` write one")
+        self.info: dict[str, Any] = json.loads(described.read_text(encoding="utf-8"))
+
+    @cached_property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """A DuckDB connection with bounded memory. Row order is not kept by it: sort on a key before writing."""
+        connection = duckdb.connect(":memory:")
+        spill = tempfile.mkdtemp(prefix="promo-duckdb-")
+        connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET preserve_insertion_order=false; SET temp_directory='{spill}'")
+        connection.execute("SET enable_progress_bar=false")
+        return connection
+
+    def path(self, table: str) -> Path:
+        """The Parquet file of a table. Raises KeyError for a name that is not one of the six."""
+        return self.folder / f"{TABLES[table].name}.parquet"
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the shop has the table, with all of these columns: what is missing is never invented."""
+        if not self.path(table).is_file():
+            return False
+        return set(columns) <= set(pq.read_schema(self.path(table)).names)
+
+    def rows(self, table: str) -> int:
+        """Number of rows of a table, read from the file's footer."""
+        return int(pq.read_metadata(self.path(table)).num_rows)
+
+    def lazy(self, table: str) -> nw.LazyFrame[Any]:
+        """A lazy frame over the table: rows in no particular order, nothing read yet."""
+        return nw.from_native(self.connection.read_parquet(str(self.path(table))))
+
+    def frame(self, table: str, columns: list[str] | None = None) -> pd.DataFrame:
+        """The table in memory, in the order of the file, strings as Arrow strings."""
+        return pq.read_table(self.path(table), columns=columns).to_pandas(types_mapper=_pandas_type)
+
+    @property
+    def currency(self) -> str:
+        """The currency of every price, such as LKR."""
+        return str(self.info["currency"])
+
+    @property
+    def treatments(self) -> pd.DataFrame:
+        """What was done to the source on the way in: columns treatment, rows, reason."""
+        return pd.DataFrame(self.info["treatments"], columns=["treatment", "rows", "reason"])
+
+
+def _pandas_type(kind: pa.DataType) -> Any:
+    """Pandas dtypes that keep a missing cell missing: Arrow strings, nullable integers and booleans where they are needed."""
+    return pd.StringDtype("pyarrow", na_value=float("nan")) if pa.types.is_string(kind) else None
+
+
+class ShopWriter:
+    """Write a shop whole or not at all: tables go to a scratch folder that takes the real name when the block ends well.
+
+    with ShopWriter(folder, source="...", currency="LKR") as writer:
+        writer.append("customers", frame)       # as often as one likes: each call is one row group of the file
+    """
+
+    def __init__(self, folder: Path | str, *, source: str, currency: str, **facts: Any):
+        self.folder = Path(folder)
+        self.info: dict[str, Any] = {"source": source, "currency": currency, "treatments": [], **facts}
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> Self:
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.scratch = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        return self
+
+    def treated(self, treatment: str, rows: int, reason: str) -> None:
+        """Note a treatment of the source, with the number of rows it touched."""
+        self.info["treatments"].append({"treatment": treatment, "rows": int(rows), "reason": reason})
+
+    def append(self, table: str, frame: pd.DataFrame | pa.Table) -> None:
+        """Add rows to a table. Columns that the dictionary does not know are left out; the first call fixes which ones there are."""
+        given = pa.Table.from_pandas(frame, preserve_index=False) if isinstance(frame, pd.DataFrame) else frame
+        if table not in self._writers:
+            fields = [pa.field(c.name, _arrow_type(c, given)) for c in TABLES[table].columns if c.name in given.column_names]
+            self._writers[table] = pq.ParquetWriter(self.scratch / f"{table}.parquet", pa.schema(fields), compression="zstd")
+        schema = self._writers[table].schema
+        self._writers[table].write_table(given.select(schema.names).cast(schema), row_group_size=max(given.num_rows, 1))
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        if kind is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            return
+        (self.scratch / "shop.json").write_text(json.dumps(self.info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        replace_folder(self.scratch, self.folder)
+
+
+def _arrow_type(column: Column, given: pa.Table) -> pa.DataType:
+    if column.kind == "key":
+        return pa.int64() if pa.types.is_integer(given.schema.field(column.name).type) else pa.string()
+    return ARROW_TYPES[column.kind]
+
+
+def replace_folder(new: Path, final: Path) -> None:
+    """Put `new` in the place of `final`. A reader sees the old folder or the new one, for an instant none, never a mixture."""
+    os.chmod(new, 0o755)
+    old = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
+    if final.exists():
+        os.replace(final, old / final.name)
+    os.replace(new, final)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,11 @@
+"""A simulated supermarket whose truth is known in closed form. See `simulate`, `Truth`, `respond`."""
+
+from promo_helpers.market.parameters import ARMS, Parameters
+from promo_helpers.market.presets import PRESETS, PROFILES, parameters
+from promo_helpers.market.respond import Response, replay, respond
+from promo_helpers.market.simulate import simulate
+from promo_helpers.market.truth import BRIDGE, Expected, Truth
+
+__all__ = [
+    "ARMS", "BRIDGE", "PRESETS", "PROFILES", "Expected", "Parameters", "Response", "Truth", "parameters", "replay", "respond", "simulate",
+]  # fmt: skip

@@ -1,0 +1,84 @@
+"""Does the simulator follow its closed form? Simulated contact windows against `truth.expected`, at one family-wise level."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from promo_helpers.market.parameters import ARMS, DEPTHS
+from promo_helpers.market.people import customer_ids
+from promo_helpers.market.respond import replay
+from promo_helpers.market.truth import Truth
+
+MEASURES = {"bought": "buys", "units": "units", "revenue": "revenue", "discount": "discount", "window_profit": "window_profit", "value": "value"}
+EVENTS = 200  # expected buyers that a cell needs for its mean to be near normal; those with fewer count in their arm's whole only
+LEVEL = 0.01  # chance that a correct market fails, over all cells together
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """`cells`: arm, decile of the true value, measure, n, true, simulated, z. `worst`: largest |z|. `bound`: what chance allows."""
+
+    cells: pd.DataFrame
+    worst: float
+    bound: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether no cell departs from the truth by more than chance allows, all cells together."""
+        return self.worst <= self.bound
+
+
+def sample_contacts(truth: Truth, n: int, rng: np.random.Generator, first_day: int = 0, last_day: int | None = None) -> pd.DataFrame:
+    """n random contacts: customers who are there, products of the trial, days, hours and arms, each at random."""
+    p = truth.p
+    who = rng.integers(0, p.customers, 3 * n)
+    day = rng.integers(first_day, (p.days if last_day is None else last_day), 3 * n)
+    there = np.flatnonzero((truth.begins(who) <= day) & (truth.lost(who) > day + 1))[:n]
+    who, day = who[there], day[there]
+    hour = rng.choice(np.array(p.send_hours), len(who))
+    ids = customer_ids(0, p.customers)
+    return pd.DataFrame(
+        {
+            "customer_id": ids[who],
+            "product_id": truth.goods.products["product_id"].to_numpy()[rng.choice(truth.goods.trial, len(who))],
+            "time": pd.Timestamp(p.start) + pd.to_timedelta(day * 24 + hour, unit="h"),
+            "arm": np.array(ARMS)[rng.integers(0, len(DEPTHS), len(who))],
+        }
+    )
+
+
+def calibrate(
+    simulated: Truth, closed: Truth, contacts: pd.DataFrame, rng: np.random.Generator, bins: int = 10, level: float = LEVEL
+) -> Calibration:
+    """Simulate `contacts` in one market and compare with the closed form of another (the same one, unless a test breaks one).
+
+    Cells are arm x decile of the expected value of the contact's arm x measure, and per arm the whole. In each cell z is the mean
+    of simulated less expected over its standard error; the bound is Sidak's for all cells at `level`.
+    """
+    real, expected = replay(simulated, contacts, rng), closed.expected(contacts)
+    arm = contacts["arm"].map({a: k for k, a in enumerate(ARMS)}).to_numpy()
+    rows, rowwise = np.arange(len(arm)), []
+    place = expected["value"][rows, arm]
+    decile = np.zeros(len(arm), int)
+    for a in range(len(ARMS)):
+        mine = arm == a
+        decile[mine] = np.minimum(stats.rankdata(place[mine], "ordinal") - 1, mine.sum() - 1) * bins // max(mine.sum(), 1)
+    buyers = expected["buys"][rows, arm]
+    for measure, name in MEASURES.items():
+        true = expected[name][rows, arm]
+        frame = pd.DataFrame({"arm": arm, "decile": decile, "true": true, "simulated": real[measure].to_numpy(float), "buyers": buyers})
+        for keys in (["arm", "decile"], ["arm"]):
+            grouped = frame.assign(gap=frame["simulated"] - frame["true"]).groupby(keys)
+            cell = grouped.agg(n=("gap", "size"), buyers=("buyers", "sum"), true=("true", "mean"), simulated=("simulated", "mean"), gap=("gap", "mean"), sd=("gap", "std"))
+            rowwise.append(cell.reset_index().assign(measure=measure))
+    cells = pd.concat(rowwise, ignore_index=True)
+    cells = cells[(cells["buyers"] >= EVENTS) | cells["decile"].isna()].reset_index(drop=True)
+    error = cells.pop("sd") / np.sqrt(cells["n"])
+    exact = error < 1e-12  # such as the discount of none: nothing varies, so nothing may differ
+    cells["z"] = np.where(exact, np.where(cells["gap"].abs() < 1e-9, 0.0, np.inf), cells["gap"] / error.mask(exact, 1.0))
+    cells["arm"] = np.array(ARMS)[cells["arm"]]
+    bound = float(stats.norm.isf((1 - (1 - level) ** (1 / len(cells))) / 2))
+    return Calibration(cells.drop(columns=["gap", "buyers"]), float(cells["z"].abs().max()), bound)
+

@@ -1,0 +1,176 @@
+"""Let a market live on after contacts that somebody chose: the closed loop of campaigns, bandits and learners over time."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.market.law import ARM, COLUMNS, DAY, HOUR, NOTICED, OPTED, PRODUCT, REDEEMED, law_of
+from promo_helpers.market.offers import GIVEN, rule_of
+from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN, WINDOW
+from promo_helpers.market.streams import BLOCK
+from promo_helpers.market.trips import CONTACT, ITEM, PROMO, SECOND, STORE, TRIP, UNITS, WHO, Stay, live
+from promo_helpers.market.truth import STATE, Truth
+
+ROOM = 1000  # lines that a simulation starts with; it grows
+
+
+@dataclass(frozen=True)
+class Response:
+    """What followed: lines as in the shop's transactions, the contacts with `redeemed` and `opted_out`, and the truth afterwards."""
+
+    transactions: pd.DataFrame
+    contacts: pd.DataFrame
+    truth: Truth
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Simulated lives: lines with their share off the price and the contact used (-1 none), contacts as they went, days of loss."""
+
+    lines: np.ndarray
+    off: np.ndarray
+    used: np.ndarray  # row of the new contacts, or, beyond them, of the history
+    state: np.ndarray
+    lost: np.ndarray
+
+
+def respond(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator, days: int = SPAN) -> Response:
+    """Simulate every contacted customer from the day after her first contact to `days` after the last contact of all.
+
+    `contacts` has contact_id, customer_id, product_id, time, arm as in the shop's table; a row of none is a life without an offer.
+    Days of loss are drawn anew for those who are there at their first contact. Raises KeyError or ValueError for ids, arms and
+    times that the market does not have, for customers who have opted out, and for contacts before one that has happened.
+    """
+    sent = contacts.reset_index(drop=True)
+    who, day, state = _as_state(truth, sent)
+    if (truth.before(who, day)[1] < truth.before(who + 1, np.zeros_like(day))[0]).any():
+        raise ValueError("time: a contact lies before one that this customer already had")
+    out = truth.opted_out(who) & (state[:, ARM] > 0)
+    if out.any():
+        raise ValueError(f"customer_id {sent['customer_id'][out].iloc[0]!r} has opted out ({int(out.sum())} such rows)")
+    order = np.lexsort((state[:, HOUR], day, who))
+    people, start = np.unique(who[order], return_index=True)
+    lives = _lives(truth, rng, people, day[order][start], int(day.max()) + days + 1, state[order], np.append(start, len(who)))
+    done = np.empty_like(state)
+    done[order] = lives.state
+    lost = truth.lost(np.arange(truth.p.customers)).copy()
+    lost[people] = lives.lost
+    happened = pd.DataFrame(done, columns=STATE).assign(customer=who, contact_id=sent["contact_id"].to_numpy())
+    return Response(
+        _transactions(truth, lives, people, sent["contact_id"].to_numpy()[order]),
+        sent.assign(redeemed=done[:, REDEEMED] > 0, opted_out=done[:, OPTED] > 0),
+        truth.gone_on(happened, lost),
+    )
+
+
+def replay(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Simulate each row's 56 days by itself, as if it were the next contact: the Monte Carlo side of `truth.expected`.
+
+    One row per contact: bought, units, units_after, revenue, discount, window_profit, value (profit of the whole shop, LKR),
+    noticed, opted_out, as realised; the cost of the contact and the value of opting out are counted as in `expected`.
+    """
+    who, day, state = _as_state(truth, contacts.reset_index(drop=True))
+    n, shelf = len(who), truth.goods.shelf
+    lives = _lives(truth, rng, who, day, day + SPAN + 1, state, np.arange(n + 1))
+    life, item, units = lives.lines[:, WHO], lives.lines[:, ITEM], lives.lines[:, UNITS].astype(float)
+    worth = units * shelf.price[item]
+    own = item == state[life, PRODUCT].astype(int)
+    window = own & (lives.lines[:, SECOND] // 86400 <= day[life] + WINDOW)
+
+    def total(weight: np.ndarray, where: np.ndarray) -> np.ndarray:
+        return np.bincount(life[where], weight[where], minlength=n)
+
+    margin, sent, opted = worth * (shelf.margin[item] - lives.off), state[:, ARM] > 0, lives.state[:, OPTED] > 0
+    cost = truth.p.contact_cost * sent
+    return pd.DataFrame(
+        {
+            "bought": total(units, window) > 0,
+            "units": total(units, window),
+            "units_after": total(units, own & ~window),
+            "revenue": total(worth * (1 - lives.off), window),
+            "discount": total(worth * lives.off, window & (lives.used == life)),
+            "window_profit": total(margin, window) - cost,
+            "value": total(margin, np.ones(len(life), bool)) - cost - opted * truth.reach_value(who),
+            "noticed": lives.state[:, NOTICED] > 0,
+            "opted_out": opted,
+        }
+    )
+
+
+def _as_state(truth: Truth, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    who, day = truth.customer_number(contacts["customer_id"]), truth.day_of(contacts["time"])
+    arm = contacts["arm"].astype(str)
+    number = arm.map({a: k for k, a in enumerate(ARMS)})
+    if number.isna().any():
+        raise ValueError(f"arm = {arm[number.isna()].iloc[0]!r}: must be one of {', '.join(ARMS)}")
+    state = np.zeros((len(who), COLUMNS))
+    state[:, DAY], state[:, ARM] = day, number.to_numpy(float)
+    state[:, HOUR] = pd.to_datetime(contacts["time"]).dt.hour
+    state[:, PRODUCT] = truth.product_number(contacts["product_id"])
+    return who, day, state
+
+
+def _lives(truth: Truth, rng: np.random.Generator, who: np.ndarray, day: np.ndarray, end: Any, new: np.ndarray, start: np.ndarray) -> Lives:
+    """Simulate life r of customer who[r] from the day after day[r] to end, with the contacts new[start[r] : start[r + 1]]."""
+    goods, law, rule = truth.goods, law_of(truth.p), rule_of(truth.goods)
+    first, last = truth.before(who, day)
+    lost = truth.lost(who)
+    alive = lost > day + 1
+    lost = np.where(alive, day + 1 + rng.geometric(law.death, len(who)), lost)
+    stop = np.where(alive, np.minimum(lost, end), day + 1)
+    state, parts = new.copy(), []
+    for number in np.unique(who // BLOCK):
+        rows = np.flatnonzero(who // BLOCK == number)
+        past, fresh = last[rows] - first[rows], start[rows + 1] - start[rows]
+        plan = np.concatenate([[0], np.cumsum(past + fresh)])
+        life = np.repeat(np.arange(len(rows)), past + fresh)
+        place = np.arange(plan[-1]) - plan[life]  # position among the contacts of the life
+        old = place < past[life]
+        source = np.where(old, first[rows][life] + place, len(truth.state) + start[rows][life] + place - past[life])
+        contacts = np.vstack([truth.state, new])[source] if len(truth.state) else new[source]
+        stay = Stay(who[rows] % BLOCK, day[rows] + 1, stop[rows], plan, past)
+        kind = np.full(len(contacts), GIVEN)
+        lines, _ = live(rng, goods.shelf, goods.days, law, truth.block(int(number)).folk, rule, stay, contacts, kind, ROOM)
+        state[source[~old] - len(truth.state)] = contacts[~old]
+        promo, used = lines[:, PROMO], lines[:, CONTACT]
+        off = np.where(promo >= 0, np.append(goods.days.promo_depth, 0.0)[promo], 0.0)
+        if len(contacts):
+            off = np.where(used >= 0, DEPTHS[contacts[used, ARM].astype(int)], off)
+            origin = source[used]
+            used = np.where(used < 0, -1, np.where(origin >= len(truth.state), origin - len(truth.state), len(new) + origin))
+        lines[:, WHO] = rows[lines[:, WHO]]
+        parts.append((lines, off, used))
+    lines, off, used = (np.concatenate(x) for x in zip(*parts, strict=True)) if parts else (np.empty((0, 8), int), np.empty(0), np.empty(0))
+    return Lives(lines, off, used, state, lost)
+
+
+def _transactions(truth: Truth, lives: Lives, people: np.ndarray, contact_id: np.ndarray) -> pd.DataFrame:
+    """Lines as the shop's transactions would hold them; their numbers start at 1 and are those of this response alone."""
+    goods, lines = truth.goods, lives.lines
+    order = np.lexsort((lines[:, SECOND], lines[:, WHO]))
+    lines, off, used = lines[order], lives.off[order], lives.used[order]
+    item, price = lines[:, ITEM], goods.shelf.price
+    full = lines[:, UNITS] * np.rint(100 * price).astype(np.int64)[item]
+    paid = np.rint(full * (1 - off)).astype(np.int64)
+    new_basket = np.append(True, (np.diff(lines[:, TRIP]) != 0) | (np.diff(lines[:, WHO]) != 0))[: len(lines)]
+    known = np.append(np.append(contact_id.astype(object), truth.history["contact_id"].to_numpy(object)), None)
+    promo = np.append(goods.promotions["promotion_id"].to_numpy(object), None)
+    return pd.DataFrame(
+        {
+            "transaction_id": np.arange(1, len(lines) + 1),
+            "basket_id": np.cumsum(new_basket),
+            "customer_id": pd.Series([f"CUST{i + 1:05d}" for i in people], dtype=object).to_numpy()[lines[:, WHO]],
+            "product_id": goods.products["product_id"].to_numpy(object)[item],
+            "store_id": goods.stores["store_id"].to_numpy(object)[lines[:, STORE]],
+            "time": pd.Timestamp(truth.p.start) + pd.to_timedelta(lines[:, SECOND], unit="s"),
+            "units": lines[:, UNITS].astype(np.int64),
+            "price": price[item],
+            "discount": off,
+            "promotion_id": promo[lines[:, PROMO]],
+            "contact_id": known[used],
+            "list_cents": full,
+            "paid_cents": paid,
+        }
+    )

@@ -12,7 +12,7 @@ from promo_helpers.market.parameters import SPAN, Parameters
 from promo_helpers.market.streams import stream
 
 PRODUCTS, STORES = 250, 10
-ZIPF = 1.25  # popularity of an item in its category falls with its rank to this power: the first one holds a third
+ZIPF = 1.5  # popularity of an item in its category falls with its rank to this power: the first one holds a third
 PRIVATE_SHARE = 0.45  # units of an item's second brand against its first
 PROMOTION_DEPTHS = np.array([0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50])  # share of price
 PROMOTION_WEIGHTS = np.array([0.15, 0.22, 0.18, 0.18, 0.12, 0.08, 0.05, 0.02])  # deep ones are rare

@@ -42,6 +42,11 @@ class Lived:
     customer: np.ndarray  # per contact: row of the block
     visits: np.ndarray  # [store, day]
 
+    def history(self) -> pd.DataFrame:
+        """The contacts as `Truth` keeps them: columns of STATE, customer, contact_id (from 1)."""
+        frame = pd.DataFrame(self.contacts, columns=STATE)
+        return frame.assign(customer=self.block.first + self.customer, contact_id=np.arange(1, len(frame) + 1), kind=self.kind)
+
 
 def simulate(
     market: Parameters | str = "paper", seed: int = 0, shop: Path | str = "data/raw", truth: Path | str = "data/truth", *,
@@ -146,8 +151,7 @@ def _block(goods: Goods, tables: "_Columns", number: int) -> tuple[Any, ...]:
     lived = live_block(goods, number)
     out = lived.contacts[:, OPTED] > 0
     consent = lived.block.seen["consent"].to_numpy(bool) & ~np.isin(np.arange(len(lived.block.seen)), lived.customer[out])
-    state = dict(zip(STATE, np.ascontiguousarray(lived.contacts.T), strict=True))
-    state |= {"customer": lived.block.first + lived.customer, "contact_id": np.arange(1, len(lived.contacts) + 1), "kind": lived.kind}
+    state = {name: column.to_numpy() for name, column in lived.history().items()}
     return (
         tables.lines(lived), tables.contacts(lived, stream(goods.seed, "channels", number)),
         lived.block.seen.assign(consent=consent), state, lived.visits, int(lived.visits.sum()),

@@ -1,0 +1,167 @@
+"""How hard is the market: what easy rules earn against the oracle, and against what behaviour could tell at best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from promo_helpers.market import trips
+from promo_helpers.market.law import ARM, DAY, PRODUCT
+from promo_helpers.market.parameters import ARMS, SEGMENTS, Parameters
+from promo_helpers.market.people import customer_ids
+from promo_helpers.market.simulate import Lived, live_block
+from promo_helpers.market.streams import BLOCK, stream
+from promo_helpers.market.truth import Expected, Truth
+
+LOOK_BACK = 180  # days in which a decision's customer has bought in the category, and of the recent habits
+TOP = 0.2  # share of customers that the ranking rules contact
+TRAIN_SEED = 9_000  # markets that the stand-in learns from, never among those that are valued
+BOOSTER = {"objective": "l2", "num_leaves": 15, "learning_rate": 0.08, "min_data_in_leaf": 80, "verbose": -1, "num_threads": 1, "seed": 0}
+ROUNDS = 120
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions of one market at the end of its calendar: what could be seen (`seen`), and what is true (`expected`)."""
+
+    seen: pd.DataFrame
+    expected: Expected
+
+
+def decisions(p: Parameters, seed: int) -> Decisions:
+    """One decision per reachable customer of one block: a trial product of a category that she has bought in lately.
+
+    The market is lived through, contacts and all; the decision falls on the last day of the calendar.
+    """
+    truth = Truth(replace(p, customers=min(p.customers, BLOCK)), seed)
+    lived = live_block(truth.goods, 0)
+    truth = truth.gone_on(lived.history(), truth.lost(np.arange(truth.p.customers)))
+    seen = observe(truth, lived, stream(seed, "decisions"))
+    return Decisions(seen.drop(columns=["customer_id", "product_id", "time"]), truth.expected(seen[["customer_id", "product_id", "time"]]))
+
+
+def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFrame:
+    """What the shop's tables show of each customer and a product she is likely to be offered; plain features of past behaviour."""
+    p, shelf, x, n = truth.p, truth.goods.shelf, lived.lines, len(lived.block.seen)
+    today = p.days - 1
+    who, item, day, units = x[:, trips.WHO], x[:, trips.ITEM], x[:, trips.SECOND] // 86400, x[:, trips.UNITS].astype(float)
+    late, promo, category = day > today - LOOK_BACK, x[:, trips.PROMO] >= 0, shelf.category[item]
+    bought = np.bincount(who[late] * 15 + category[late], minlength=n * 15).reshape(n, 15)[:, shelf.category[truth.goods.trial]] > 0
+    reach = bought.any(axis=1) & lived.block.seen["consent"].to_numpy(bool)
+    product = truth.goods.trial[np.argmax(rng.random(bought.shape) * bought, axis=1)]
+
+    def count(where: np.ndarray, weight: np.ndarray = units) -> np.ndarray:
+        return np.bincount(who[where], weight[where], minlength=n)
+
+    everything, own, kin = np.ones(len(who), bool), item == product[who], category == shelf.category[product][who]
+    first_line = np.append(True, np.diff(x[:, trips.TRIP]) != 0)[: len(x)]
+    visits, ever = count(late & first_line, np.ones(len(who))), count(everything)
+    contacts, mine = lived.contacts, lived.customer
+    sent, deep = contacts[:, ARM] > 0, contacts[:, ARM] > 1
+    used = np.bincount(mine, contacts[:, 10], minlength=n)  # offers redeemed
+    last_sent = np.full(n, -200.0)
+    np.maximum.at(last_sent, mine[sent], contacts[sent, DAY])
+    per_trip = count(everything, units * shelf.price[item])
+    ids = customer_ids(0, n)
+    frame = pd.DataFrame(
+        {
+            "customer_id": ids,
+            "product_id": truth.goods.products["product_id"].to_numpy()[product],
+            "time": pd.Timestamp(p.start) + pd.Timedelta(days=today, hours=18),
+            "age": lived.block.seen["age"].to_numpy(),
+            "female": (lived.block.seen["gender"] == "Female").to_numpy(int),
+            "segment": lived.block.seen["segment"].map(SEGMENTS.index).to_numpy(int),
+            "recency": today - np.maximum(pd.Series(day).groupby(who).max().reindex(range(n)).fillna(-200).to_numpy(), -200),
+            "visits": visits,
+            "spend": count(late, units * shelf.price[item]),
+            "basket": count(late) / np.maximum(visits, 1),
+            "unit_price": per_trip / np.maximum(ever, 1),
+            "product_units": count(late & own),
+            "category_units": count(late & kin),
+            "product_share": count(own) / np.maximum(count(kin), 1),
+            "category_share": count(kin) / np.maximum(ever, 1),
+            "promotion_share": (count(promo) + 0.08 * 20) / (ever + 20),  # towards the shop's share where little was bought
+            "category_promotion_share": (count(promo & kin) + 0.08 * 5) / (count(kin) + 5),
+            "product_promotion_share": (count(promo & own) + 0.08 * 5) / (count(own) + 5),
+            "usual_hour": count(first_line, (x[:, trips.SECOND] % 86400) / 3600) / np.maximum(count(first_line, np.ones(len(who))), 1),
+            "contacts": np.bincount(mine[sent], minlength=n),
+            "since_contact": today - last_sent,
+            "redeemed_share": (used + 0.15 * 2) / (np.bincount(mine[deep], minlength=n) + 2),
+            "redeemed_product": np.bincount(mine, contacts[:, 10] * (contacts[:, PRODUCT] == product[mine]), minlength=n),
+            "product_price": shelf.price[product],
+            "product_margin": shelf.margin[product],
+            "product": product,
+        }
+    )
+    return frame[reach].reset_index(drop=True)
+
+
+def stand_in(train: Sequence[Decisions]) -> list[lgb.Booster]:
+    """One LightGBM per arm but none, fitted to the true gain given what could be seen: what a model could reach at best."""
+    x = pd.concat([d.seen for d in train], ignore_index=True)
+    gain = np.vstack([d.expected["gain"] for d in train])
+    return [lgb.train(BOOSTER, lgb.Dataset(x, gain[:, a]), ROUNDS) for a in range(1, len(ARMS))]
+
+
+def one_variable(train: Sequence[Decisions], bins: int = 10) -> dict[str, Any]:
+    """The best rule on one variable: an arm for each decile of it, chosen by true gain. Returns name, edges and arms."""
+    x = pd.concat([d.seen for d in train], ignore_index=True)
+    gain, best = np.vstack([d.expected["gain"] for d in train]), {"total": -np.inf}
+    for name in x:
+        edges = np.unique(np.quantile(x[name], np.linspace(0, 1, bins + 1)[1:-1]))
+        cell = np.searchsorted(edges, x[name], side="right")
+        sums = np.array([gain[cell == k].sum(axis=0) for k in range(len(edges) + 1)])
+        if sums.max(axis=1).sum() > best["total"]:
+            best = {"total": sums.max(axis=1).sum(), "name": name, "edges": edges, "arms": sums.argmax(axis=1)}
+    return best
+
+
+def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One arm per decision for every rule of the table. The ranking rules send the arm that pays them best in truth."""
+    gain, buys, n = d.expected["gain"], d.expected["buys"][:, 0], len(d.seen)
+    out = {"nobody": np.zeros(n, int)} | {f"everybody {a}": np.full(n, k) for k, a in enumerate(ARMS) if k}
+    rfm = sum(stats.rankdata(d.seen[c]) for c in ("visits", "spend")) - stats.rankdata(d.seen["recency"])
+    picks = {"random": rng.random(n), "RFM": rfm, "top by purchase probability": buys, "bottom by purchase probability": -buys}
+    for name, score in picks.items():
+        chosen = score >= np.quantile(score, 1 - TOP)
+        out[name] = np.where(chosen, gain[chosen].sum(axis=0).argmax(), 0)
+    out["best rule on one variable"] = rule["arms"][np.searchsorted(rule["edges"], d.seen[rule["name"]], side="right")]
+    predicted = np.column_stack([np.zeros(n)] + [m.predict(d.seen) for m in models])
+    return out | {"model on behaviour": predicted.argmax(axis=1), "oracle": gain.argmax(axis=1)}
+
+
+def hardness(p: Parameters, seeds: Sequence[int], train: int = 6) -> pd.DataFrame:
+    """Tidy: seed, policy, gain (LKR a decision), contacted (share), and once a seed the rank correlation as its own policy row.
+
+    The stand-in and the one-variable rule learn from `train` other markets; each is valued by the truth of the seed's market.
+    """
+    learnt = [decisions(p, TRAIN_SEED + k) for k in range(train)]
+    models, rule = stand_in(learnt), one_variable(learnt)
+    rows: list[tuple[int, str, float, float]] = []
+    for seed in seeds:
+        d = decisions(p, seed)
+        gain = d.expected["gain"]
+        for name, arm in policies(d, models, rule, stream(seed, "random policy")).items():
+            rows.append((seed, name, float(gain[np.arange(len(arm)), arm].mean()), float((arm > 0).mean())))
+        best_offer = gain[:, 1:].max(axis=1)
+        rows.append((seed, "rank correlation", float(stats.spearmanr(d.expected["buys"][:, 0], best_offer).statistic), np.nan))
+    frame = pd.DataFrame(rows, columns=["seed", "policy", "gain", "contacted"])
+    frame.attrs["variable"] = rule["name"]
+    return frame
+
+
+def shares(table: pd.DataFrame, against: str = "model on behaviour") -> pd.DataFrame:
+    """Per policy: mean gain, share of `against` as a ratio of means over seeds, and its 95 % interval (jackknife over seeds)."""
+    wide = table[table["policy"] != "rank correlation"].pivot(index="seed", columns="policy", values="gain")
+    whole, n = wide.mean() / wide[against].mean(), len(wide)
+    left_out = pd.DataFrame([(wide.drop(s).mean() / wide[against].drop(s).mean()) for s in wide.index])
+    error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    half = error * stats.t.ppf(0.975, max(n - 1, 1))
+    order = list(dict.fromkeys(table["policy"]))
+    out = pd.DataFrame({"gain": wide.mean(), "share": whole, "low": whole - half, "high": whole + half})
+    out["contacted"] = table.groupby("policy")["contacted"].mean()
+    return out.reindex([o for o in order if o in out.index]).rename_axis("policy").reset_index()

@@ -112,14 +112,20 @@ class ShopWriter:
         schema = self._writers[table].schema
         self._writers[table].write_table(given.select(schema.names).cast(schema), row_group_size=max(given.num_rows, 1))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def preview(self) -> Shop:
+        """Close the tables and open them as the shop they will be, to check what only whole tables can tell."""
         for writer in self._writers.values():
             writer.close()
-        if kind is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            return
         (self.scratch / "shop.json").write_text(json.dumps(self.info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        replace_folder(self.scratch, self.folder)
+        return Shop(self.scratch)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.preview()
+            if kind is None:
+                replace_folder(self.scratch, self.folder)
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
 
 def _arrow_type(column: Column, given: pa.Table) -> pa.DataType:

@@ -56,7 +56,8 @@ class Column:
 
     `kind` is how a cell is read: a `key` is text or a whole number, an `id` is text, `whole` and `number` are numbers, `date` and
     `time` are ISO 8601, a `flag` is true or false. `need` says whether the column must be there (`column`), and filled in every
-    row (`value`); otherwise it may be missing, and then it stays missing. `aliases` are other headings that mean the same.
+    row (`value`); otherwise it may be missing, and then it stays missing. `aliases` are other headings that mean the same, `percent_aliases` hold
+    the same as a hundredfold. `template=False` marks what is derived on reading.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Column:
     need: Literal["value", "column", "optional"] = "optional"
     rule: Rule | None = None
     aliases: tuple[str, ...] = ()
+    percent_aliases: tuple[str, ...] = ()
     refers_to: str | None = None
     template: bool = True
 
@@ -171,7 +173,7 @@ TABLES: dict[str, Table] = {
                 Column("kind", "PromotionType", "text", "price (for everyone) or coupon"),
                 Column("start_date", "StartDate", "date", "first day", "value"),
                 Column("end_date", "EndDate", "date", "last day", "value"),
-                Column("discount", "Discount", "number", "share of the list price, 0..1; empty where unknown", rule=SHARE),
+                Column("discount", "Discount", "number", "share of the list price, 0..1; empty where unknown", rule=SHARE, percent_aliases=("DiscountPercentage",)),
             ),
         ),
         Table(
@@ -188,7 +190,7 @@ TABLES: dict[str, Table] = {
                 Column("time", "TransactionDate", "time", "when it was paid", "value", aliases=("Date", "Time")),
                 Column("units", "Quantity", "whole", "units; negative for a return", "value", aliases=("Units",)),
                 Column("price", "UnitPrice", "number", "list price per unit", "value", rule=NOT_NEGATIVE, aliases=("Price",)),
-                Column("discount", "Discount", "number", "share of the list price taken off, 0..1", rule=SHARE),
+                Column("discount", "Discount", "number", "share of the list price taken off, 0..1", rule=SHARE, percent_aliases=("DiscountPercentage",)),
                 Column("promotion_id", "PromotionID", "id", "the promotion, empty where none", refers_to="promotions"),
                 Column("contact_id", "ContactID", "key", "the contact whose offer was redeemed, empty where none"),
                 Column("paid", "TotalAmount", "number", "what the shop received for the line", aliases=("Paid",)),

@@ -104,7 +104,7 @@ class Report:
             shown[column] = shown[column] * 100
         numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and not pd.api.types.is_bool_dtype(table[c])]
         style = shown.style.format(
-            {c: "{:,.%df}" % (digits or {}).get(c, 0) for c in numeric},
+            {c: f"{{:,.{(digits or {}).get(c, 0)}f}}" for c in numeric},
             escape="latex",
             na_rep="--",
         )

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from promo_helpers import paths
-from promo_helpers.files import whole
+from promo_helpers.files import whole, write_text
 
 # the same bytes on every run and every machine: no time of day in a figure, no random order in a set, one thread per sum
 FIXED = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1704067200", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
@@ -31,7 +31,8 @@ def notebook_of(run: str) -> Path:
     """The notebook that a run is a run of: the one with the longest name that the run's name starts with."""
     candidates = [p for p in paths.notebooks().glob("*.ipynb") if run == p.stem or run.startswith(p.stem + "_")]
     if not candidates:
-        sys.exit(f"No notebook belongs to the run '{run}'; there are: {', '.join(sorted(p.stem for p in paths.notebooks().glob('*.ipynb')))}")
+        there = ", ".join(sorted(p.stem for p in paths.notebooks().glob("*.ipynb")))
+        sys.exit(f"No notebook belongs to the run '{run}'; there are: {there}")
     return max(candidates, key=lambda p: len(p.stem))
 
 
@@ -62,6 +63,13 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
             sys.exit(f"The notebook up to there: {paths.shown(failed)}")
 
 
+def _quiet_ipython() -> Path:
+    """A folder of IPython's own for the runs: nobody's personal settings, and no warning per kernel about its loopback socket."""
+    folder = paths.ROOT / "build" / "ipython"
+    write_text(folder / "profile_default" / "ipython_kernel_config.py", 'c.IPKernelApp.log_level = "ERROR"\n')
+    return folder
+
+
 def main() -> None:
     """The command line; see the module's first line."""
     parser = argparse.ArgumentParser(description="Run one notebook with the parameters of a profile.")
@@ -72,8 +80,8 @@ def main() -> None:
     runs = profile(options.profile)
     if options.run not in runs:
         sys.exit(f"The profile '{options.profile}' has no run '{options.run}'; it has: {', '.join(runs)}")
-    os.environ.update({k: v for k, v in FIXED.items()})
-    os.environ["IPYTHONDIR"] = str(paths.ROOT / "notebooks" / "profiles" / "ipython")
+    os.environ.update(FIXED)
+    os.environ["IPYTHONDIR"] = str(_quiet_ipython())
     stamp = options.stamp or paths.out() / "build" / "runs" / options.profile / f"{options.run}.ipynb"
     start = time.perf_counter()
     print(f"  {options.run} ...", flush=True)

@@ -18,8 +18,23 @@ def typeset() -> None:
     shutil.rmtree(work, ignore_errors=True)  # a killed build leaves half an .aux file, which would stop this one
     work.mkdir(parents=True)
     search = os.pathsep.join(str(p) for p in (source, out / "paper", out / "figures")) + os.pathsep
-    environment = {**os.environ, "TEXINPUTS": search, "BIBINPUTS": search, "SOURCE_DATE_EPOCH": "1704067200", "max_print_line": "1000"}
-    command = ["latexmk", "-norc", "-pdf", "-interaction=nonstopmode", "-halt-on-error", f"-outdir={work}", "-jobname=paper", "main.tex"]
+    environment = {
+        **os.environ,
+        "TEXINPUTS": search,
+        "BIBINPUTS": search,
+        "SOURCE_DATE_EPOCH": "1704067200",
+        "max_print_line": "1000",
+    }
+    command = [
+        "latexmk",
+        "-norc",
+        "-pdf",
+        "-interaction=nonstopmode",
+        "-halt-on-error",
+        f"-outdir={work}",
+        "-jobname=paper",
+        "main.tex",
+    ]
     done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, errors="replace")
     log = work / "paper.log"
     said = log.read_text(errors="replace") if log.is_file() else done.stdout + done.stderr

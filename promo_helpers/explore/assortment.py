@@ -54,7 +54,9 @@ def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
     return pd.DataFrame({"depth": counts.index * step, "lines": counts.to_numpy(), "share": counts.to_numpy() / total})
 
 
-def pair_lift(shop: Shop, rng: np.random.Generator, *, categories: int = 30, draws: int = 500, level: float = 0.95) -> pd.DataFrame:
+def pair_lift(
+    shop: Shop, rng: np.random.Generator, *, categories: int = 30, draws: int = 500, level: float = 0.95
+) -> pd.DataFrame:
     """Lift of each pair among the categories in most baskets: P(a and b) / (P(a) P(b)), largest first.
 
     Columns a, b, baskets (with both), support, lift, low, high. The intervals hold for all pairs at once: the largest |z| of the

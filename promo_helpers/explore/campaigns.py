@@ -18,7 +18,12 @@ def campaign_table(shop: Shop) -> pd.DataFrame:
     contacts = shop.frame("contacts", ["campaign_id", "time", "arm", "redeemed"])
     group = contacts.assign(sent=contacts["arm"] != "none").groupby("campaign_id")
     table = pd.DataFrame(
-        {"start": group["time"].min(), "contacted": group["sent"].sum(), "share": group["sent"].mean(), "redeemed": group["redeemed"].sum()}
+        {
+            "start": group["time"].min(),
+            "contacted": group["sent"].sum(),
+            "share": group["sent"].mean(),
+            "redeemed": group["redeemed"].sum(),
+        }
     )
     table["rate"] = table["redeemed"] / table["contacted"]
     return table.sort_values(["start", "contacted"]).reset_index()
@@ -34,7 +39,11 @@ def before_contact(shop: Shop, trips: pd.DataFrame) -> pd.DataFrame:
         history = pd.DataFrame({"spend": window["spend"].sum(), "baskets": window.size()})
         known = group[["customer_id"]].assign(campaign_id=campaign, sent=group["arm"] != "none")
         rows.append(known.merge(history, on="customer_id", how="left").fillna({"spend": 0.0, "baskets": 0}))
-    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["customer_id", "campaign_id", "sent", "spend", "baskets"])
+    return (
+        pd.concat(rows, ignore_index=True)
+        if rows
+        else pd.DataFrame(columns=["customer_id", "campaign_id", "sent", "spend", "baskets"])
+    )
 
 
 def mailing_predictability(history: pd.DataFrame, folds: int = 5) -> pd.DataFrame:
@@ -50,7 +59,9 @@ def mailing_predictability(history: pd.DataFrame, folds: int = 5) -> pd.DataFram
             continue
         features = np.log1p(group[["spend", "baskets"]].clip(lower=0))
         model = make_pipeline(StandardScaler(), LogisticRegression())
-        chance = cross_val_predict(model, features, sent, cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="predict_proba")[:, 1]
+        chance = cross_val_predict(
+            model, features, sent, cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="predict_proba"
+        )[:, 1]
         rows.append(
             {
                 "campaign_id": campaign,

@@ -26,7 +26,9 @@ def sizes(shop: Shop) -> pd.DataFrame:
 
 
 def _range(shop: Shop, table: str, time: str) -> tuple[str, str]:
-    ends = shop.lazy(table).select(nw.col(time).min().alias("first"), nw.col(time).max().alias("last")).collect("pandas").to_native()
+    ends = (
+        shop.lazy(table).select(nw.col(time).min().alias("first"), nw.col(time).max().alias("last")).collect("pandas").to_native()
+    )
     return tuple(f"{pd.Timestamp(ends[c].iloc[0]):%Y-%m-%d}" for c in ("first", "last"))  # type: ignore[return-value]
 
 
@@ -90,7 +92,9 @@ def decompose(daily: pd.DataFrame, measure: str = "sales") -> pd.DataFrame:
         raise ValueError(f"{len(daily)} days are too few to tell a trend from a week; four weeks are the least")
     trend = min(91, (len(daily) // 2) | 1)
     fit = STL(daily[measure].to_numpy(dtype=float), period=7, seasonal=35, trend=trend, robust=True).fit()
-    return pd.DataFrame({"day": daily["day"], "observed": fit.observed, "trend": fit.trend, "week": fit.seasonal, "rest": fit.resid})
+    return pd.DataFrame(
+        {"day": daily["day"], "observed": fit.observed, "trend": fit.trend, "week": fit.seasonal, "rest": fit.resid}
+    )
 
 
 def strength(parts: pd.DataFrame, part: str) -> float:

@@ -21,7 +21,9 @@ def _months(axis: Axes) -> None:
 
 def weekly(weeks: pd.DataFrame, axis: Axes, currency: str) -> Axes:
     """Weekly sales, and above them what discounts took off (`sales.weekly_sales`)."""
-    axis.fill_between(weeks["week"], weeks["sales"], weeks["listed"], color=COLOURS["amber"], alpha=0.35, lw=0, label="taken off by discounts")
+    axis.fill_between(
+        weeks["week"], weeks["sales"], weeks["listed"], color=COLOURS["amber"], alpha=0.35, lw=0, label="taken off by discounts"
+    )
     axis.plot(weeks["week"], weeks["sales"], color=COLOURS["blue"], label="paid")
     axis.yaxis.set_major_formatter(THOUSANDS)
     axis.set_ylim(0)
@@ -33,7 +35,9 @@ def weekly(weeks: pd.DataFrame, axis: Axes, currency: str) -> Axes:
 
 def hours(shares: pd.DataFrame, axis: Axes) -> Axes:
     """Heat map of baskets by weekday and hour (`sales.week_hours`)."""
-    sns.heatmap(shares * 100, ax=axis, cmap="Blues", cbar_kws={"label": "baskets (%)", "pad": 0.02}, linewidths=0.4, rasterized=True)
+    sns.heatmap(
+        shares * 100, ax=axis, cmap="Blues", cbar_kws={"label": "baskets (%)", "pad": 0.02}, linewidths=0.4, rasterized=True
+    )
     axis.set_xticks(np.arange(0, 24, 3) + 0.5, [f"{h}:00" for h in range(0, 24, 3)], rotation=0)
     axis.set_xlabel("hour of the day")
     axis.set_ylabel("")
@@ -44,18 +48,23 @@ def hours(shares: pd.DataFrame, axis: Axes) -> Axes:
 def basket_sizes(trips: pd.DataFrame, axis: Axes, cap: int = 60) -> Axes:
     """Histogram of units per basket (`customers.baskets`); what lies above `cap` is in the last bar."""
     units = trips["units"].clip(1, cap)
-    axis.hist(units, bins=np.arange(0.5, cap + 1.5), weights=np.full(len(units), 1 / len(units)), color=COLOURS["blue"])
+    axis.hist(units, bins=np.arange(0.5, cap + 1.5).tolist(), weights=np.full(len(units), 1 / len(units)), color=COLOURS["blue"])
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel(f"units a basket ({cap} and more in the last bar)")
+    axis.set_xlabel(f"units a basket (last bar: {cap} or more)")
     axis.set_ylabel("baskets")
     return axis
 
 
 def trip_gaps(days: pd.Series, axis: Axes, cap: int = 30) -> Axes:
     """Histogram of days between a customer's trips (`customers.gaps`); what lies above `cap` is in the last bar."""
-    axis.hist(days.clip(upper=cap), bins=np.arange(0.5, cap + 1.5), weights=np.full(len(days), 1 / len(days)), color=COLOURS["sky"])
+    axis.hist(
+        days.clip(upper=cap),
+        bins=np.arange(0.5, cap + 1.5).tolist(),
+        weights=np.full(len(days), 1 / len(days)),
+        color=COLOURS["sky"],
+    )
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel(f"days to the next trip ({cap} and more in the last bar)")
+    axis.set_xlabel(f"days to the next trip (last bar: {cap} or more)")
     axis.set_ylabel("trips")
     return axis
 
@@ -106,7 +115,9 @@ def categories(table: pd.DataFrame, axis: Axes, by: str = "category") -> Axes:
 def decomposition(parts: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
     """Four panels: observed, trend, week, rest (`sales.decompose`), in thousands; the last three on one scale."""
     for axis, part in zip(axes, ("observed", "trend", "week", "rest"), strict=True):
-        axis.plot(parts["day"], parts[part], lw=0.8 if part != "trend" else 1.6, color=INK if part == "observed" else COLOURS["blue"])
+        axis.plot(
+            parts["day"], parts[part], lw=0.8 if part != "trend" else 1.6, color=INK if part == "observed" else COLOURS["blue"]
+        )
         axis.yaxis.set_major_formatter(THOUSANDS)
         axis.set_ylabel(part)
         axis.margins(x=0.01)
@@ -177,7 +188,7 @@ def before(history: pd.DataFrame, axis: Axes, currency: str) -> Axes:
     top = history["spend"].quantile(0.99)
     for sent, colour, label in ((False, PALE, "not contacted"), (True, COLOURS["blue"], "contacted")):
         spend = history.loc[history["sent"] == sent, "spend"].clip(0, top)
-        axis.hist(spend, bins=np.linspace(0, top, 40), density=True, color=colour, alpha=0.65, label=label)
+        axis.hist(spend, bins=np.linspace(0, top, 40).tolist(), density=True, color=colour, alpha=0.65, label=label)
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
     axis.set_xlabel(f"spending in the eight weeks before ({currency})")

@@ -54,7 +54,8 @@ class Problems:
         for (t, column, wrong), count in self.counts.items():
             heading = self.headings.get((t, column), column)
             first = ", ".join(f"row {row:,} ({_shown(value)})" for row, value in self.cells[t, column, wrong])
-            said.append((order.index(t), f"{t} ({self.files[t]}): {heading} {wrong} in {count:,} row{'s' * (count != 1)}: {first}{', ...' * (count > SHOWN)}"))
+            where = f"{count:,} row{'s' * (count != 1)}: {first}{', ...' * (count > SHOWN)}"
+            said.append((order.index(t), f"{t} ({self.files[t]}): {heading} {wrong} in {where}"))
         return [sentence for _, sentence in sorted(said, key=lambda s: s[0])]
 
 
@@ -98,11 +99,14 @@ def _source(shop: Shop, table: str) -> str:
 
 def _duplicates(shop: Shop, table: Table) -> Iterator[tuple[str, str, list[tuple[int, Any]], int]]:
     key = ", ".join(table.key)
-    twice = f"SELECT {key}, min(file_row_number) AS first, count(*) AS n FROM {_source(shop, table.name)} GROUP BY {key} HAVING n > 1"
+    twice = (
+        f"SELECT {key}, min(file_row_number) AS first, count(*) AS n FROM {_source(shop, table.name)} GROUP BY {key} HAVING n > 1"
+    )
     total = shop.connection.sql(f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM ({twice})").fetchall()[0]
     if total[0]:
+        columns = ", ".join(f"s.{k}" for k in table.key)
         again = shop.connection.sql(
-            f"SELECT file_row_number, {', '.join(f's.{k}' for k in table.key)} FROM {_source(shop, table.name)} s JOIN ({twice}) t USING ({key}) "
+            f"SELECT file_row_number, {columns} FROM {_source(shop, table.name)} s JOIN ({twice}) t USING ({key}) "
             f"WHERE file_row_number > first ORDER BY file_row_number LIMIT {SHOWN}"
         ).fetchall()
         column = table.key[-1] if len(table.key) == 1 else " + ".join(table[k].heading for k in table.key)

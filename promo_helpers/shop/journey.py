@@ -50,7 +50,12 @@ def _lines(lines: pd.DataFrame, products: pd.DataFrame, treated: Treated) -> pd.
     lines = lines[~empty]
     odd = products.loc[(products["department"] == "FUEL") | (products["product_category"] == "COUPON/MISC ITEMS"), "product_id"]
     fuel = lines["product_id"].isin(odd)
-    noted(treated, fuel, "lines of fuel, coupon and miscellaneous items left out", "their units are not counts (up to 89,638 in a line)")
+    noted(
+        treated,
+        fuel,
+        "lines of fuel, coupon and miscellaneous items left out",
+        "their units are not counts (up to 89,638 in a line)",
+    )
     return lines[~fuel]
 
 
@@ -62,7 +67,12 @@ def noted(treated: Treated, rows: pd.Series, treatment: str, reason: str) -> Non
 def _customers(households: np.ndarray, treated: Treated) -> pd.DataFrame:
     demographics = _raw("demographics")
     known = pd.DataFrame({"household_id": households}).merge(demographics, on="household_id", how="left")
-    noted(treated, known["age"].isna(), "households without demographics kept", "age, income and size stay missing; nothing is filled in")
+    noted(
+        treated,
+        known["age"].isna(),
+        "households without demographics kept",
+        "age, income and size stay missing; nothing is filled in",
+    )
     return pd.DataFrame(
         {
             "customer_id": known["household_id"].astype("str"),
@@ -75,7 +85,11 @@ def _customers(households: np.ndarray, treated: Treated) -> pd.DataFrame:
 
 def _products(products: pd.DataFrame, lines: pd.DataFrame, coupons: pd.DataFrame, treated: Treated) -> pd.DataFrame:
     unknown = np.setdiff1d(np.concatenate([lines["product_id"].unique(), coupons["product_id"].unique()]), products["product_id"])
-    treated("products that the product table lacks added by number", len(unknown), "lines and coupons name them; they have no category")
+    treated(
+        "products that the product table lacks added by number",
+        len(unknown),
+        "lines and coupons name them; they have no category",
+    )
     products = pd.concat([products, pd.DataFrame({"product_id": unknown})], ignore_index=True).sort_values("product_id")
     number = products["product_id"].astype("str")
     return pd.DataFrame(
@@ -94,7 +108,9 @@ def _promotions(coupons: pd.DataFrame, campaigns: pd.DataFrame, treated: Treated
     again = coupons.duplicated()
     noted(treated, again, "repeated rows of the coupon table left out", "the same coupon, product and campaign")
     coupons = coupons[~again].merge(campaigns, on="campaign_id").sort_values(["campaign_id", "coupon_upc", "product_id"])
-    treated("coupons without a known depth kept", len(coupons), "the data name the products a coupon covers, not what it takes off")
+    treated(
+        "coupons without a known depth kept", len(coupons), "the data name the products a coupon covers, not what it takes off"
+    )
     campaign = coupons["campaign_id"].astype("str")
     return pd.DataFrame(
         {
@@ -116,9 +132,16 @@ def local_time(moments: pd.Series) -> pd.Series:
 
 
 def _transactions(lines: pd.DataFrame, treated: Treated) -> pd.DataFrame:
-    treated("times moved from UTC to US Eastern", len(lines), "then stores trade from six to midnight and are closed on 25 December")
+    treated(
+        "times moved from UTC to US Eastern", len(lines), "then stores trade from six to midnight and are closed on 25 December"
+    )
     listed = lines["sales_value"] + lines["retail_disc"] + lines["coupon_match_disc"]
-    noted(treated, listed == 0, "lines with a list price of zero kept, without a discount", "given away; a share of nothing has no value")
+    noted(
+        treated,
+        listed == 0,
+        "lines with a list price of zero kept, without a discount",
+        "given away; a share of nothing has no value",
+    )
     lines = lines.assign(listed=listed).sort_values(["basket_id", "product_id"])
     return pd.DataFrame(
         {
@@ -139,14 +162,24 @@ def _contacts(households: np.ndarray, campaigns: pd.DataFrame, lines: pd.DataFra
     """One row per household and campaign: who was mailed is known for all, so who was not is known too."""
     first, last = local_time(lines["transaction_timestamp"]).agg(["min", "max"]).dt.normalize()
     outside = (campaigns["start_date"] < first) | (campaigns["end_date"] > last)
-    noted(treated, outside, "campaigns that start before the data or end after them kept", "what was bought outside the year is not seen")
+    noted(
+        treated,
+        outside,
+        "campaigns that start before the data or end after them kept",
+        "what was bought outside the year is not seen",
+    )
     every: Any = pd.MultiIndex.from_product([campaigns["campaign_id"], households], names=["campaign_id", "household_id"])
     contacts = every.to_frame(index=False).merge(campaigns[["campaign_id", "start_date"]], on="campaign_id")
     mailed = _raw("campaigns").assign(mailed=True)
     used = _raw("coupon_redemptions")[["campaign_id", "household_id"]].drop_duplicates().assign(redeemed=True)
     contacts = contacts.merge(mailed, how="left").merge(used, how="left").sort_values(["campaign_id", "household_id"])
     sent = contacts["mailed"].notna()
-    noted(treated, ~sent, "households that a campaign did not mail given the arm none", "the mailing lists are complete, so this is known")
+    noted(
+        treated,
+        ~sent,
+        "households that a campaign did not mail given the arm none",
+        "the mailing lists are complete, so this is known",
+    )
     campaign, household = contacts["campaign_id"].astype("str"), contacts["household_id"].astype("str")
     return pd.DataFrame(
         {

@@ -87,7 +87,9 @@ def _pass_batches(table: Table, batches: Batches, writer: ShopWriter, problems: 
             frame[column.name], unreadable = read_cells(cells, column.kind, keep_none=column.name == "arm")
             if unreadable.any():
                 at = np.flatnonzero(unreadable)
-                problems.rows(table.name, column.name, WRONG[column.kind], [(row + int(i), str(cells[i])) for i in at[:3]], len(at))
+                problems.rows(
+                    table.name, column.name, WRONG[column.kind], [(row + int(i), str(cells[i])) for i in at[:3]], len(at)
+                )
                 frame = frame.assign(**{column.name: frame[column.name].mask(unreadable, _filler(column))})
         if table.name == "transactions":
             if "basket_id" not in frame and {"customer_id", "store_id", "time"} <= set(frame):
@@ -97,7 +99,9 @@ def _pass_batches(table: Table, batches: Batches, writer: ShopWriter, problems: 
         writer.append(table.name, frame)
         row += len(batch)
     if derived:
-        writer.treated("lines without a basket", derived, "what one customer bought in one store at one moment is taken as one basket")
+        writer.treated(
+            "lines without a basket", derived, "what one customer bought in one store at one moment is taken as one basket"
+        )
     if row == 2 and not problems.broken(table.name) and table.name not in ("promotions", "contacts"):
         problems.file(table.name, "the file holds no rows")
 
@@ -184,7 +188,9 @@ def _csv_batches(path: Path, table: Table, problems: Problems) -> Batches:
     for block in reader:
         frame = pa.Table.from_batches([block]).to_pandas().set_axis(list(found), axis=1)
         for column in percent:  # seed files give 15 for what the schema calls .15
-            frame[column] = (pd.to_numeric(frame[column], errors="coerce") / 100).astype("str").where(frame[column].str.strip() != "", "")
+            frame[column] = (
+                (pd.to_numeric(frame[column], errors="coerce") / 100).astype("str").where(frame[column].str.strip() != "", "")
+            )
         yield frame
     if ragged:
         where = ", ".join(f"row {r.number:,}" if r.number else "one" for r in ragged[:3])

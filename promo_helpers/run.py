@@ -59,8 +59,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
         except papermill.PapermillExecutionError as error:
             os.replace(scratch, failed)
             print(f"\n{run} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}", file=sys.stderr)
-            print("\n".join(error.traceback[-1:]), file=sys.stderr)
-            sys.exit(f"The notebook up to there: {paths.shown(failed)}")
+            sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
 
 
 def _quiet_ipython() -> Path:

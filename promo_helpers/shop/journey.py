@@ -132,9 +132,7 @@ def local_time(moments: pd.Series) -> pd.Series:
 
 
 def _transactions(lines: pd.DataFrame, treated: Treated) -> pd.DataFrame:
-    treated(
-        "times moved from UTC to US Eastern", len(lines), "then stores are closed at night and on 25 December"
-    )
+    treated("times moved from UTC to US Eastern", len(lines), "then stores are closed at night and on 25 December")
     listed = lines["sales_value"] + lines["retail_disc"] + lines["coupon_match_disc"]
     noted(
         treated,

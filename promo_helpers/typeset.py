@@ -17,7 +17,7 @@ def typeset() -> None:
     work = out / "build" / "latex"
     shutil.rmtree(work, ignore_errors=True)  # a killed build leaves half an .aux file, which would stop this one
     work.mkdir(parents=True)
-    search = os.pathsep.join(str(p) for p in (source, out / "paper", out / "figures")) + os.pathsep
+    search = os.pathsep.join(str(p) for p in (out / "paper", out / "figures", source)) + os.pathsep
     environment = {
         **os.environ,
         "TEXINPUTS": search,
@@ -33,9 +33,9 @@ def typeset() -> None:
         "-halt-on-error",
         f"-outdir={work}",
         "-jobname=paper",
-        "main.tex",
+        str(source / "main.tex"),
     ]
-    done = subprocess.run(command, cwd=source, env=environment, capture_output=True, text=True, errors="replace")
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, errors="replace")
     log = work / "paper.log"
     said = log.read_text(errors="replace") if log.is_file() else done.stdout + done.stderr
     if done.returncode:

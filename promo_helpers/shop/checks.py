@@ -10,6 +10,7 @@ import pandera.pandas as pa
 from promo_helpers.shop.shop import Shop
 from promo_helpers.shop.tables import TABLES, Table
 
+BLANK = "blank"
 SHOWN = 3  # how many offending rows a message names: enough to recognise the pattern
 
 
@@ -28,6 +29,8 @@ class Problems:
 
     files: dict[str, str]  # table -> name of its file, for the message
     headings: dict[tuple[str, str], str] = field(default_factory=dict)  # (table, column) -> heading in the file
+    percent: set[tuple[str, str]] = field(default_factory=set)  # (table, column) that the file gives as a hundredfold
+    skipped: dict[str, list[int]] = field(default_factory=dict)  # table -> rows of the file, sorted, that no reader passes on
     whole: list[tuple[str, str]] = field(default_factory=list)
     cells: dict[tuple[str, str, str], list[tuple[int, Any]]] = field(default_factory=dict)
     counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -37,15 +40,23 @@ class Problems:
         self.whole.append((table, wrong))
 
     def rows(self, table: str, column: str, wrong: str, found: Sequence[tuple[int, Any]], count: int | None = None) -> None:
-        """A problem of cells: `found` are (row, value), the first of `count`."""
+        """A problem of cells: `found` are (row, value), the first of `count`. Rows count as if those in `skipped` were not there."""
         case = (table, column, wrong)
         self.counts[case] = self.counts.get(case, 0) + (len(found) if count is None else count)
         kept = self.cells.setdefault(case, [])
         kept += list(found)[: SHOWN - len(kept)]
 
-    def broken(self, table: str) -> bool:
-        """Whether the table has a problem already, so that rules across tables would only repeat it."""
-        return any(t == table for t, _ in self.whole) or any(t == table for t, _, _ in self.counts)
+    def broken(self, table: str, column: str | None = None) -> bool:
+        """Whether the table as a whole (or this column of it) has a problem already, so that a rule across tables would repeat it."""
+        return any(t == table for t, _ in self.whole) or any((t, c) == (table, column) for t, c, _ in self.counts)
+
+    def row(self, table: str, row: int) -> int:
+        """The number that a spreadsheet shows for a row: blank and ragged rows, which are passed over, count there."""
+        for number in self.skipped.get(table, ()):
+            if number > row:
+                break
+            row += 1
+        return row
 
     def sentences(self) -> list[str]:
         """One sentence a problem, in the order of the tables."""
@@ -53,7 +64,7 @@ class Problems:
         said = [(order.index(t), f"{t} ({self.files[t]}): {wrong}") for t, wrong in self.whole]
         for (t, column, wrong), count in self.counts.items():
             heading = self.headings.get((t, column), column)
-            first = ", ".join(f"row {row:,} ({_shown(value)})" for row, value in self.cells[t, column, wrong])
+            first = ", ".join(f"row {self.row(t, row):,} ({_shown(value)})" for row, value in self.cells[t, column, wrong])
             where = f"{count:,} row{'s' * (count != 1)}: {first}{', ...' * (count > SHOWN)}"
             said.append((order.index(t), f"{t} ({self.files[t]}): {heading} {wrong} in {where}"))
         return [sentence for _, sentence in sorted(said, key=lambda s: s[0])]
@@ -61,10 +72,10 @@ class Problems:
 
 def _shown(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.12g}"
     if isinstance(value, tuple):
         return " + ".join(str(v) for v in value)
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return f"'{value}'" if isinstance(value, str) and value is not BLANK else str(value)
 
 
 def check_batch(table: Table, frame: pd.DataFrame, first_row: int, problems: Problems) -> None:
@@ -80,27 +91,40 @@ def check_batch(table: Table, frame: pd.DataFrame, first_row: int, problems: Pro
             wrong = "is empty" if check == "not_nullable" else str(check)
             found = [(first_row + int(i), v) for i, v in zip(group["index"][:SHOWN], group["failure_case"][:SHOWN], strict=True)]
             if wrong == "is empty":
-                found = [(row, "blank") for row, _ in found]
+                found = [(row, BLANK) for row, _ in found]
+            elif (table.name, column) in problems.percent:
+                wrong, found = wrong.replace("0..1", "0..100"), [(row, value * 100) for row, value in found]
             problems.rows(table.name, str(column), wrong, found, len(group))
 
 
 def check_keys(shop: Shop, problems: Problems) -> None:
-    """The rules across rows and tables, by DuckDB on the files: keys are unique, and an id that is named exists."""
+    """The rules across rows and tables, by DuckDB on the files: keys are unique, an id that is named exists, time runs forward."""
     for table in TABLES.values():
-        if problems.broken(table.name) or not shop.has(table.name):
+        if not shop.has(table.name):
             continue
-        for column, wrong, found, count in [*_duplicates(shop, table), *_strangers(shop, table, problems)]:
+        for column, wrong, found, count in [
+            *_duplicates(shop, table),
+            *_strangers(shop, table, problems),
+            *_backwards(shop, table, problems),
+        ]:
             problems.rows(table.name, column, wrong, found, count)
 
 
+Found = tuple[str, str, list[tuple[int, Any]], int]  # column, what is wrong, first rows, count
+
+
 def _source(shop: Shop, table: str) -> str:
-    return f"read_parquet('{shop.path(table)}', file_row_number=true)"
+    return f"read_parquet('{str(shop.path(table)).replace(chr(39), chr(39) * 2)}', file_row_number=true)"
 
 
-def _duplicates(shop: Shop, table: Table) -> Iterator[tuple[str, str, list[tuple[int, Any]], int]]:
+def _duplicates(shop: Shop, table: Table) -> Iterator[Found]:
+    if not shop.has(table.name, *table.key):
+        return
     key = ", ".join(table.key)
+    filled = " AND ".join(f"{k} IS NOT NULL" for k in table.key)
     twice = (
-        f"SELECT {key}, min(file_row_number) AS first, count(*) AS n FROM {_source(shop, table.name)} GROUP BY {key} HAVING n > 1"
+        f"SELECT {key}, min(file_row_number) AS first, count(*) AS n FROM {_source(shop, table.name)} WHERE {filled} "
+        f"GROUP BY {key} HAVING n > 1"
     )
     total = shop.connection.sql(f"SELECT coalesce(sum(n - 1), 0)::BIGINT FROM ({twice})").fetchall()[0]
     if total[0]:
@@ -110,17 +134,30 @@ def _duplicates(shop: Shop, table: Table) -> Iterator[tuple[str, str, list[tuple
             f"WHERE file_row_number > first ORDER BY file_row_number LIMIT {SHOWN}"
         ).fetchall()
         column = table.key[-1] if len(table.key) == 1 else " + ".join(table[k].heading for k in table.key)
-        yield column, "repeats an earlier row", [(row + 2, key[0] if len(key) == 1 else key) for row, *key in again], total[0]
+        yield column, "repeats an earlier row", [(row + 2, key[0] if len(key) == 1 else tuple(key)) for row, *key in again], total[0]
 
 
-def _strangers(shop: Shop, table: Table, problems: Problems) -> Iterator[tuple[str, str, list[tuple[int, Any]], int]]:
+def _strangers(shop: Shop, table: Table, problems: Problems) -> Iterator[Found]:
     for column in table.columns:
         other = column.refers_to
-        if other is None or not shop.has(table.name, column.name) or not shop.has(other) or problems.broken(other):
+        if other is None or not shop.has(table.name, column.name) or problems.broken(other, column.name):
             continue
-        known = f"(SELECT DISTINCT {column.name} FROM {_source(shop, other)})"
-        lost = f"FROM {_source(shop, table.name)} ANTI JOIN {known} USING ({column.name}) WHERE {column.name} IS NOT NULL"
+        lost = f"FROM {_source(shop, table.name)} WHERE {column.name} IS NOT NULL"
+        if shop.has(other):  # a table without rows has no file, and then every id is unknown
+            known = f"(SELECT DISTINCT {column.name} FROM {_source(shop, other)})"
+            lost = lost.replace(" WHERE ", f" ANTI JOIN {known} USING ({column.name}) WHERE ")
         total = shop.connection.sql(f"SELECT count(*) {lost}").fetchall()[0]
         if total[0]:
             first = shop.connection.sql(f"SELECT file_row_number + 2, {column.name} {lost} ORDER BY 1 LIMIT {SHOWN}").fetchall()
-            yield column.name, f"names none of {problems.files[other]}", first, total[0]
+            yield column.name, f"is unknown to {problems.files[other]}", first, total[0]
+
+
+def _backwards(shop: Shop, table: Table, problems: Problems) -> Iterator[Found]:
+    if not shop.has(table.name, "start_date", "end_date"):
+        return
+    start = problems.headings.get((table.name, "start_date"), "start_date")
+    wrong = f"FROM {_source(shop, table.name)} WHERE end_date < start_date AND end_date > 'epoch'"  # where unreadable, it is 1970
+    total = shop.connection.sql(f"SELECT count(*) {wrong}").fetchall()[0]
+    if total[0]:
+        first = shop.connection.sql(f"SELECT file_row_number + 2, end_date::DATE::VARCHAR {wrong} ORDER BY 1 LIMIT {SHOWN}")
+        yield "end_date", f"is before {start}", first.fetchall(), total[0]

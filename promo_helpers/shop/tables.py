@@ -48,7 +48,8 @@ class Rule:
 NOT_NEGATIVE = Rule("is negative", low=0)
 SHARE = Rule("is outside 0..1", low=0, high=1)
 ARM = Rule(
-    "is neither 'none', 'unknown' nor a discount in percent from 0 to 100", pattern=r"^(none|unknown|100|\d{1,2}(\.\d+)?)$"
+    "is neither 'none', 'unknown' nor a number from 0 to 100 (the discount in percent)",
+    pattern=r"^(none|unknown|100|[0-9]{1,2}(\.[0-9]+)?)$",
 )
 
 

@@ -1,8 +1,6 @@
 """A shop on disk: Parquet files with lazy frames over them, so that fifty million lines never need to be in memory."""
 
 import json
-import os
-import shutil
 import tempfile
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from promo_helpers.files import remove, replace_folder, scratch_beside
 from promo_helpers.shop.tables import ARROW_TYPES, TABLES, Column
 
 MEMORY_LIMIT = "3GB"  # what DuckDB may hold before it spills to disk; the project's budget is 4 GiB in all
@@ -38,9 +37,10 @@ class Shop:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection with bounded memory. Row order is not kept by it: sort on a key before writing."""
+        self._spill = tempfile.TemporaryDirectory(prefix="promo-duckdb-", ignore_cleanup_errors=True)
         connection = duckdb.connect(":memory:")
-        spill = tempfile.mkdtemp(prefix="promo-duckdb-")
-        connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET preserve_insertion_order=false; SET temp_directory='{spill}'")
+        connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET preserve_insertion_order=false")
+        connection.execute(f"SET temp_directory='{self._spill.name}'")
         connection.execute("SET enable_progress_bar=false")
         return connection
 
@@ -95,8 +95,8 @@ class ShopWriter:
         self._writers: dict[str, pq.ParquetWriter] = {}
 
     def __enter__(self) -> Self:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        self.scratch = Path(tempfile.mkdtemp(prefix=f".{self.folder.name}-", dir=self.folder.parent))
+        self.scratch = scratch_beside(self.folder)
+        self.scratch.mkdir()
         return self
 
     def treated(self, treatment: str, rows: int, reason: str) -> None:
@@ -118,14 +118,20 @@ class ShopWriter:
         schema = self._writers[table].schema
         self._writers[table].write_table(given.select(schema.names).cast(schema), row_group_size=max(given.num_rows, 1))
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def preview(self) -> Shop:
+        """Close the tables and open them as the shop they will be, to check what only whole tables can tell."""
         for writer in self._writers.values():
             writer.close()
-        if kind is not None:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-            return
         (self.scratch / "shop.json").write_text(json.dumps(self.info, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        replace_folder(self.scratch, self.folder)
+        return Shop(self.scratch)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.preview()
+            if kind is None:
+                replace_folder(self.scratch, self.folder)
+        finally:
+            remove(self.scratch)
 
 
 def _arrow_type(column: Column, given: pa.Table) -> pa.DataType:
@@ -134,13 +140,3 @@ def _arrow_type(column: Column, given: pa.Table) -> pa.DataType:
     if column.kind == "key":
         return pa.int64() if pa.types.is_integer(given.schema.field(column.name).type) else pa.string()
     return ARROW_TYPES[column.kind]
-
-
-def replace_folder(new: Path, final: Path) -> None:
-    """Put `new` in the place of `final`. A reader sees the old folder or the new one, for an instant none, never a mixture."""
-    os.chmod(new, 0o755)
-    old = Path(tempfile.mkdtemp(prefix=f".{final.name}-old-", dir=final.parent))
-    if final.exists():
-        os.replace(final, old / final.name)
-    os.replace(new, final)
-    shutil.rmtree(old, ignore_errors=True)

@@ -47,7 +47,10 @@ class Rule:
 
 NOT_NEGATIVE = Rule("is negative", low=0)
 SHARE = Rule("is outside 0..1", low=0, high=1)
-ARM = Rule("is neither 'none', 'unknown' nor a discount in percent from 0 to 100", pattern=r"^(none|unknown|100|\d{1,2}(\.\d+)?)$")
+ARM = Rule(
+    "is neither 'none', 'unknown' nor a number from 0 to 100 (the discount in percent)",
+    pattern=r"^(none|unknown|100|[0-9]{1,2}(\.[0-9]+)?)$",
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Column:
 
     `kind` is how a cell is read: a `key` is text or a whole number, an `id` is text, `whole` and `number` are numbers, `date` and
     `time` are ISO 8601, a `flag` is true or false. `need` says whether the column must be there (`column`), and filled in every
-    row (`value`); otherwise it may be missing, and then it stays missing. `aliases` are other headings that mean the same.
+    row (`value`); otherwise it may be missing, and then it stays missing. `aliases` are other headings that mean the same,
+    `percent_aliases` hold the same as a hundredfold. `template=False` marks what is derived on reading.
     """
 
     name: str
@@ -66,6 +70,7 @@ class Column:
     need: Literal["value", "column", "optional"] = "optional"
     rule: Rule | None = None
     aliases: tuple[str, ...] = ()
+    percent_aliases: tuple[str, ...] = ()
     refers_to: str | None = None
     template: bool = True
 
@@ -171,7 +176,14 @@ TABLES: dict[str, Table] = {
                 Column("kind", "PromotionType", "text", "price (for everyone) or coupon"),
                 Column("start_date", "StartDate", "date", "first day", "value"),
                 Column("end_date", "EndDate", "date", "last day", "value"),
-                Column("discount", "Discount", "number", "share of the list price, 0..1; empty where unknown", rule=SHARE),
+                Column(
+                    "discount",
+                    "Discount",
+                    "number",
+                    "share of the list price, 0..1; empty where unknown",
+                    rule=SHARE,
+                    percent_aliases=("DiscountPercentage",),
+                ),
             ),
         ),
         Table(
@@ -188,7 +200,14 @@ TABLES: dict[str, Table] = {
                 Column("time", "TransactionDate", "time", "when it was paid", "value", aliases=("Date", "Time")),
                 Column("units", "Quantity", "whole", "units; negative for a return", "value", aliases=("Units",)),
                 Column("price", "UnitPrice", "number", "list price per unit", "value", rule=NOT_NEGATIVE, aliases=("Price",)),
-                Column("discount", "Discount", "number", "share of the list price taken off, 0..1", rule=SHARE),
+                Column(
+                    "discount",
+                    "Discount",
+                    "number",
+                    "share of the list price taken off, 0..1",
+                    rule=SHARE,
+                    percent_aliases=("DiscountPercentage",),
+                ),
                 Column("promotion_id", "PromotionID", "id", "the promotion, empty where none", refers_to="promotions"),
                 Column("contact_id", "ContactID", "key", "the contact whose offer was redeemed, empty where none"),
                 Column("paid", "TotalAmount", "number", "what the shop received for the line", aliases=("Paid",)),
@@ -223,12 +242,13 @@ TABLES: dict[str, Table] = {
 def data_dictionary() -> pd.DataFrame:
     """The dictionary that `make template` writes: one row per column of every CSV file, in the order of the files."""
     needed = {"value": "yes, in every row", "column": "yes, may be blank", "optional": "no"}
+    kinds = {"key": "text or whole number", "id": "text", "whole": "whole number", "flag": "true or false"}
     rows = [
         {
             "File": t.file,
             "Column": c.heading,
             "Needed": needed[c.need],
-            "Kind": {"key": "text or whole number", "id": "text", "whole": "whole number", "flag": "true or false"}.get(c.kind, c.kind),
+            "Kind": kinds.get(c.kind, c.kind),
             "Meaning": c.meaning,
             "Refused where a cell": c.rule.wrong if c.rule else "",
             "Also read under": ", ".join(c.aliases),

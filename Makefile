@@ -1,0 +1,106 @@
+# The study, as commands. `make` lists them. GNU Make 3.81 (macOS) or later.
+
+# a folder of your own CSV or Parquet files turns the series into one about your shop, below build/own/
+SHOP     ?=
+CURRENCY ?= LKR
+PROFILE  ?= $(if $(SHOP),own,paper)
+OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# where this is set, every kernel compiles every package anew, which triples the seconds of a notebook
+unexport PYTHONDONTWRITEBYTECODE
+# uv then trusts the certificates that the system trusts
+export UV_SYSTEM_CERTS := 1
+export PROMO_OUT := $(abspath $(OUT))
+
+BIN := .venv/bin
+PDF := $(PROMO_OUT)/paper/paper.pdf
+
+R := $(PROMO_OUT)/build/runs/$(PROFILE)
+
+# what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
+DEPENDS := build/depends-$(PROFILE).mk
+ifneq (,$(filter-out help clean lock template check lab bench lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+$(shell mkdir -p build && python3 promo_helpers/depends.py $(PROFILE) "$(PROMO_OUT)" >$(DEPENDS))
+include $(DEPENDS)
+endif
+
+CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
+
+# what one run reads of another, by hand:  $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
+
+.PHONY: help paper runs test lint lab notebook check bench template lock clean tex poppler
+
+help:
+	@echo "make paper               everything: packages, TeX, notebooks, numbers, paper/paper.pdf"
+	@echo "make paper PROFILE=smoke the same, small and quick, below build/smoke/"
+	@echo "make test                everything that proves it works"
+	@echo "make lab                 JupyterLab, with the notebooks open"
+	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
+	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
+	@echo "make check               do the paper, the numbers and the files agree?"
+	@echo "make template            empty CSV files and a data dictionary, to fill with your own shop"
+	@echo "make bench               seconds and memory of the slow parts, as build/bench.json"
+	@echo "make lock                resolve the packages anew into requirements.lock"
+	@echo "make clean               remove all that runs made (not .venv)"
+
+paper: $(PDF)
+	@echo "The paper: $(PDF)"
+
+runs: $(RUNS)
+
+$(PDF): $(RUNS) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib) promo_helpers/collect.py promo_helpers/typeset.py promo_helpers/report.py | tex
+	@$(BIN)/python -m promo_helpers.typeset
+
+$(RUNS): .venv/ready
+	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY))
+
+.venv/ready: requirements.lock pyproject.toml tools/setup.sh
+	@tools/setup.sh python
+
+tex:
+	@tools/setup.sh tex
+
+poppler:
+	@tools/setup.sh poppler
+
+lint: .venv/ready
+	@echo "Linting and checking types ..."
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy
+
+test: .venv/ready lint tex poppler
+	@$(BIN)/python -m pytest
+
+lab: .venv/ready
+	@$(BIN)/jupyter lab --notebook-dir=notebooks
+
+notebook: .venv/ready
+	@test -n "$(N)" || { echo "Which one? As in: make notebook N=02_shop"; exit 1; }
+	@test -n "$(CHOSEN)" || { echo "The profile $(PROFILE) has no run of '$(N)'; it has: $(notdir $(basename $(RUNS)))"; exit 1; }
+	@rm -f $(CHOSEN)
+	@$(MAKE) $(CHOSEN) PROFILE=$(PROFILE)
+	@echo "Executed: $(CHOSEN)"
+	@echo "Numbers, tables: $(PROMO_OUT)/data; figures: $(PROMO_OUT)/figures"
+
+check: .venv/ready
+	@$(BIN)/python -m promo_helpers.collect
+
+template: .venv/ready
+	@$(BIN)/python -m promo_helpers.shop.template build/template
+
+bench: .venv/ready
+	@$(BIN)/python -m tests.bench
+
+lock: .venv/ready
+	@$(BIN)/uv pip compile --quiet --upgrade pyproject.toml --extra test --generate-hashes --universal --no-annotate --no-header --no-emit-index-url -o requirements.lock
+	@echo "requirements.lock is resolved anew; make test says whether all still works"
+
+clean:
+	@rm -rf build paper/paper.pdf paper/generated
+	@find data figures -mindepth 1 -not -name README.md -not -path 'data/replications*' -delete 2>/dev/null || true
+	@echo "All that runs made is gone; .venv stays"

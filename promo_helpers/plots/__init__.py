@@ -1,0 +1,1 @@
+"""Pictures: a tidy frame and an axis in, the axis out. Nothing is computed here."""

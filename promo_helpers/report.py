@@ -1,0 +1,190 @@
+"""The report: the one way in which a notebook's numbers, figures and tables reach the paper.
+
+A run is one notebook on one data set; its ledger is `data/numbers/<run>.json`. The paper writes \\val{run.name} for a number,
+\\interval{run.name} for its interval, and the same names for figures and tables.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from promo_helpers import paths
+from promo_helpers.files import whole, write_text
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+LATEX = {"\\": r"\textbackslash{}", **{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+PICTURE = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}  # no time of day: same figure, same bytes
+
+
+class Report:
+    """What one run says: `Report("shop", data="completejourney", seed=1)`.
+
+    The ledger starts empty and is written anew at each call, so that a run which stops half-way leaves what it had.
+    """
+
+    def __init__(self, noun: str, *, data: str | None = None, seed: int | None = None, **settings: Any):
+        """`noun` is the notebook's (02_shop: "shop"); `data` the data set, left out for the default one; `settings` are kept."""
+        self.run = _named(f"{noun}_{data}" if data else noun)
+        self.ledger: dict[str, Any] = {
+            "run": self.run,
+            "notebook": noun,
+            "seed": seed,
+            "settings": settings,
+            "numbers": [],
+            "figures": [],
+            "tables": [],
+        }
+        self._write()
+
+    def record(
+        self,
+        name: str,
+        value: float | int | str | date,
+        *,
+        meaning: str,
+        unit: str = "",
+        digits: int | None = None,
+        interval: tuple[float, float] | None = None,
+    ) -> None:
+        """Record a number under a name that is used once.
+
+        `unit` is printed behind it; "%" takes a share and prints a hundredfold. With `digits` the number is an estimate and is
+        rounded; without, it is a setting or a count and printed exactly. `interval` is in the unit of `value`.
+        Raises ValueError for a name used twice, for NaN or infinity, and for an interval that is upside down.
+        """
+        _named(name)
+        if name in (n["name"] for n in self.ledger["numbers"]):
+            raise ValueError(f"'{name}' is recorded twice in the run {self.run}")
+        for number in (value, *(interval or ())):
+            if not isinstance(number, (str, date)) and (pd.isna(number) or not math.isfinite(number)):
+                raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")
+        if interval and interval[0] > interval[1]:
+            raise ValueError(f"the interval of '{name}' runs from {interval[0]} to {interval[1]}")
+        entry = {
+            "name": name,
+            "value": _plain(value),
+            "interval": [_plain(b) for b in interval] if interval else None,
+            "unit": unit,
+            "digits": digits,
+            "text": formatted(value, unit=unit, digits=digits),
+            "meaning": meaning,
+        }
+        self.ledger["numbers"].append(entry)
+        self._write()
+
+    def save_figure(self, figure: Figure, name: str) -> None:
+        """Save a figure as PDF for the paper and PNG for people: figures/<run>_<name>.pdf and .png."""
+        stem = self._new("figures", name)
+        for ending, metadata in PICTURE.items():
+            with whole(paths.figures() / f"{stem}.{ending}") as scratch:
+                figure.savefig(scratch, metadata=metadata)
+
+    def save_table(
+        self,
+        table: pd.DataFrame,
+        name: str,
+        *,
+        digits: Mapping[str, int] | None = None,
+        percent: tuple[str, ...] = (),
+    ) -> None:
+        """Save a table for the paper (booktabs, rounded) and for people (CSV, unrounded): data/tables/<run>_<name>.tex and .csv.
+
+        `digits` are decimals by column (0 where not named); columns in `percent` hold shares and are printed a hundredfold.
+        A missing cell is printed as an en dash.
+        """
+        stem = self._new("tables", name)
+        shown = table.copy()
+        for column in percent:
+            shown[column] = shown[column] * 100
+        write_text(paths.data("tables", f"{stem}.tex"), latex_table(shown, digits))
+        with whole(paths.data("tables", f"{stem}.csv")) as scratch:
+            table.to_csv(scratch, index=False)
+
+    def summary(self) -> pd.DataFrame:
+        """Everything recorded so far, as a reader sees it: name, number, interval, meaning."""
+        rows = [
+            {
+                "name": n["name"],
+                "number": plain_text(n["text"]),
+                "interval": plain_text(interval_text(n)) if n["interval"] else "",
+                "meaning": n["meaning"],
+            }
+            for n in self.ledger["numbers"]
+        ]
+        return pd.DataFrame(rows).set_index("name")
+
+    def _new(self, kind: str, name: str) -> str:
+        stem = f"{self.run}_{_named(name)}"
+        if stem in self.ledger[kind]:
+            raise ValueError(f"'{name}' is saved twice in the run {self.run}")
+        self.ledger[kind].append(stem)
+        self._write()
+        return stem
+
+    def _write(self) -> None:
+        text = json.dumps(self.ledger, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        write_text(paths.data("numbers", f"{self.run}.json"), text + "\n")
+
+
+def latex_table(table: pd.DataFrame, digits: Mapping[str, int] | None = None) -> str:
+    """A frame as a booktabs tabular: numbers to the right with thousands separated, text to the left, headings capitalised."""
+    numeric = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and not pd.api.types.is_bool_dtype(table[c])]
+    dates = [c for c in table if pd.api.types.is_datetime64_dtype(table[c])]
+    formats: dict[Any, Any] = {c: f"{{:,.{(digits or {}).get(c, 0)}f}}" for c in numeric} | dict.fromkeys(dates, "{:%Y-%m-%d}")
+    shown = table.rename(columns=lambda c: c[:1].upper() + c[1:])
+    formats = {c[:1].upper() + c[1:]: f for c, f in formats.items()}
+    style = shown.style.format(formats, escape="latex", na_rep="--").format_index(escape="latex", axis=1).hide(axis="index")
+    return style.to_latex(hrules=True, column_format="".join("r" if c in numeric else "l" for c in table))
+
+
+def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:
+    """A value as LaTeX text: 1234567 -> 1,234,567; (.123, "%", 1) -> 12.3\\,\\%; a date as 1 January 2017; text escaped."""
+    if isinstance(value, (pd.Timestamp, date)):
+        return f"{value.day} {value:%B %Y}"
+    if isinstance(value, str):
+        return escaped(value)
+    number = value * 100 if unit == "%" else value
+    if digits is not None:
+        text = f"{number:,.{digits}f}"
+    elif isinstance(value, (int, np.integer)) and unit != "%":
+        text = f"{number:,d}"
+    else:
+        text = f"{float(f'{number:.12g}'):,}".removesuffix(".0")
+    text = text.replace("-", r"\ensuremath{-}")
+    return text + (rf"\,{escaped(unit)}" if unit else "")
+
+
+def interval_text(entry: Mapping[str, Any]) -> str:
+    """The interval of a recorded number as LaTeX text, such as 1.2 to 3.4\\,\\%."""
+    low, high = (formatted(b, unit=entry["unit"], digits=entry["digits"]) for b in entry["interval"])
+    tail = rf"\,{escaped(entry['unit'])}" if entry["unit"] else ""
+    return f"{low.removesuffix(tail)} to {high}"
+
+
+def escaped(text: str) -> str:
+    """Text with the characters that LaTeX keeps for itself escaped."""
+    return "".join(LATEX.get(c, c) for c in text)
+
+
+def plain_text(latex: str) -> str:
+    """The few LaTeX commands of `formatted` as plain text."""
+    return latex.replace(r"\ensuremath{-}", "\N{MINUS SIGN}").replace(r"\,", "\N{NO-BREAK SPACE}").replace("\\", "")
+
+
+def _named(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError(f"'{name}' is no name: small letters, digits and underscores, a letter first")
+    return name
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (pd.Timestamp, date)):
+        return value.isoformat()
+    return value.item() if isinstance(value, np.generic) else value

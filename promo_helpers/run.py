@@ -1,0 +1,97 @@
+"""Run one notebook with one set of parameters: `python -m promo_helpers.run 02_shop_completejourney --profile paper`.
+
+The executed copy is Make's witness that the run succeeded, so it gets its name last, and loses it first.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from promo_helpers import paths
+from promo_helpers.files import whole, write_text
+
+# the same bytes on every run and every machine: no time of day in a figure, no random order in a set, one thread per sum
+FIXED = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1704067200", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+
+
+def profile(name: str) -> dict[str, dict[str, Any]]:
+    """The runs of a profile: name of the run -> its parameters. Raises SystemExit where there is no such profile."""
+    path = paths.notebooks() / "profiles" / f"{name}.yml"
+    if not path.is_file():
+        sys.exit(f"There is no profile '{name}'; there are: {', '.join(sorted(p.stem for p in path.parent.glob('*.yml')))}")
+    return {run: parameters or {} for run, parameters in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+
+
+def notebook_of(run: str) -> Path:
+    """The notebook that a run is a run of: the one with the longest name that the run's name starts with."""
+    candidates = [p for p in paths.notebooks().glob("*.ipynb") if run == p.stem or run.startswith(p.stem + "_")]
+    if not candidates:
+        there = ", ".join(sorted(p.stem for p in paths.notebooks().glob("*.ipynb")))
+        sys.exit(f"No notebook belongs to the run '{run}'; there are: {there}")
+    return max(candidates, key=lambda p: len(p.stem))
+
+
+def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
+    """Execute a run's notebook into `stamp`. Where it fails, the half-executed copy lies beside it as <run>.failed.ipynb."""
+    import papermill  # a second of imports that --help does not need
+
+    stamp.parent.mkdir(parents=True, exist_ok=True)
+    stamp.unlink(missing_ok=True)
+    failed = stamp.with_suffix(".failed.ipynb")
+    failed.unlink(missing_ok=True)
+    with whole(stamp) as scratch:
+        try:
+            papermill.execute_notebook(
+                str(notebook_of(run)),
+                str(scratch),
+                parameters=parameters,
+                kernel_name="python3",
+                cwd=str(paths.notebooks()),
+                progress_bar={"desc": run, "leave": False, "bar_format": "  {desc}: {n_fmt}/{total_fmt} cells, {elapsed}"}
+                if sys.stderr.isatty()
+                else False,
+            )
+        except papermill.PapermillExecutionError as error:
+            os.replace(scratch, failed)
+            print(f"\n{run} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}", file=sys.stderr)
+            sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
+
+
+def _quiet_ipython() -> Path:
+    """A folder of IPython's own for the runs: nobody's personal settings, and no warning per kernel about its loopback socket."""
+    folder = paths.ROOT / "build" / "ipython"
+    write_text(folder / "profile_default" / "ipython_kernel_config.py", 'c.IPKernelApp.log_level = "ERROR"\n')
+    return folder
+
+
+def main() -> None:
+    """The command line; see the module's first line."""
+    parser = argparse.ArgumentParser(description="Run one notebook with the parameters of a profile.")
+    parser.add_argument("run", help="such as 02_shop_completejourney")
+    parser.add_argument("--profile", default="paper")
+    parser.add_argument("--stamp", type=Path, help="where the executed copy goes")
+    parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
+    parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
+    options = parser.parse_args()
+    runs = profile(options.profile)
+    if options.run not in runs:
+        sys.exit(f"The profile '{options.profile}' has no run '{options.run}'; it has: {', '.join(runs)}")
+    parameters = runs[options.run]
+    if options.shop:
+        parameters = {**parameters, "folder": str(Path(options.shop).expanduser().resolve()), "currency": options.currency}
+    os.environ.update(FIXED)
+    os.environ["IPYTHONDIR"] = str(_quiet_ipython())
+    stamp = options.stamp or paths.out() / "build" / "runs" / options.profile / f"{options.run}.ipynb"
+    start = time.perf_counter()
+    print(f"  {options.run} ...", flush=True)
+    execute(options.run, parameters, stamp)
+    print(f"  {options.run} done in {time.perf_counter() - start:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()

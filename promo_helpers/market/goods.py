@@ -30,6 +30,7 @@ class Shelf(NamedTuple):
     parent: np.ndarray  # parent of a complement, -1 where none
     child_first: np.ndarray  # where the children of a product start in `child`
     child: np.ndarray
+    parents: np.ndarray  # the products that have children
     typical: np.ndarray  # units a trip of an average customer: the scale of an additive response
 
 
@@ -141,6 +142,7 @@ class Goods:
             parent=parent,
             child_first=np.searchsorted(parent[child], np.arange(PRODUCTS + 1)),
             child=child,
+            parents=np.unique(parent[child]),
             typical=basket * (share / share.sum())[category] * products["popularity"].to_numpy(float),
         )
 

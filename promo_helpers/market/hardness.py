@@ -134,7 +134,7 @@ def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], rng:
     return out | {"model on behaviour": predicted.argmax(axis=1), "oracle": gain.argmax(axis=1)}
 
 
-def hardness(p: Parameters, seeds: Sequence[int], train: int = 6) -> pd.DataFrame:
+def hardness(p: Parameters, seeds: Sequence[int], train: int = 10) -> pd.DataFrame:
     """Tidy: seed, policy, gain (LKR a decision), contacted (share), and once a seed the rank correlation as its own policy row.
 
     The stand-in and the one-variable rule learn from `train` other markets; each is valued by the truth of the seed's market.

@@ -36,6 +36,9 @@ class Law(NamedTuple):
     opt_out: float
     death: float  # chance of being lost at the end of a day
     home: float
+    main_trips: float  # share of large trips, and the sizes of both kinds, 1 on average
+    main_size: float
+    small_size: float
 
 
 def law_of(p: Parameters) -> Law:
@@ -43,6 +46,7 @@ def law_of(p: Parameters) -> Law:
     return Law(
         FORMS.index(p.form), p.depth_scale, p.hour_pull, p.fatigue, p.fatigue_trips, p.half_life, p.pull_forward, p.pull_decay,
         p.switching, p.complements, p.opt_out, -math.expm1(-1 / p.lifetime), p.home_store,
+        p.main_trips, p.main_size, (1 - p.main_trips * p.main_size) / (1 - p.main_trips),
     )  # fmt: skip
 
 
@@ -71,6 +75,21 @@ def offered(law: Law, shelf: Shelf, j: int, plain: float, s: float, response: fl
     if law.form == 3:
         return on_shelf + shelf.typical[j] * s * depth_pull(law, depth)
     return max(on_shelf, plain * math.exp(s * depth_pull(law, depth)))
+
+
+@fast
+def absent(law: Law, mean: float) -> float:
+    """Chance that a trip holds no unit of what is bought at `mean` units a trip; large and small trips are mixed."""
+    return law.main_trips * math.exp(-law.main_size * mean) + (1.0 - law.main_trips) * math.exp(-law.small_size * mean)
+
+
+@fast
+def absent_child(law: Law, mean: float, parent: float, extra: float) -> float:
+    """The same for a complement: `parent` is its parent's mean, `extra` its own additional mean where the parent is there."""
+    gone = -math.expm1(-extra)
+    large = math.exp(-law.main_size * mean) * (1.0 + math.expm1(-law.main_size * parent) * gone)
+    small = math.exp(-law.small_size * mean) * (1.0 + math.expm1(-law.small_size * parent) * gone)
+    return law.main_trips * large + (1.0 - law.main_trips) * small
 
 
 @fast

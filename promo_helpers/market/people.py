@@ -151,13 +151,18 @@ def _lines(goods: Goods, hidden: pd.DataFrame, mean: np.ndarray) -> np.ndarray:
     begin = hidden["begin"].to_numpy()
     past = np.vstack([np.zeros(7), np.cumsum(days.season[:, None] * days.pattern[:, days.weekday].T, axis=0)])
     weekday = hidden["weekday"].to_numpy()
-    per_trip = -np.expm1(-mean).sum(axis=1)
+    p, small = goods.p, (1 - goods.p.main_trips * goods.p.main_size) / (1 - goods.p.main_trips)
+
+    def present(units: np.ndarray) -> np.ndarray:
+        return np.asarray(-p.main_trips * np.expm1(-p.main_size * units) - (1 - p.main_trips) * np.expm1(-small * units))
+
+    per_trip = present(mean).sum(axis=1)
     for c in shelf.child:
-        per_trip -= goods.p.complements * np.expm1(-mean[:, shelf.parent[c]]) * mean[:, c] * np.exp(-mean[:, c])
+        per_trip += p.complements * present(mean[:, shelf.parent[c]]) * mean[:, c] * np.exp(-mean[:, c])
     lines = (past[end, weekday] - past[np.minimum(begin, end), weekday]) * per_trip
     response = hidden["shelf"].to_numpy()
     for k, (product, first, last) in enumerate(held[["product", "first", "last"]].itertuples(index=False)):
         low, high = np.clip(first, begin, np.maximum(begin, end)), np.clip(last + 1, begin, np.maximum(begin, end))
-        more = np.exp(-mean[:, product]) - np.exp(-mean[:, product] * np.exp(response * days.promo_pull[k]))
+        more = present(mean[:, product] * np.exp(response * days.promo_pull[k])) - present(mean[:, product])
         lines += (past[high, weekday] - past[low, weekday]) * more
     return np.asarray(lines * hidden["rate"])

@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "uniform": {"heterogeneity": 0.0, "sensitivity_age": 0.0, "contact_age": 0.0, "contact_rate": 0.0},  # one effect for all
     "hidden": {"confounding": 1.5},  # the old rule saw what the data do not show
     "thin": {"overlap": 4.0},  # the old rule hardly ever tried the other arm
-    "threshold": {"form": "threshold", "sensitivity": 0.6},  # nothing happens below 15 % off
+    "threshold": {"form": "threshold"},  # nothing happens below 15 % off
     "additive": {"form": "additive"},  # an offer adds units, whatever was bought before
 }
 
@@ -36,5 +36,5 @@ def parameters(profile: str = "paper", preset: str = "default", **changes: Any) 
             raise ValueError(f"{what} = {name!r}: must be one of {', '.join(known)}")
     unknown = set(changes) - set(Parameters.__dataclass_fields__)
     if unknown:
-        raise ValueError(f"unknown parameter {sorted(unknown)[0]!r}")
+        raise ValueError(f"unknown parameter {min(unknown)!r}")
     return replace(Parameters(), **(PROFILES[profile] | PRESETS[preset] | changes))

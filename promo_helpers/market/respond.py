@@ -172,5 +172,6 @@ def _transactions(truth: Truth, lives: Lives, people: np.ndarray, contact_id: np
             "contact_id": known[used],
             "list_cents": full,
             "paid_cents": paid,
+            "is_return": False,
         }
     )

@@ -194,6 +194,7 @@ class _Columns:
                 "contact_id": pa.array(used.astype(np.int64) + 1, mask=~offered),
                 "list_cents": full,
                 "paid_cents": np.rint(full * (1 - off)).astype(np.int64),
+                "is_return": np.zeros(len(item), bool),
             }
         )
 

@@ -114,6 +114,7 @@ def fill_basket(
 ) -> int:  # fmt: skip
     """Fill the basket of one trip; returns its number of lines. `now` is the governing contact or -1."""
     size, j, j_first, j_last, depth, switch = 0, -1, 0, 0, 0.0, 0.0
+    large = law.main_size if rng.random() < law.main_trips else law.small_size
     if now >= 0:
         j, depth = int(contacts[now, PRODUCT]), DEPTHS[int(contacts[now, ARM])]
         j_first, j_last = shelf.first[shelf.category[j]], shelf.first[shelf.category[j] + 1]
@@ -126,13 +127,13 @@ def fill_basket(
     for source in range(-1, n_promo):
         item = -1
         if source < 0:
-            count = poisson(rng, folk.heap[i, -1])
+            count = poisson(rng, large * folk.heap[i, -1])
         else:
             k = days.promo[days.promo_first[day] + source]
             item = days.promo_product[k]
             if item == j:
                 continue  # the offered product has its own law below
-            count = poisson(rng, folk.mean[i, item] * math.expm1(folk.shelf[i] * days.promo_pull[k]))
+            count = poisson(rng, large * folk.mean[i, item] * math.expm1(folk.shelf[i] * days.promo_pull[k]))
         for _ in range(count):
             one = pick(rng, folk.heap[i]) if source < 0 else item
             if owed:
@@ -147,10 +148,10 @@ def fill_basket(
         k = promotion_on(days, j, day)
         promo, promo_pull = (days.promo_depth[k], days.promo_pull[k]) if k >= 0 else (0.0, 0.0)
         more = offered(law, shelf, j, plain, folk.s[i], folk.shelf[i], depth, promo, promo_pull) - plain
-        count = poisson(rng, more + contacts[now, ADDED])
+        count = poisson(rng, large * (more + contacts[now, ADDED]))
         if count > 0:
             size = put(items, units, size, j, count)
-    for n in range(size):  # parents are never children: one level
+    for n in range(size):  # parents are never children: one level; a complement does not depend on the size of the trip
         for m in range(shelf.child_first[items[n]], shelf.child_first[items[n] + 1]):
             count = poisson(rng, law.complements * folk.mean[i, shelf.child[m]])
             if count > 0:

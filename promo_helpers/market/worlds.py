@@ -14,9 +14,12 @@ from promo_helpers.market.law import (
     ADDED,
     ARM,
     BOOST,
+    DAY,
     PRODUCT,
     SHARE,
     Law,
+    absent,
+    absent_child,
     boost_of,
     brought_forward,
     fast,
@@ -48,7 +51,8 @@ class Ahead(NamedTuple):
     promo: np.ndarray  # depth of its price promotion
     promo_pull: np.ndarray
     extra: np.ndarray  # more units of it where its parent is in the basket
-    parent: np.ndarray  # chance that its parent is in the basket
+    parent: np.ndarray  # units of its parent
+    together: np.ndarray  # chance that its parent is in the basket
     others: np.ndarray  # units of the other products of its category
     others_margin: np.ndarray
     rest_margin: np.ndarray  # all other categories, and the complements of their parents
@@ -63,26 +67,60 @@ def new_ahead() -> Ahead:
     n = SPAN + 1
     return Ahead(
         np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n),
-        np.zeros(n), np.zeros((PARENTS, n)), np.zeros((PARENTS, n)), np.full(PARENTS, -1),
+        np.zeros(n), np.zeros(n), np.zeros((PARENTS, n)), np.zeros((PARENTS, n)), np.full(PARENTS, -1),
     )  # fmt: skip
+
+
+class Means(NamedTuple):
+    """Every product on one day for one customer. From day to day only what a promotion or a contact touched is set back."""
+
+    who: np.ndarray  # [1] the customer
+    mean: np.ndarray  # units a trip
+    price: np.ndarray  # LKR paid
+    margin: np.ndarray  # LKR left of it
+    touched: np.ndarray  # products that differ from an ordinary day; how many is the last number
+    total: np.ndarray  # [2] margin a trip: on an ordinary day, and today
+
+
+@fast
+def new_means(shelf: Shelf) -> Means:
+    """Room for one customer."""
+    n = len(shelf.price)
+    return Means(np.full(1, -1), np.empty(n), np.empty(n), np.empty(n), np.zeros(4 * n + 1, np.int64), np.zeros(2))
+
+
+@fast
+def touch(now: Means, item: int) -> None:
+    """Note that a product is about to differ from an ordinary day."""
+    count = now.touched[-1]
+    for n in range(count):
+        if now.touched[n] == item:
+            return
+    now.touched[count] = item
+    now.touched[-1] = count + 1
 
 
 @fast
 def shelf_means(
-    shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, day: int, contacts: np.ndarray, first: int, last: int, now: int,
-    mean: np.ndarray, price: np.ndarray, margin: np.ndarray,
-) -> None:  # fmt: skip
-    """Mean units a trip of every product on a day, with the price paid and the margin left of it; `now` governs (or -1)."""
-    for j in range(len(mean)):
+    shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, day: int, contacts: np.ndarray, first: int, last: int, act: int, now: Means
+) -> None:
+    """Set `now` to a day: promotions, what earlier contacts brought forward, and contact `act`, which governs (or -1)."""
+    mean, price, margin = now.mean, now.price, now.margin
+    if now.who[0] != i:
+        now.who[0], now.touched[-1], now.total[0] = i, 0, 0.0
+        for j in range(len(mean)):
+            mean[j], price[j], margin[j] = folk.mean[i, j], shelf.price[j], shelf.price[j] * shelf.margin[j]
+            now.total[0] += mean[j] * margin[j]
+    for n in range(now.touched[-1]):
+        j = now.touched[n]
         mean[j], price[j], margin[j] = folk.mean[i, j], shelf.price[j], shelf.price[j] * shelf.margin[j]
+    now.touched[-1] = 0
     for c in range(first, last):
-        if contacts[c, SHARE] > 0.0:
-            j, seen = int(contacts[c, PRODUCT]), False
-            for before in range(first, c):
-                seen = seen or (contacts[before, SHARE] > 0.0 and int(contacts[before, PRODUCT]) == j)
-            if not seen:
-                mean[j] *= missing(law, contacts, first, last, j, day)
-    j = int(contacts[now, PRODUCT]) if now >= 0 else -1
+        gap = day - contacts[c, DAY]
+        if contacts[c, SHARE] > 0.0 and WINDOW < gap <= SPAN:
+            mean[int(contacts[c, PRODUCT])] *= 1.0 - law.forward * contacts[c, SHARE] * law.decay ** (int(gap - WINDOW - 1) // 7)
+            touch(now, int(contacts[c, PRODUCT]))
+    j = int(contacts[act, PRODUCT]) if act >= 0 else -1
     plain = mean[j] if j >= 0 else 0.0
     promo, promo_pull = 0.0, 0.0
     for n in range(days.promo_first[day], days.promo_first[day + 1]):
@@ -91,31 +129,38 @@ def shelf_means(
         mean[item] *= math.exp(folk.shelf[i] * days.promo_pull[k])
         price[item] -= depth * shelf.price[item]
         margin[item] -= depth * shelf.price[item]
+        touch(now, item)
         if item == j:
             promo, promo_pull = depth, days.promo_pull[k]
     if j >= 0:
-        depth = DEPTHS[int(contacts[now, ARM])]
-        got, switch = 0.0, law.switching * contacts[now, SHARE]
+        depth = DEPTHS[int(contacts[act, ARM])]
+        got, switch = 0.0, law.switching * contacts[act, SHARE]
         for k in range(shelf.first[shelf.category[j]], shelf.first[shelf.category[j] + 1]):
+            touch(now, k)
             if k != j:
                 got += switch * mean[k]
                 mean[k] *= 1.0 - switch
-        mean[j] = offered(law, shelf, j, plain, folk.s[i], folk.shelf[i], depth, promo, promo_pull) + contacts[now, ADDED] + got
+        mean[j] = offered(law, shelf, j, plain, folk.s[i], folk.shelf[i], depth, promo, promo_pull) + contacts[act, ADDED] + got
         if depth > promo:
             price[j] -= (depth - promo) * shelf.price[j]
             margin[j] -= (depth - promo) * shelf.price[j]
+    now.total[1] = now.total[0]
+    for n in range(now.touched[-1]):
+        j = now.touched[n]
+        now.total[1] += mean[j] * margin[j] - folk.mean[i, j] * shelf.price[j] * shelf.margin[j]
 
 
 @fast
 def look_ahead(
     shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, j: int, day: int, contacts: np.ndarray, first: int, last: int,
-    governed: bool, mean: np.ndarray, price: np.ndarray, margin: np.ndarray, ahead: Ahead,
+    governed: bool, today: Means, ahead: Ahead,
 ) -> None:  # fmt: skip
     """Fill `ahead`. `governed` says whether an earlier contact still acts (only where nothing new is sent)."""
     low, high, alive = shelf.first[shelf.category[j]], shelf.first[shelf.category[j] + 1], 1.0
     for u in range(1, SPAN + 1):
         now = governing(contacts, first, last, day + u) if governed else -1
-        shelf_means(shelf, days, law, folk, i, day + u, contacts, first, last, now, mean, price, margin)
+        shelf_means(shelf, days, law, folk, i, day + u, contacts, first, last, now, today)
+        mean, margin = today.mean, today.margin
         ahead.rate[u] = trip_rate(folk, days, i, day + u) * (contacts[now, BOOST] if now >= 0 else 1.0)
         ahead.alive[u] = alive
         alive *= 1.0 - law.death
@@ -127,26 +172,25 @@ def look_ahead(
         ahead.mean[u] = mean[j]
         above = shelf.parent[j]
         ahead.extra[u] = law.complements * folk.mean[i, j] if above >= 0 else 0.0
-        ahead.parent[u] = -math.expm1(-mean[above]) if above >= 0 else 0.0
-        others, others_margin, rest, kin = 0.0, 0.0, 0.0, 0
-        for item in range(len(mean)):
-            inside = low <= item < high
-            if inside and item != j:
+        ahead.parent[u] = mean[above] if above >= 0 else 0.0
+        ahead.together[u] = 1.0 - absent(law, ahead.parent[u])
+        others, others_margin, kin = 0.0, 0.0, 0
+        for item in range(low, high):
+            if item != j:
                 others += mean[item]
                 others_margin += mean[item] * margin[item]
-            elif not inside:
-                rest += mean[item] * margin[item]
-            if shelf.child_first[item + 1] > shelf.child_first[item]:
-                value = 0.0
-                for n in range(shelf.child_first[item], shelf.child_first[item + 1]):
-                    child = shelf.child[n]
-                    if child != j:
-                        value += law.complements * folk.mean[i, child] * margin[child]
-                if inside:
-                    ahead.kin_item[kin], ahead.kin[kin, u], ahead.kin_margin[kin, u] = item, mean[item], value
-                    kin += 1
-                else:
-                    rest += -math.expm1(-mean[item]) * value
+        rest = today.total[1] - others_margin - mean[j] * margin[j]
+        for item in shelf.parents:
+            value = 0.0
+            for n in range(shelf.child_first[item], shelf.child_first[item + 1]):
+                child = shelf.child[n]
+                if child != j:
+                    value += law.complements * folk.mean[i, child] * margin[child]
+            if low <= item < high:
+                ahead.kin_item[kin], ahead.kin[kin, u], ahead.kin_margin[kin, u] = item, mean[item], value
+                kin += 1
+            else:
+                rest += (1.0 - absent(law, mean[item])) * value
         for n in range(kin, PARENTS):
             ahead.kin_item[n] = -1
         ahead.others[u], ahead.others_margin[u], ahead.rest_margin[u] = others, others_margin, rest
@@ -162,7 +206,7 @@ def world(
     list_price, unit_margin, switch = shelf.price[j], shelf.price[j] * shelf.margin[j], law.switching * share
     chances, never = 0.0, 0.0  # summed chance of buying so far; chance of not having bought
     for u in range(1, SPAN + 1):
-        trips, mean, off, left, extra = ahead.rate[u], ahead.mean[u], ahead.promo[u], 1.0, ahead.extra[u] * ahead.parent[u]
+        trips, mean, off, left, extra = ahead.rate[u], ahead.mean[u], ahead.promo[u], 1.0, ahead.extra[u] * ahead.together[u]
         kept = 1.0
         if noticed and u <= WINDOW:
             trips *= boost
@@ -186,9 +230,7 @@ def world(
             out[SUBSTITUTES] += seen * ahead.others_margin[u]
             out[SWITCHED] += seen * ahead.others_margin[u] * switch
             out[REST] += seen * ahead.rest_margin[u]
-            none = math.exp(-mean)
-            if ahead.extra[u] > 0.0:
-                none *= 1.0 + ahead.parent[u] * math.expm1(-ahead.extra[u])
+            none = absent_child(law, mean, ahead.parent[u], ahead.extra[u]) if ahead.extra[u] > 0.0 else absent(law, mean)
             chances += trips * (1.0 - none)
             gone = law.death if u < WINDOW else 1.0  # lost at the end of this day, or the window is over
             never += ahead.alive[u] * gone * math.exp(-chances)
@@ -199,7 +241,7 @@ def world(
         for n in range(len(ahead.kin_item)):
             if ahead.kin_item[n] >= 0:
                 bought = mean if ahead.kin_item[n] == j else ahead.kin[n, u] * kept
-                out[COMPLEMENTS] += seen * -math.expm1(-bought) * ahead.kin_margin[n, u]
+                out[COMPLEMENTS] += seen * (1.0 - absent(law, bought)) * ahead.kin_margin[n, u]
     out[BUYS] = 1.0 - never
 
 
@@ -212,7 +254,7 @@ def foresee(
 
     A customer who is gone by the day of the contact buys nothing and notices nothing.
     """
-    mean, price, margin = np.empty(len(shelf.price)), np.empty(len(shelf.price)), np.empty(len(shelf.price))
+    today = new_means(shelf)
     ahead, aware, unaware = new_ahead(), np.empty(LEVELS), np.empty(LEVELS)
     for r in range(len(who)):
         i, j = who[r], item[r]
@@ -223,7 +265,7 @@ def foresee(
             out[r], facts[r, 0], facts[r, 2] = 0.0, 0.0, 0.0
             continue
         now = governing(contacts, first[r], last[r], day[r] + 1)
-        look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], False, mean, price, margin, ahead)
+        look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], False, today, ahead)
         world(shelf, law, folk, i, j, ahead, False, 0.0, 1.0, 0.0, 0.0, unaware)
         for a in range(1, len(DEPTHS)):
             boost, share = boost_of(law, folk, i, tired), share_of(law, folk, i, DEPTHS[a])
@@ -235,7 +277,7 @@ def foresee(
                 out[r, a, q] = notice * aware[q] + (1.0 - notice) * unaware[q]
         out[r, 0] = unaware
         if now >= 0:
-            look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], True, mean, price, margin, ahead)
+            look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], True, today, ahead)
             world(shelf, law, folk, i, j, ahead, False, 0.0, 1.0, 0.0, 0.0, out[r, 0])
 
 
@@ -250,7 +292,8 @@ def foresee_all(
     expected purchases (trips that leave a line), units, revenue and margin in LKR.
     """
     n = len(shelf.price)
-    mean, price, margin, chances = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
+    means, chances = new_means(shelf), np.empty(n)
+    mean, price, margin = means.mean, means.price, means.margin
     for r in range(len(who)):
         i, alive = who[r], 1.0
         chances[:], totals[r] = 0.0, 0.0
@@ -265,26 +308,27 @@ def foresee_all(
             rate = trip_rate(folk, days, i, today) * (contacts[now, BOOST] if now >= 0 else 1.0)
             quiet = u > SPAN and days.promo_first[today] == days.promo_first[today + 1]
             if not (quiet and calm):
-                shelf_means(shelf, days, law, folk, i, today, contacts, first[r], last[r], now, mean, price, margin)
+                shelf_means(shelf, days, law, folk, i, today, contacts, first[r], last[r], now, means)
                 basket[:] = 0.0
                 for j in range(n):
                     units, above = mean[j], shelf.parent[j]
                     if above >= 0:
-                        units -= law.complements * folk.mean[i, j] * math.expm1(-mean[above])
+                        units += law.complements * folk.mean[i, j] * (1.0 - absent(law, mean[above]))
                     basket[0] += mean[j]
                     basket[1] += units
                     basket[2] += units * price[j]
                     basket[3] += units * margin[j]
-                basket[0] = -math.expm1(-basket[0])
+                basket[0] = 1.0 - absent(law, basket[0])
                 calm = quiet
             totals[r] += alive * rate * basket
             if buys.shape[1] > 0:
                 gone = law.death if u < length else 1.0
                 for j in range(n):
-                    none, above = math.exp(-mean[j]), shelf.parent[j]
+                    above = shelf.parent[j]
                     if above >= 0:
-                        more = law.complements * folk.mean[i, j]
-                        none *= 1.0 - math.expm1(-mean[above]) * math.expm1(-more)
+                        none = absent_child(law, mean[j], mean[above], law.complements * folk.mean[i, j])
+                    else:
+                        none = absent(law, mean[j])
                     chances[j] += rate * (1.0 - none)
                     buys[r, j] += alive * gone * -math.expm1(-chances[j])
             alive *= 1.0 - law.death

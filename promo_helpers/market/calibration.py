@@ -11,7 +11,14 @@ from promo_helpers.market.people import customer_ids
 from promo_helpers.market.respond import replay
 from promo_helpers.market.truth import Truth
 
-MEASURES = {"bought": "buys", "units": "units", "revenue": "revenue", "discount": "discount", "window_profit": "window_profit", "value": "value"}
+MEASURES = {
+    "bought": "buys",
+    "units": "units",
+    "revenue": "revenue",
+    "discount": "discount",
+    "window_profit": "window_profit",
+    "value": "value",
+}
 EVENTS = 200  # expected buyers that a cell needs for its mean to be near normal; those with fewer count in their arm's whole only
 LEVEL = 0.01  # chance that a correct market fails, over all cells together
 
@@ -30,7 +37,9 @@ class Calibration:
         return self.worst <= self.bound
 
 
-def sample_contacts(truth: Truth, n: int, rng: np.random.Generator, first_day: int = 0, last_day: int | None = None) -> pd.DataFrame:
+def sample_contacts(
+    truth: Truth, n: int, rng: np.random.Generator, first_day: int = 0, last_day: int | None = None
+) -> pd.DataFrame:
     """n random contacts: customers who are there, products of the trial, days, hours and arms, each at random."""
     p = truth.p
     who = rng.integers(0, p.customers, 3 * n)
@@ -68,10 +77,19 @@ def calibrate(
     buyers = expected["buys"][rows, arm]
     for measure, name in MEASURES.items():
         true = expected[name][rows, arm]
-        frame = pd.DataFrame({"arm": arm, "decile": decile, "true": true, "simulated": real[measure].to_numpy(float), "buyers": buyers})
+        frame = pd.DataFrame(
+            {"arm": arm, "decile": decile, "true": true, "simulated": real[measure].to_numpy(float), "buyers": buyers}
+        )
         for keys in (["arm", "decile"], ["arm"]):
             grouped = frame.assign(gap=frame["simulated"] - frame["true"]).groupby(keys)
-            cell = grouped.agg(n=("gap", "size"), buyers=("buyers", "sum"), true=("true", "mean"), simulated=("simulated", "mean"), gap=("gap", "mean"), sd=("gap", "std"))
+            cell = grouped.agg(
+                n=("gap", "size"),
+                buyers=("buyers", "sum"),
+                true=("true", "mean"),
+                simulated=("simulated", "mean"),
+                gap=("gap", "mean"),
+                sd=("gap", "std"),
+            )
             rowwise.append(cell.reset_index().assign(measure=measure))
     cells = pd.concat(rowwise, ignore_index=True)
     cells = cells[(cells["buyers"] >= EVENTS) | cells["decile"].isna()].reset_index(drop=True)
@@ -81,4 +99,3 @@ def calibrate(
     cells["arm"] = np.array(ARMS)[cells["arm"]]
     bound = float(stats.norm.isf((1 - (1 - level) ** (1 / len(cells))) / 2))
     return Calibration(cells.drop(columns=["gap", "buyers"]), float(cells["z"].abs().max()), bound)
-

@@ -132,7 +132,9 @@ class Goods:
             parent[[self.number[b] for b in below]] = self.number[above]
         child = np.flatnonzero(parent >= 0)
         child = child[np.argsort(parent[child], kind="stable")]
-        basket = np.dot(p.segment_share, np.multiply(p.segment_trips, p.segment_basket)) / np.dot(p.segment_share, p.segment_trips)
+        basket = np.dot(p.segment_share, np.multiply(p.segment_trips, p.segment_basket)) / np.dot(
+            p.segment_share, p.segment_trips
+        )
         share = np.array([CATEGORIES[c][0] for c in names])
         return Shelf(
             price=products["price"].to_numpy(float),
@@ -159,7 +161,9 @@ class Goods:
         clock = np.hstack([np.zeros((14, 1)), np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)])
         clock[:, -1] = 1.0
         held = self.promotions
-        on = [np.flatnonzero((held["first"] <= d) & (d <= held["last"])) for d in range(p.days)] + [np.empty(0, int)] * (total - p.days)
+        on = [np.flatnonzero((held["first"] <= d) & (d <= held["last"])) for d in range(p.days)] + [np.empty(0, int)] * (
+            total - p.days
+        )
         return Days(
             season=season / (10 + p.december + p.april) * 12,
             weekday=dates.weekday.to_numpy(np.int64),

@@ -20,7 +20,15 @@ from promo_helpers.market.truth import Expected, Truth
 LOOK_BACK = 180  # days in which a decision's customer has bought in the category, and of the recent habits
 TOP = 0.2  # share of customers that the ranking rules contact
 TRAIN_SEED = 9_000  # markets that the stand-in learns from, never among those that are valued
-BOOSTER = {"objective": "l2", "num_leaves": 15, "learning_rate": 0.08, "min_data_in_leaf": 80, "verbose": -1, "num_threads": 1, "seed": 0}
+BOOSTER = {
+    "objective": "l2",
+    "num_leaves": 15,
+    "learning_rate": 0.08,
+    "min_data_in_leaf": 80,
+    "verbose": -1,
+    "num_threads": 1,
+    "seed": 0,
+}
 ROUNDS = 120
 
 
@@ -41,7 +49,9 @@ def decisions(p: Parameters, seed: int) -> Decisions:
     lived = live_block(truth.goods, 0)
     truth = truth.gone_on(lived.history(), truth.lost(np.arange(truth.p.customers)))
     seen = observe(truth, lived, stream(seed, "decisions"))
-    return Decisions(seen.drop(columns=["customer_id", "product_id", "time"]), truth.expected(seen[["customer_id", "product_id", "time"]]))
+    return Decisions(
+        seen.drop(columns=["customer_id", "product_id", "time"]), truth.expected(seen[["customer_id", "product_id", "time"]])
+    )
 
 
 def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFrame:
@@ -50,7 +60,9 @@ def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFram
     today = p.days - 1
     who, item, day, units = x[:, trips.WHO], x[:, trips.ITEM], x[:, trips.SECOND] // 86400, x[:, trips.UNITS].astype(float)
     late, promo, category = day > today - LOOK_BACK, x[:, trips.PROMO] >= 0, shelf.category[item]
-    bought = np.bincount(who[late] * 15 + category[late], minlength=n * 15).reshape(n, 15)[:, shelf.category[truth.goods.trial]] > 0
+    bought = (
+        np.bincount(who[late] * 15 + category[late], minlength=n * 15).reshape(n, 15)[:, shelf.category[truth.goods.trial]] > 0
+    )
     reach = bought.any(axis=1) & lived.block.seen["consent"].to_numpy(bool)
     product = truth.goods.trial[np.argmax(rng.random(bought.shape) * bought, axis=1)]
 
@@ -87,7 +99,8 @@ def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFram
             "promotion_share": (count(promo) + 0.08 * 20) / (ever + 20),  # towards the shop's share where little was bought
             "category_promotion_share": (count(promo & kin) + 0.08 * 5) / (count(kin) + 5),
             "product_promotion_share": (count(promo & own) + 0.08 * 5) / (count(own) + 5),
-            "usual_hour": count(first_line, (x[:, trips.SECOND] % 86400) / 3600) / np.maximum(count(first_line, np.ones(len(who))), 1),
+            "usual_hour": count(first_line, (x[:, trips.SECOND] % 86400) / 3600)
+            / np.maximum(count(first_line, np.ones(len(who))), 1),
             "contacts": np.bincount(mine[sent], minlength=n),
             "since_contact": today - last_sent,
             "redeemed_share": (used + 0.15 * 2) / (np.bincount(mine[deep], minlength=n) + 2),
@@ -124,8 +137,13 @@ def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], rng:
     """One arm per decision for every rule of the table. The ranking rules send the arm that pays them best in truth."""
     gain, buys, n = d.expected["gain"], d.expected["buys"][:, 0], len(d.seen)
     out = {"nobody": np.zeros(n, int)} | {f"everybody {a}": np.full(n, k) for k, a in enumerate(ARMS) if k}
-    rfm = sum(stats.rankdata(d.seen[c]) for c in ("visits", "spend")) - stats.rankdata(d.seen["recency"])
-    picks = {"random": rng.random(n), "RFM": rfm, "top by purchase probability": buys, "bottom by purchase probability": -buys}
+    rfm = stats.rankdata(d.seen["visits"]) + stats.rankdata(d.seen["spend"]) - stats.rankdata(d.seen["recency"])
+    picks: dict[str, np.ndarray] = {
+        "random": rng.random(n),
+        "RFM": rfm,
+        "top by purchase probability": buys,
+        "bottom by purchase probability": -buys,
+    }
     for name, score in picks.items():
         chosen = score >= np.quantile(score, 1 - TOP)
         out[name] = np.where(chosen, gain[chosen].sum(axis=0).argmax(), 0)

@@ -62,7 +62,9 @@ def depth_pull(law: Law, depth: float) -> float:
 
 
 @fast
-def offered(law: Law, shelf: Shelf, j: int, plain: float, s: float, response: float, depth: float, promo: float, promo_pull: float) -> float:
+def offered(
+    law: Law, shelf: Shelf, j: int, plain: float, s: float, response: float, depth: float, promo: float, promo_pull: float
+) -> float:
     """Units a trip of product j under a noticed offer, before what is brought forward or switched; never below `plain`.
 
     `plain` is the mean at the list price; a price promotion `promo` may run at the same time, and the deeper one counts.
@@ -176,4 +178,3 @@ def boost_of(law: Law, folk: Folk, i: int, tired: float) -> float:
 def share_of(law: Law, folk: Folk, i: int, depth: float) -> float:
     """x: how far the response to a depth has gone, 0 for a reminder; it scales what is brought forward and switched."""
     return 1.0 - math.exp(-folk.s[i] * depth_pull(law, depth))
-

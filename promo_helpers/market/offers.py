@@ -62,7 +62,9 @@ def plan(p: Parameters, rng: np.random.Generator, block: Block, goods: Goods) ->
     frequency = frequency / np.mean(p.trial_frequency) * p.trial_use
     use = np.hstack([np.full((n, LOG_SLOTS), p.log_use), np.broadcast_to(np.minimum(frequency, 1), (n, TRIAL_SLOTS))])
     keep = rng.random(day.shape) < use
-    keep &= block.seen["consent"].to_numpy(bool)[:, None] & (day > block.hidden["begin"].to_numpy()[:, None]) & (day < p.days - SPAN)
+    keep &= (
+        block.seen["consent"].to_numpy(bool)[:, None] & (day > block.hidden["begin"].to_numpy()[:, None]) & (day < p.days - SPAN)
+    )
     hour = rng.choice(np.array(p.send_hours), day.shape)
     who, slot = np.nonzero(keep)
     contacts = np.zeros((len(who), COLUMNS))

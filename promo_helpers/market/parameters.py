@@ -16,7 +16,9 @@ FORMS = ("exponential", "breakeven", "threshold", "additive")  # forms of the re
 SEGMENTS = ("frequent", "regular", "occasional", "rare")
 
 
-def setting(default: Any, unit: str, why: str, low: float | None = None, high: float | None = None, total: float | None = None) -> Any:
+def setting(
+    default: Any, unit: str, why: str, low: float | None = None, high: float | None = None, total: float | None = None
+) -> Any:
     """A field with its unit, its reason, and the rule it keeps: bounds for each number, and the total of a tuple of shares."""
     return field(default=default, metadata={"unit": unit, "why": why, "low": low, "high": high, "total": total})
 
@@ -28,10 +30,12 @@ class Parameters:
     # how much of it there is
     customers: int = setting(20_000, "customers", "the profile `paper`", 1, 10_000_000)
     activity: float = setting(0.5, "ratio", "trips against the full market, whose volume is near Complete Journey's", 0.001, 3)
-    lines: float = setting(625.0, "lines a customer", "over the calendar at activity 1; each block's trip rates are scaled to it", 1)
+    lines: float = setting(
+        625.0, "lines a customer", "over the calendar at activity 1; each block's trip rates are scaled to it", 1
+    )
     trial_use: float = setting(0.69, "share", "of the six trial slots of a customer: about 60,000 contacts in `paper`", 0, 1)
     log_use: float = setting(1.0, "share", "of the seven campaigns of the old rule: about 100,000 contacts in `paper`", 0, 1)
-    start: date = setting(date(2024, 7, 1), "date", "18 months that hold an April and two Decembers")
+    start: date = setting(date(2024, 7, 1), "date", "18 months that hold an April and two Decembers")  # noqa: RUF009
     days: int = setting(549, "days", "to 2025-12-31", 300, 2000)
     # people
     segment_share: tuple[float, ...] = setting((0.20, 0.45, 0.25, 0.10), "share", "seed 0's segments", 0, 1, total=1)
@@ -48,12 +52,16 @@ class Parameters:
     age_spread: float = setting(14.0, "years", "standard deviation before cutting at 18 and 85", 1)
     female: float = setting(0.56, "share", "the main shopper of a household is more often a woman", 0, 1)
     taste: float = setting(12.0, "Dirichlet total", "how alike tastes over categories are, given age and segment", 0.1)
-    loyalty: float = setting(3.0, "Dirichlet total", "how alike choices within a category are: small means a few regular products", 0.05)
+    loyalty: float = setting(
+        3.0, "Dirichlet total", "how alike choices within a category are: small means a few regular products", 0.05
+    )
     home_store: float = setting(0.85, "share", "of trips that go to the home store; the rest to any store", 0, 1)
     # when they come
     december: float = setting(1.35, "ratio", "festive month against an average one", 0.1, 5)
     april: float = setting(1.25, "ratio", "Sinhala and Tamil New Year", 0.1, 5)
-    weekday: tuple[float, ...] = setting((0.85, 0.84, 0.88, 0.93, 1.08, 1.28, 1.14), "ratio", "Monday to Sunday; weekends lead", 0.01, 5)
+    weekday: tuple[float, ...] = setting(
+        (0.85, 0.84, 0.88, 0.93, 1.08, 1.28, 1.14), "ratio", "Monday to Sunday; weekends lead", 0.01, 5
+    )
     favourite_day: float = setting(2.0, "ratio", "a customer's preferred weekday against the other days", 0.1, 20)
     hours: tuple[float, ...] = setting(
         (2, 4, 6, 7, 6, 5, 5, 6, 8, 11, 13, 12, 9, 6), "weight", "8:00 to 21:00: a morning and an evening peak", 0.001
@@ -65,14 +73,16 @@ class Parameters:
     sensitivity_spread: float = setting(1.15, "log", "standard deviation of log s: many do not care, some care a lot", 0, 3)
     sensitivity_cap: float = setting(2.5, "log lift", "nobody buys more than twelve times as much", 0.1, 10)
     sensitivity_age: float = setting(0.05, "log per 15 years", "the old compare prices a little more", -2, 2)
-    noise: float = setting(0.25, "share", "of the variance of log s that the response to in-store promotions does not share", 0, 1)
+    noise: float = setting(
+        0.25, "share", "of the variance of log s that the response to in-store promotions does not share", 0, 1
+    )
     shelf_sensitivity: float = setting(0.55, "log lift", "median response to in-store promotions at 25 % off", 0, 5)
     shelf_spread: float = setting(0.75, "log", "standard deviation of the log of that response", 0, 3)
     promotions: int = setting(200, "promotions", "seed 0's number", 0, 100_000)
     # what a contact does
-    contact_effect: float = setting(0.0145, "log trips", "mean effect of a noticed contact on trips: a welcome reminder", -2, 2)
+    contact_effect: float = setting(0.0125, "log trips", "mean effect of a noticed contact on trips: a welcome reminder", -2, 2)
     contact_spread: float = setting(0.008, "log trips", "what age and trips do not explain; sleeping dogs lie below zero", 0, 2)
-    contact_age: float = setting(-0.017, "log trips per 15 years", "the old are more easily annoyed", -2, 2)
+    contact_age: float = setting(-0.015, "log trips per 15 years", "the old are more easily annoyed", -2, 2)
     contact_rate: float = setting(-0.023, "log trips per log rate", "who comes anyway has nothing to gain from a reminder", -2, 2)
     attention: float = setting(0.55, "share", "median chance that a contact is noticed at the best hour", 0, 1)
     attention_spread: float = setting(0.7, "logit", "standard deviation between customers", 0, 5)
@@ -82,7 +92,9 @@ class Parameters:
     half_life: float = setting(30.0, "days", "after which half of a contact's fatigue is gone", 0.5)
     pull_forward: float = setting(0.35, "share", "of the first week's units brought forward by the deepest response", 0, 1)
     pull_decay: float = setting(0.7, "ratio", "each later week against the one before", 0, 1)
-    switching: float = setting(0.2, "share", "of a substitute's units that switch to the offered product at the deepest response", 0, 1)
+    switching: float = setting(
+        0.2, "share", "of a substitute's units that switch to the offered product at the deepest response", 0, 1
+    )
     complements: float = setting(1.5, "ratio", "more units of a complement on a trip that holds its parent", 0, 20)
     opt_out: float = setting(0.0007, "hazard", "chance of opting out at a first contact", 0, 5)
     reach_value: float = setting(0.05, "share", "of a year's margin that is lost with a customer who opts out", 0, 5)
@@ -96,7 +108,9 @@ class Parameters:
     trial_probability: tuple[float, ...] = setting(
         (0.22, 0.13, 0.13, 0.13, 0.13, 0.13, 0.13), "share", "arms of the trial: none is the control of six", 0.001, 1, total=1
     )
-    trial_frequency: tuple[float, ...] = setting((0.5, 1.0, 1.4), "ratio", "contact frequency, drawn per customer: fatigue is learnable", 0, 10)
+    trial_frequency: tuple[float, ...] = setting(
+        (0.5, 1.0, 1.4), "ratio", "contact frequency, drawn per customer: fatigue is learnable", 0, 10
+    )
     recent: int = setting(180, "days", "in which a customer of the trial has bought in the category", 1)
     send_hours: tuple[int, ...] = setting((9, 12, 15, 18, 20), "hour", "when contacts go out, at random", 0, 23)
     rule_base: float = setting(0.2, "logit", "the old rule contacts somewhat more than half", -10, 10)
@@ -132,7 +146,9 @@ def _check(name: str, value: Any, rule: Any) -> None:
         if isinstance(number, bool) or not isinstance(number, int | float) or not np.isfinite(number):
             raise ValueError(f"{name} = {value!r}: must be a finite number")
         if (rule["low"] is not None and number < rule["low"]) or (rule["high"] is not None and number > rule["high"]):
-            raise ValueError(f"{name} = {value!r}: must lie in {rule['low']} .. {'' if rule['high'] is None else rule['high']}".rstrip())
+            raise ValueError(
+                f"{name} = {value!r}: must lie in {rule['low']} .. {'' if rule['high'] is None else rule['high']}".rstrip()
+            )
     if rule["total"] is not None and abs(sum(value) - rule["total"]) > 1e-9:
         raise ValueError(f"{name} = {value!r}: must sum to {rule['total']}, sums to {sum(value):.6g}")
 
@@ -143,4 +159,10 @@ def _length(name: str, value: tuple[float, ...], length: int) -> None:
 
 
 def _spell(value: Any) -> str:
-    return ", ".join(f"{x:g}" for x in value) if isinstance(value, tuple) else f"{value:g}" if isinstance(value, float) else str(value)
+    return (
+        ", ".join(f"{x:g}" for x in value)
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, float)
+        else str(value)
+    )

@@ -56,11 +56,7 @@ def draw_block(goods: Goods, block: int) -> Block:
     hidden["rate"] *= p.lines * p.activity / max(_lines(goods, hidden, mean).mean(), 1e-12)
     margin = mean @ (goods.shelf.price * goods.shelf.margin)
     hidden["reach_value"] = p.reach_value * 365.25 * hidden["rate"] * margin
-    if p.heterogeneity:
-        pace = np.log(hidden["rate"] / hidden["rate"].mean())
-    else:
-        pace = 0.0 * hidden["rate"]
-    hidden["v"] += p.effect * p.heterogeneity * p.contact_rate * pace
+    hidden["v"] += p.effect * p.heterogeneity * p.contact_rate * np.log(hidden["rate"] / hidden["rate"].mean())
     folk = Folk(
         **{name: hidden[name].to_numpy(float) for name in ("rate", "s", "shelf", "v", "q")},
         **{name: hidden[name].to_numpy(np.int64) for name in ("hour", "weekday", "store")},
@@ -91,7 +87,9 @@ def _records(p: Parameters, rng: np.random.Generator, first: int, last: int) -> 
             "segment": np.array(SEGMENTS)[segment],
             "registration_date": pd.Timestamp(p.start) + pd.to_timedelta(joined, unit="D"),
             "email": [f"{i.lower()}@example.com" for i in ids],
-            "phone": [f"+94 00 {i // 10_000:03d} {i % 10_000:04d}" for i in range(first + 1, last + 1)],  # 00 is no Sri Lankan network
+            "phone": [
+                f"+94 00 {i // 10_000:03d} {i % 10_000:04d}" for i in range(first + 1, last + 1)
+            ],  # 00 is no Sri Lankan network
             "consent": rng.random(n) < p.consent,
         }
     )
@@ -111,8 +109,13 @@ def _traits(p: Parameters, rng: np.random.Generator, seen: pd.DataFrame, facts: 
             "customer_id": seen["customer_id"],
             "rate": trips * rng.gamma(p.rate_shape, 1 / p.rate_shape, n),
             "basket": np.array(p.segment_basket)[segment] * rng.gamma(p.basket_shape, 1 / p.basket_shape, n),
-            "s": p.effect * np.minimum(p.sensitivity_cap, p.sensitivity * np.exp(spread * p.sensitivity_spread * care + p.sensitivity_age * age)),
-            "shelf": np.minimum(p.sensitivity_cap, p.shelf_sensitivity * np.exp(p.shelf_spread * shared + p.sensitivity_age * age)),
+            "s": p.effect
+            * np.minimum(
+                p.sensitivity_cap, p.sensitivity * np.exp(spread * p.sensitivity_spread * care + p.sensitivity_age * age)
+            ),
+            "shelf": np.minimum(
+                p.sensitivity_cap, p.shelf_sensitivity * np.exp(p.shelf_spread * shared + p.sensitivity_age * age)
+            ),
             "v": p.effect * (p.contact_effect + spread * p.contact_spread * contact + p.contact_age * age),
             "q": 1 / (1 + np.exp(-notice_logit)),
             "hour": rng.choice(14, n, p=hours),

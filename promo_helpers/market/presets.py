@@ -20,7 +20,13 @@ SIDE_EFFECTS_OFF: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     "null": {"effect": 0.0, **SIDE_EFFECTS_OFF},  # offers do nothing: a discount is given away, a contact costs
-    "breakeven": {"form": "breakeven", **SIDE_EFFECTS_OFF, "complements": 0.0, "opt_out": 0.0, "contact_cost": 0.0},  # each arm earns 0
+    "breakeven": {
+        "form": "breakeven",
+        **SIDE_EFFECTS_OFF,
+        "complements": 0.0,
+        "opt_out": 0.0,
+        "contact_cost": 0.0,
+    },  # each arm earns 0
     "uniform": {"heterogeneity": 0.0, "sensitivity_age": 0.0, "contact_age": 0.0, "contact_rate": 0.0},  # one effect for all
     "hidden": {"confounding": 1.5},  # the old rule saw what the data do not show
     "thin": {"overlap": 4.0},  # the old rule hardly ever tried the other arm

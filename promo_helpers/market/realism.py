@@ -27,8 +27,9 @@ def answers(shop: Shop, product: str = "product_id", group: str = "category") ->
     connection.execute("SET memory_limit='2GB'; SET threads=2; SET enable_progress_bar=false")
     lines, products = shop.path("transactions"), shop.path("products")
     connection.execute(
-        f"CREATE TABLE line AS SELECT customer_id, {product} AS product, {group} AS grp, basket_id, time::DATE AS day, units, list_cents, "
-        f"paid_cents FROM '{lines}' LEFT JOIN '{products}' USING (product_id) WHERE units > 0 AND time > (SELECT max(time) FROM '{lines}') - INTERVAL {YEAR} DAY"
+        f"CREATE TABLE line AS SELECT customer_id, {product} AS product, {group} AS grp, basket_id, time::DATE AS day, units, "
+        f"list_cents, paid_cents FROM '{lines}' LEFT JOIN '{products}' USING (product_id) "
+        f"WHERE units > 0 AND time > (SELECT max(time) FROM '{lines}') - INTERVAL {YEAR} DAY"
     )
 
     def column(query: str) -> np.ndarray:
@@ -37,9 +38,7 @@ def answers(shop: Shop, product: str = "product_id", group: str = "category") ->
     trips = "SELECT DISTINCT customer_id, day FROM line"
     gaps = f"SELECT date_diff('day', lag(day) OVER (PARTITION BY customer_id ORDER BY day), day) AS gap FROM ({trips})"
     spend = column("SELECT sum(paid_cents) FROM line GROUP BY customer_id ORDER BY customer_id")
-    category = (
-        "SELECT customer_id, grp, sum(paid_cents) AS spend FROM line WHERE grp IS NOT NULL GROUP BY ALL"
-    )
+    kinds = "SELECT customer_id, grp, sum(paid_cents) AS spend FROM line WHERE grp IS NOT NULL GROUP BY ALL"
     late = f"(SELECT max(day) FROM line) - INTERVAL {MONTH} DAY"
     pairs = f"SELECT customer_id, product, min(day) <= {late} AS known FROM line GROUP BY ALL HAVING max(day) > {late}"
     return {
@@ -48,7 +47,7 @@ def answers(shop: Shop, product: str = "product_id", group: str = "category") ->
         "units a customer and month": column("SELECT sum(units) / 12.0 FROM line GROUP BY customer_id ORDER BY customer_id"),
         "spending against the mean": spend / spend.mean(),
         "spending on the largest category": column(
-            f"SELECT max(spend) / sum(spend) FROM ({category}) GROUP BY customer_id HAVING sum(spend) > 0 ORDER BY customer_id"
+            f"SELECT max(spend) / sum(spend) FROM ({kinds}) GROUP BY customer_id HAVING sum(spend) > 0 ORDER BY customer_id"
         ),
         "trips a customer and month": column(f"SELECT count(*) / 12.0 / count(DISTINCT customer_id) FROM ({trips})"),
         "taken off by discounts": column("SELECT 1 - sum(paid_cents) / sum(list_cents) FROM line"),

@@ -112,7 +112,9 @@ def _as_state(truth: Truth, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndar
     return who, day, state
 
 
-def _lives(truth: Truth, rng: np.random.Generator, who: np.ndarray, day: np.ndarray, end: Any, new: np.ndarray, start: np.ndarray) -> Lives:
+def _lives(
+    truth: Truth, rng: np.random.Generator, who: np.ndarray, day: np.ndarray, end: Any, new: np.ndarray, start: np.ndarray
+) -> Lives:
     """Simulate life r of customer who[r] from the day after day[r] to end, with the contacts new[start[r] : start[r + 1]]."""
     goods, law, rule = truth.goods, law_of(truth.p), rule_of(truth.goods)
     first, last = truth.before(who, day)
@@ -142,7 +144,9 @@ def _lives(truth: Truth, rng: np.random.Generator, who: np.ndarray, day: np.ndar
             used = np.where(used < 0, -1, np.where(origin >= len(truth.state), origin - len(truth.state), len(new) + origin))
         lines[:, WHO] = rows[lines[:, WHO]]
         parts.append((lines, off, used))
-    lines, off, used = (np.concatenate(x) for x in zip(*parts, strict=True)) if parts else (np.empty((0, 8), int), np.empty(0), np.empty(0))
+    lines, off, used = (
+        (np.concatenate(x) for x in zip(*parts, strict=True)) if parts else (np.empty((0, 8), int), np.empty(0), np.empty(0))
+    )
     return Lives(lines, off, used, state, lost)
 
 
@@ -155,8 +159,8 @@ def _transactions(truth: Truth, lives: Lives, people: np.ndarray, contact_id: np
     full = lines[:, UNITS] * np.rint(100 * price).astype(np.int64)[item]
     paid = np.rint(full * (1 - off)).astype(np.int64)
     new_basket = np.append(True, (np.diff(lines[:, TRIP]) != 0) | (np.diff(lines[:, WHO]) != 0))[: len(lines)]
-    known = np.append(np.append(contact_id.astype(object), truth.history["contact_id"].to_numpy(object)), None)
-    promo = np.append(goods.promotions["promotion_id"].to_numpy(object), None)
+    known = np.array([*contact_id, *truth.history["contact_id"], None], dtype=object)
+    promo = np.array([*goods.promotions["promotion_id"], None], dtype=object)
     return pd.DataFrame(
         {
             "transaction_id": np.arange(1, len(lines) + 1),

@@ -66,7 +66,9 @@ def simulate(
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         name = {"profile": market, "preset": preset} if isinstance(market, str) else {}
-        with ShopWriter(shop, source="simulated", currency="LKR", seed=seed, start=p.start.isoformat(), days=p.days, **name) as writer:
+        with ShopWriter(
+            shop, source="simulated", currency="LKR", seed=seed, start=p.start.isoformat(), days=p.days, **name
+        ) as writer:
             history = _write(writer, goods, workers, ahead, progress)
             _write_visits(writer, goods, history.pop("visits"))
         pq.write_table(pa.Table.from_pydict(history), scratch / "contacts.parquet", compression="zstd")
@@ -223,7 +225,11 @@ class _Columns:
     @staticmethod
     def numbered(table: pa.Table, rows: int, trips_before: int = 0, contacts: int = 0) -> pa.Table:
         """The table with its numbers moved on by what was written before it."""
-        add = {"transaction_id": rows, "basket_id": trips_before, "contact_id": contacts if "transaction_id" in table.column_names else rows}
+        add = {
+            "transaction_id": rows,
+            "basket_id": trips_before,
+            "contact_id": contacts if "transaction_id" in table.column_names else rows,
+        }
         for name, number in add.items():
             if name in table.column_names and number:
                 place = table.column_names.index(name)

@@ -161,8 +161,8 @@ def fill_basket(
 
 @fast
 def live(
-    rng: np.random.Generator, shelf: Shelf, days: Days, law: Law, folk: Folk, rule: Rule, stay: Stay, contacts: np.ndarray, kind: np.ndarray,
-    room: int,
+    rng: np.random.Generator, shelf: Shelf, days: Days, law: Law, folk: Folk, rule: Rule, stay: Stay,
+    contacts: np.ndarray, kind: np.ndarray, room: int,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Simulate every life of `stay`. `contacts` is filled in; returns the lines and the trips that left some, counted from 0.
 
@@ -229,4 +229,3 @@ def live(
             seen += 1
             trip += 1
     return lines[:size], np.array([trip])
-

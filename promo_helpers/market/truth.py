@@ -21,7 +21,18 @@ from promo_helpers.market.people import Block, draw_block
 from promo_helpers.market.streams import BLOCK
 
 STATE = [
-    "day", "hour", "product", "arm", "noticed", "boost", "share", "added", "tired", "opted_out", "redeemed", *(f"chance_{a}" for a in ARMS),
+    "day",
+    "hour",
+    "product",
+    "arm",
+    "noticed",
+    "boost",
+    "share",
+    "added",
+    "tired",
+    "opted_out",
+    "redeemed",
+    *(f"chance_{a}" for a in ARMS),
 ]  # the columns of `law`, by name
 KEPT_BLOCKS = 6  # blocks of customers held in memory, 17 MB each
 THREADS = 2  # the compiled loops release the lock
@@ -69,7 +80,9 @@ class Truth:
     def __init__(self, p: Parameters, seed: int, contacts: pd.DataFrame | None = None, lost: np.ndarray | None = None):
         """A market without a history where `contacts` is None; `Truth.read` opens that of a shop."""
         self.p, self.seed, self.goods = p, seed, Goods(p, seed)
-        empty = pd.DataFrame(np.empty((0, COLUMNS)), columns=STATE).assign(customer=np.empty(0, np.int64), contact_id=np.empty(0, np.int64))
+        empty = pd.DataFrame(np.empty((0, COLUMNS)), columns=STATE).assign(
+            customer=np.empty(0, np.int64), contact_id=np.empty(0, np.int64)
+        )
         self.history = empty if contacts is None else contacts
         self._lost = lost  # where a closed loop has gone on: first day without each customer
         self._blocks: OrderedDict[int, Block] = OrderedDict()
@@ -81,7 +94,7 @@ class Truth:
         if not described.is_file():
             raise FileNotFoundError(f"{folder} holds no truth (no truth.json): it exists for simulated shops only")
         facts = json.loads(described.read_text(encoding="utf-8"))
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["parameters"].items()}
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["parameters"].items()}
         given["start"] = date.fromisoformat(given["start"])
         return cls(Parameters(**given), facts["seed"], pq.read_table(Path(folder) / "contacts.parquet").to_pandas())
 
@@ -155,7 +168,9 @@ class Truth:
         text = pd.Series(np.asarray(ids, dtype=object)).astype(str)
         number = text.map(known)
         if number.isna().any():
-            raise KeyError(f"product_id {text[number.isna()].iloc[0]!r} is not in this market ({int(number.isna().sum())} such rows)")
+            raise KeyError(
+                f"product_id {text[number.isna()].iloc[0]!r} is not in this market ({int(number.isna().sum())} such rows)"
+            )
         return number.to_numpy(np.int64)
 
     def day_of(self, time: Any, ahead: int = SPAN) -> np.ndarray:
@@ -212,7 +227,9 @@ class Truth:
 
     def _ahead(self, customer_id: Any, time: Any, days: int, products: int) -> tuple[np.ndarray, np.ndarray]:
         who = self.customer_number(customer_id)
-        day = np.broadcast_to(self.day_of([time] if np.isscalar(time) or isinstance(time, pd.Timestamp) else time, days), len(who)).copy()
+        day = np.broadcast_to(
+            self.day_of([time] if np.isscalar(time) or isinstance(time, pd.Timestamp) else time, days), len(who)
+        ).copy()
         buys, totals = np.zeros((len(who), products)), np.zeros((len(who), 4))
         first, last = self.before(who, day)
         lost, law = self.lost(who), law_of(self.p)
@@ -270,4 +287,3 @@ def account(levels: np.ndarray, opting_out: np.ndarray, cost: float) -> dict[str
         "gain": gain,
         **bridge,
     }
-

@@ -36,7 +36,9 @@ from promo_helpers.market.parameters import DEPTHS, SPAN, WINDOW
 from promo_helpers.market.people import Folk
 
 # what a world is worth, as levels (LKR unless said); `after` is the six weeks that follow the window
-BUYS, UNITS, REVENUE, DISCOUNT, OWN, OWN_AFTER, SUBSTITUTES, SWITCHED, COMPLEMENTS, REST, BASELINE_DISCOUNT, UNITS_AFTER = range(12)
+BUYS, UNITS, REVENUE, DISCOUNT, OWN, OWN_AFTER, SUBSTITUTES, SWITCHED, COMPLEMENTS, REST, BASELINE_DISCOUNT, UNITS_AFTER = range(
+    12
+)
 LEVELS = 12
 PARENTS = 6  # most parents that one category may hold
 
@@ -102,7 +104,17 @@ def touch(now: Means, item: int) -> None:
 
 @fast
 def shelf_means(
-    shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, day: int, contacts: np.ndarray, first: int, last: int, act: int, now: Means
+    shelf: Shelf,
+    days: Days,
+    law: Law,
+    folk: Folk,
+    i: int,
+    day: int,
+    contacts: np.ndarray,
+    first: int,
+    last: int,
+    act: int,
+    now: Means,
 ) -> None:
     """Set `now` to a day: promotions, what earlier contacts brought forward, and contact `act`, which governs (or -1)."""
     mean, price, margin = now.mean, now.price, now.margin

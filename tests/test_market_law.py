@@ -1,0 +1,207 @@
+"""The simulator follows its closed form in every kind of market, and a market that leaves an effect out is caught."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from promo_helpers.market import BRIDGE, PRESETS, Truth, parameters, replay, respond
+from promo_helpers.market.calibration import calibrate, sample_contacts
+from promo_helpers.market.law import DAY
+from promo_helpers.market.oracle import within
+
+CONTACTS = 20_000  # each preset here; the replications and the notebook take 200,000
+
+
+def market(**changes: object) -> Truth:
+    """A small market without history at high activity, where events are many."""
+    return Truth(parameters("paper", customers=2_000, activity=1.0, **changes), 11)
+
+
+@pytest.fixture(scope="module")
+def contacts() -> pd.DataFrame:
+    return sample_contacts(market(), CONTACTS, np.random.default_rng(1), last_day=500)
+
+
+@pytest.mark.parametrize("preset", list(PRESETS))
+def test_every_preset_follows_its_closed_form(preset: str) -> None:
+    truth = Truth(parameters("paper", preset, customers=2_000, activity=1.0), 11)
+    rng = np.random.default_rng(2)
+    result = calibrate(truth, truth, sample_contacts(truth, CONTACTS, rng, last_day=500), rng, level=0.01 / len(PRESETS))
+    assert result.holds, result.cells.sort_values("z").iloc[[0, -1]]
+    assert 0.6 < result.cells["z"].std() < 1.4  # neither ignored nor inflated
+
+
+@pytest.fixture(scope="module")
+def history() -> tuple[Truth, pd.DataFrame]:
+    """A market in which everyone got three strong contacts, and contacts that fall into their windows and weeks."""
+    truth, rng = market(attention=0.9), np.random.default_rng(3)
+    ids = np.array([f"CUST{i + 1:05d}" for i in range(2_000)])
+    bread = truth.goods.products["product_id"].to_numpy()[truth.goods.trial]
+    frames = []
+    for day in (100, 109, 131):
+        time = pd.Timestamp(truth.p.start) + pd.to_timedelta(np.full(2_000, 24 * day + 12), unit="h")
+        frames.append(pd.DataFrame({"customer_id": ids, "product_id": rng.choice(bread[:3], 2_000), "time": time, "arm": "25"}))
+    sent = pd.concat(frames, ignore_index=True).assign(contact_id=np.arange(6_000))
+    after = respond(truth, sent, rng, days=0).truth
+    later = sample_contacts(after, CONTACTS, rng, first_day=132, last_day=160)
+    later["product_id"] = rng.choice(bread[:4], len(later))
+    return after, later
+
+
+def test_the_closed_form_knows_the_history(history: tuple[Truth, pd.DataFrame]) -> None:
+    after, later = history
+    rng = np.random.default_rng(4)
+    assert calibrate(after, after, later, rng).holds
+    forgetful = Truth(after.p, after.seed, lost=after.lost(np.arange(2_000)))
+    forgetful._blocks = after._blocks
+    assert not calibrate(after, forgetful, later, rng).holds
+
+
+def score(simulated: Truth, closed: Truth, contacts: pd.DataFrame, measure: str, level: str) -> float:
+    """z of simulated less expected, summed over the contacts, for one measure: a targeted test of one effect."""
+    real = replay(simulated, contacts, np.random.default_rng(5))[measure].to_numpy(float)
+    expected = closed.expected(contacts)
+    arm = contacts["arm"].map({a: k for k, a in enumerate(("none", "0", "5", "10", "15", "20", "25"))}).to_numpy()
+    gap = real - expected[level][np.arange(len(arm)), arm]
+    return float(gap.mean() / gap.std() * np.sqrt(len(gap)))
+
+
+STRONG = {"attention": 0.9, "sensitivity": 1.5}
+
+
+@pytest.mark.parametrize(
+    ("effect", "strong", "dropped", "measure"),
+    [
+        ("complements", {"complements": 8.0}, {"complements": 0.0}, "value"),
+        ("pull-forward", {"pull_forward": 0.9, "pull_decay": 0.95}, {"pull_forward": 0.0}, "units"),
+        ("switching", {"switching": 0.9, "sensitivity": 0.8, "sensitivity_spread": 0.2}, {"switching": 0.0}, "units"),
+        ("hour", {"hour_pull": 3.0}, {"hour_pull": 0.0}, "units"),
+        ("sleeping dogs", {"contact_effect": -0.6}, {"contact_effect": 0.0}, "value"),
+        ("depth", {}, {"depth_scale": 0.9}, "units"),
+        ("losing customers", {"lifetime": 40.0}, {"lifetime": 5_000.0}, "units"),
+    ],
+)
+def test_a_dropped_effect_is_caught(
+    effect: str, strong: dict[str, float], dropped: dict[str, float], measure: str, contacts: pd.DataFrame
+) -> None:
+    there = np.full(2_000, 10_000)  # everyone is there when contacted
+    full = Truth(replace(market().p, **(STRONG | strong)), 11, lost=there)
+    crippled = Truth(replace(full.p, **dropped), 11, lost=there)
+    # the same people: traits are drawn from the seed, and only the law changes
+    folk = {b: full.block(b) for b in range(1)}
+    crippled.block = lambda number: _with_law(folk[number], full, crippled)  # type: ignore[method-assign]
+    some = contacts[contacts["arm"].isin(["15", "20", "25"])].reset_index(drop=True)
+    assert abs(score(full, full, some, measure, measure)) < 3.5
+    assert abs(score(full, crippled, some, measure, measure)) > 5, f"{effect} is not seen"
+
+
+def _with_law(block, full: Truth, crippled: Truth):  # type: ignore[no-untyped-def]
+    """The block's people, whose trait v changes where the contact effect is what is dropped."""
+    change = crippled.p.contact_effect - full.p.contact_effect
+    return (
+        block if not change else type(block)(block.first, block.seen, block.hidden, block.folk._replace(v=block.folk.v + change))
+    )
+
+
+def test_forgotten_fatigue_is_caught() -> None:
+    p = parameters("paper", customers=2_000, activity=1.0, fatigue=2.0, half_life=200.0, sensitivity=1.5, attention=0.9)
+    fresh, rng = Truth(p, 11), np.random.default_rng(6)
+    early = sample_contacts(fresh, 4_000, rng, last_day=100).assign(arm="0").sort_values("time")
+    tired = respond(fresh, early.assign(contact_id=np.arange(len(early))), rng, days=0).truth
+    late = sample_contacts(tired, CONTACTS, rng, first_day=200, last_day=260).assign(arm="25")
+    assert abs(score(tired, tired, late, "units", "units")) < 3.5
+    restless = tired.gone_on(tired.history.iloc[:0], tired.lost(np.arange(2_000)))
+    restless.p = replace(p, fatigue=0.0)
+    assert abs(score(tired, restless, late, "units", "units")) > 5
+
+
+def test_purchases_and_future_agree_with_simulated_lives() -> None:
+    truth, rng = market(), np.random.default_rng(7)
+    who = np.repeat([f"CUST{i + 1:05d}" for i in range(40)], 250)
+    time = pd.Timestamp(truth.p.start) + pd.Timedelta(days=60, hours=12)
+    there = truth.lost(truth.customer_number(who)) > 61
+    rows = pd.DataFrame({"customer_id": who, "product_id": "PROD00001", "time": time, "arm": "none"})[there]
+    lives = replay(truth, rows.reset_index(drop=True), rng)
+    buys = truth.purchases(rows["customer_id"].to_numpy(), time, 14)[:, 0]
+    gap = lives["bought"].to_numpy(float) - buys
+    assert abs(gap.mean() / gap.std() * np.sqrt(len(gap))) < 4
+    margin = truth.future(rows["customer_id"].to_numpy(), time, 56)["margin"].to_numpy()
+    gap = lives["value"].to_numpy() - margin
+    assert abs(gap.mean() / gap.std() * np.sqrt(len(gap))) < 4
+    np.testing.assert_allclose(truth.expected(rows.iloc[:500])["value"][:, 0], margin[:500])
+    np.testing.assert_allclose(truth.expected(rows.iloc[:500])["buys"][:, 0], buys[:500])
+
+
+def test_the_bridge_adds_up_and_none_changes_nothing(contacts: pd.DataFrame) -> None:
+    expected = market().expected(contacts.iloc[:500])
+    np.testing.assert_allclose(sum(expected[b] for b in BRIDGE), expected["gain"], atol=1e-9)
+    np.testing.assert_allclose(expected["value"] - expected["value"][:, :1], expected["gain"], atol=1e-8)
+    assert not expected["gain"][:, 0].any()
+    assert not expected["spend"][:, 0].any()
+    assert (np.diff(expected["units"][:, 1:], axis=1) > -1e-12).all()  # deeper never sells less
+    assert len(expected.frame()) == 3_500
+
+
+def test_null_and_breakeven_earn_nothing(contacts: pd.DataFrame) -> None:
+    null = Truth(parameters("paper", "null", customers=2_000, activity=1.0), 11).expected(contacts.iloc[:2_000])
+    assert (null["gain"][:, 1:] < 0).all()
+    assert not null.best_arm.any()
+    even = Truth(parameters("paper", "breakeven", customers=2_000, activity=1.0), 11).expected(contacts.iloc[:2_000])
+    np.testing.assert_allclose(even["gain"], 0, atol=1e-9)
+
+
+def test_the_oracle_keeps_its_budget_and_finds_the_optimum() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(30):
+        gain, spend = (
+            np.hstack([np.zeros((5, 1)), rng.normal(1, 3, (5, 3))]),
+            np.hstack([np.zeros((5, 1)), rng.uniform(0.1, 4, (5, 3))]),
+        )
+        budget = float(rng.uniform(0, 10))
+        arms, price = within(gain, spend, budget)
+        rows = np.arange(5)
+        assert spend[rows, arms].sum() <= budget + 1e-9
+        options = [np.array(c) for c in product(range(4), repeat=5)]
+        best = max(gain[rows, c].sum() for c in options if spend[rows, c].sum() <= budget)
+        dual = (gain - price * spend).max(axis=1).sum() + price * budget
+        assert gain[rows, arms].sum() <= best + 1e-9 <= dual + 1e-6
+        assert best - gain[rows, arms].sum() <= np.abs(gain).max() * 2
+    with pytest.raises(ValueError, match="budget = -1"):
+        within(gain, spend, -1)
+
+
+def test_expected_refuses_what_it_does_not_know() -> None:
+    truth = market()
+    row = pd.DataFrame(
+        {"customer_id": ["CUST00001"], "product_id": ["PROD00001"], "time": [pd.Timestamp("2025-01-01 12:00")], "arm": ["10"]}
+    )
+    with pytest.raises(KeyError, match="CUST99999"):
+        truth.expected(row.assign(customer_id="CUST99999"))
+    with pytest.raises(KeyError, match="PROD99999"):
+        truth.expected(row.assign(product_id="PROD99999"))
+    with pytest.raises(ValueError, match="time"):
+        truth.expected(row.assign(time=pd.Timestamp("2019-01-01")))
+    with pytest.raises(ValueError, match="arm = '30'"):
+        replay(truth, row.assign(arm="30"), np.random.default_rng(0))
+
+
+def test_respond_continues_and_remembers() -> None:
+    truth, rng = market(opt_out=2.0), np.random.default_rng(9)
+    sent = sample_contacts(truth, 400, rng, first_day=500, last_day=520).drop_duplicates("customer_id")
+    sent = sent.assign(contact_id=[f"C{i}" for i in range(len(sent))], arm="20")
+    response = respond(truth, sent, rng)
+    lines = response.transactions
+    assert lines["transaction_id"].is_unique
+    assert set(lines["contact_id"].dropna()) <= set(sent["contact_id"])
+    assert set(lines["contact_id"].dropna()) == set(response.contacts.loc[response.contacts["redeemed"], "contact_id"])
+    assert len(response.truth.history) == len(sent)
+    assert (response.truth.state[:, DAY] >= 500).all()
+    assert response.contacts["opted_out"].mean() > 0.5
+    gone = response.contacts[response.contacts["opted_out"]].iloc[:1].drop(columns=["redeemed", "opted_out"])
+    with pytest.raises(ValueError, match="has opted out"):
+        respond(response.truth, gone.assign(time=gone["time"] + pd.Timedelta(days=60)), rng)
+    with pytest.raises(ValueError, match="before one"):
+        respond(response.truth, gone.assign(time=gone["time"] - pd.Timedelta(days=60)), rng)

@@ -49,7 +49,7 @@ help:
 	@echo "make lock                resolve the packages anew into requirements.lock"
 	@echo "make clean               remove all that runs made (not .venv)"
 
-paper: $(PDF)
+paper: tex $(PDF)
 	@echo "The paper: $(PDF)"
 
 runs: $(RUNS)
@@ -63,10 +63,11 @@ $(RUNS): requirements.lock | .venv/ready
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
 	@tools/setup.sh python
 
-tex:
+# one after the other, since apt serves one at a time
+tex: | .venv/ready
 	@tools/setup.sh tex
 
-poppler:
+poppler: | tex
 	@tools/setup.sh poppler
 
 lint: .venv/ready

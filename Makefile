@@ -49,7 +49,7 @@ help:
 	@echo "make lock                resolve the packages anew into requirements.lock"
 	@echo "make clean               remove all that runs made (not .venv)"
 
-paper: $(PDF)
+paper: tex $(PDF)
 	@echo "The paper: $(PDF)"
 
 runs: $(RUNS)
@@ -57,27 +57,30 @@ runs: $(RUNS)
 $(PDF): $(RUNS) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib) promo_helpers/collect.py promo_helpers/typeset.py promo_helpers/report.py | tex
 	@$(BIN)/python -m promo_helpers.typeset
 
-$(RUNS): .venv/ready
+$(RUNS): requirements.lock | .venv/ready
 	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY))
 
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
 	@tools/setup.sh python
 
-tex:
+# one after the other, since apt serves one at a time
+tex: | .venv/ready
 	@tools/setup.sh tex
 
-poppler:
+poppler: | tex
 	@tools/setup.sh poppler
 
 lint: .venv/ready
 	@echo "Linting and checking types ..."
-	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy
+	@start=$$(date +%s); $(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check . && $(BIN)/mypy && \
+	echo "  linted in $$(($$(date +%s) - start)) s"
 
 test: .venv/ready lint tex poppler
-	@$(BIN)/python -m pytest
+	@echo "Testing, the whole series at the smoke profile included (a few minutes) ..."
+	@start=$$(date +%s); $(BIN)/python -m pytest && echo "All tests passed, in $$(($$(date +%s) - start)) s; nothing of them is left in the project"
 
 lab: .venv/ready
-	@$(BIN)/jupyter lab --notebook-dir=notebooks
+	@$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 notebook: .venv/ready
 	@test -n "$(N)" || { echo "Which one? As in: make notebook N=02_shop"; exit 1; }

@@ -65,7 +65,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
 def _quiet_ipython() -> Path:
     """A folder of IPython's own for the runs: nobody's personal settings, and no warning per kernel about its loopback socket."""
     folder = paths.ROOT / "build" / "ipython"
-    write_text(folder / "profile_default" / "ipython_kernel_config.py", 'c.IPKernelApp.log_level = "ERROR"\n')
+    write_text(folder / "profile_default" / "ipython_kernel_config.py", 'c.IPKernelApp.log_level = "CRITICAL"\n')
     return folder
 
 

@@ -1,6 +1,7 @@
 """One look for every figure: sizes, fonts, and a colour that means one thing throughout."""
 
 import matplotlib as mpl
+import pandas as pd
 import seaborn as sns
 
 WIDTH = 6.3  # inches: the text width of the paper, so that fonts come out at their nominal size
@@ -19,7 +20,8 @@ COLOURS = {  # Okabe and Ito's palette, which colour-blind readers can tell apar
 
 
 def use() -> None:
-    """Set the look of matplotlib and seaborn for this process."""
+    """Set the look of figures and of frames for this process."""
+    pd.set_option("display.max_colwidth", 120, "display.max_rows", 100, "display.precision", 3)
     sns.set_theme(context="paper", style="ticks", palette=list(COLOURS.values()))
     mpl.rcParams.update(
         {

@@ -66,6 +66,9 @@ python() {
     fi
     .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --offline -e . 2>/dev/null ||
         .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+    # JupyterLab then asks no newcomer about its news, and asks the network for none
+    mkdir -p .venv/etc/jupyter/labconfig
+    printf '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n' >.venv/etc/jupyter/labconfig/page_config.json
     touch .venv/ready
     say "  packages installed with $how in $(($(now) - start)) s"
 }

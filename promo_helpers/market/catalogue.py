@@ -74,21 +74,21 @@ CITIES: tuple[tuple[str, float], ...] = (
     ("Matara", 0.07), ("Anuradhapura", 0.06), ("Batticaloa", 0.05), ("Ratnapura", 0.05), ("Badulla", 0.03), ("Trincomalee", 0.02),
 )  # fmt: skip
 
-FEMALE_NAMES = (
+FEMALE_NAMES = (  # noqa: SIM905  # noqa: SIM905
     "Amaya Anjali Anusha Ayesha Chamari Chathurika Dilhani Dinusha Fathima Gayani Hasini Hiruni Imesha Ishara Janani "
     "Kavindi Kumari "
     "Lakmini Madhavi Malini Nadeesha Nilmini Nimasha Oshadi Piyumi Priya Rashmi Sachini Sanduni Shalini Sharmila "
     "Sithara Tharushi Thilini "
     "Udari Vasuki Vindya Yamuna Yasodha Zainab"
-).split()  # noqa: SIM905
-MALE_NAMES = (
+).split()
+MALE_NAMES = (  # noqa: SIM905
     "Ajith Amila Arjun Asanka Ashan Buddhika Chaminda Chathura Dhanushka Dilshan Dinesh Eranga Gayan Harsha Ishan "
     "Janaka Kamal Kasun Kavinda "
     "Lahiru Lakshan Mahesh Malinga Mohamed Nalin Nimal Nuwan Pradeep Rajiv Ravi Roshan Ruwan Sahan Saman Suresh "
     "Tharindu Thilina Upul "
     "Vimal Yohan"
-).split()  # noqa: SIM905
-FAMILY_NAMES = (
+).split()
+FAMILY_NAMES = (  # noqa: SIM905
     "Abeysekara Amarasinghe Bandara Cooray Dassanayake De_Silva Dias Dissanayake Ekanayake Fernando Fonseka Gamage "
     "Gunasekara Gunawardena "
     "Herath Hettiarachchi Hussain Jayasinghe Jayasuriya Jayawardena Karunaratne Kulatunga Kumara Liyanage Mendis "
@@ -96,4 +96,4 @@ FAMILY_NAMES = (
     "Nadarajah Peiris Perera Pillai Pushparajah Rajapaksha Ranasinghe Ratnayake Samaraweera Senanayake Sivakumar "
     "Thambiah Tissera "
     "Weerasinghe Wickramasinghe Wijesinghe Yapa"
-).split()  # noqa: SIM905
+).split()

@@ -123,7 +123,8 @@ def stand_in(train: Sequence[Decisions]) -> list[lgb.Booster]:
 def one_variable(train: Sequence[Decisions], bins: int = 10) -> dict[str, Any]:
     """The best rule on one variable: an arm for each decile of it, chosen by true gain. Returns name, edges and arms."""
     x = pd.concat([d.seen for d in train], ignore_index=True)
-    gain, best = np.vstack([d.expected["gain"] for d in train]), {"total": -np.inf}
+    gain = np.vstack([d.expected["gain"] for d in train])
+    best: dict[str, Any] = {"total": -np.inf}
     for name in x:
         edges = np.unique(np.quantile(x[name], np.linspace(0, 1, bins + 1)[1:-1]))
         cell = np.searchsorted(edges, x[name], side="right")

@@ -13,21 +13,21 @@ SHAPES = {  # measure: unit
     "units a basket": "units",
     "units a customer and month": "units",
     "spending against the mean": "ratio",
-    "spending on the largest category": "share",
+    "spending on the five largest kinds": "share",
 }
 
 
-def answers(shop: Shop, product: str = "product_id", group: str = "category") -> dict[str, np.ndarray]:
+def answers(shop: Shop, product: str = "product_id") -> dict[str, np.ndarray]:
     """Per measure of SHAPES a sample of its values, and single numbers: discount share, repeat share and others; of the last year.
 
-    `product` and `group` name the columns that play these roles: where a shop's product is a bar code, its category (some 300)
-    is what the other's product is (250), and its department what the other's category is.
+    `product` names the column that says what was bought: where a shop's product is a bar code, its category (some 300) is what
+    the other's product is (250).
     """
     connection = duckdb.connect()
     connection.execute("SET memory_limit='2GB'; SET threads=2; SET enable_progress_bar=false")
     lines, products = shop.path("transactions"), shop.path("products")
     connection.execute(
-        f"CREATE TABLE line AS SELECT customer_id, {product} AS product, {group} AS grp, basket_id, time::DATE AS day, units, "
+        f"CREATE TABLE line AS SELECT customer_id, {product} AS product, basket_id, time::DATE AS day, units, "
         f"list_cents, paid_cents FROM '{lines}' LEFT JOIN '{products}' USING (product_id) "
         f"WHERE units > 0 AND time > (SELECT max(time) FROM '{lines}') - INTERVAL {YEAR} DAY"
     )
@@ -38,7 +38,10 @@ def answers(shop: Shop, product: str = "product_id", group: str = "category") ->
     trips = "SELECT DISTINCT customer_id, day FROM line"
     gaps = f"SELECT date_diff('day', lag(day) OVER (PARTITION BY customer_id ORDER BY day), day) AS gap FROM ({trips})"
     spend = column("SELECT sum(paid_cents) FROM line GROUP BY customer_id ORDER BY customer_id")
-    kinds = "SELECT customer_id, grp, sum(paid_cents) AS spend FROM line WHERE grp IS NOT NULL GROUP BY ALL"
+    kinds = (
+        "SELECT customer_id, spend, row_number() OVER (PARTITION BY customer_id ORDER BY spend DESC, product) AS place FROM "
+        "(SELECT customer_id, product, sum(paid_cents) AS spend FROM line GROUP BY ALL)"
+    )
     late = f"(SELECT max(day) FROM line) - INTERVAL {MONTH} DAY"
     pairs = f"SELECT customer_id, product, min(day) <= {late} AS known FROM line GROUP BY ALL HAVING max(day) > {late}"
     return {
@@ -46,8 +49,9 @@ def answers(shop: Shop, product: str = "product_id", group: str = "category") ->
         "units a basket": column("SELECT sum(units) FROM line GROUP BY basket_id ORDER BY basket_id"),
         "units a customer and month": column("SELECT sum(units) / 12.0 FROM line GROUP BY customer_id ORDER BY customer_id"),
         "spending against the mean": spend / spend.mean(),
-        "spending on the largest category": column(
-            f"SELECT max(spend) / sum(spend) FROM ({kinds}) GROUP BY customer_id HAVING sum(spend) > 0 ORDER BY customer_id"
+        "spending on the five largest kinds": column(
+            f"SELECT sum(spend) FILTER (place <= 5) / sum(spend) FROM ({kinds}) GROUP BY customer_id HAVING sum(spend) > 0 "
+            "ORDER BY customer_id"
         ),
         "trips a customer and month": column(f"SELECT count(*) / 12.0 / count(DISTINCT customer_id) FROM ({trips})"),
         "taken off by discounts": column("SELECT 1 - sum(paid_cents) / sum(list_cents) FROM line"),

@@ -41,7 +41,7 @@ class Parameters:
     segment_share: tuple[float, ...] = setting((0.20, 0.45, 0.25, 0.10), "share", "seed 0's segments", 0, 1, total=1)
     segment_trips: tuple[float, ...] = setting((12.0, 6.0, 3.0, 1.0), "trips a month", "seed 0's segments", 0.01, 60)
     segment_basket: tuple[float, ...] = setting((8.0, 5.0, 3.0, 2.0), "units a trip", "seed 0's segments", 0.01, 60)
-    rate_shape: float = setting(5.0, "gamma shape", "spread of trip rates in a segment; as spread as Complete Journey's", 0.5)
+    rate_shape: float = setting(7.0, "gamma shape", "spread of trip rates in a segment; as spread as Complete Journey's", 0.5)
     main_trips: float = setting(0.3, "share", "of trips that are the large shopping of the week; the others top up", 0, 0.99)
     main_size: float = setting(2.3, "ratio", "units of a large trip against an average one; top-ups are as much smaller", 1, 10)
     basket_shape: float = setting(10.0, "gamma shape", "spread of basket sizes in a segment", 0.5)
@@ -51,7 +51,7 @@ class Parameters:
     age_mean: float = setting(43.0, "years", "adult shoppers", 18, 85)
     age_spread: float = setting(14.0, "years", "standard deviation before cutting at 18 and 85", 1)
     female: float = setting(0.56, "share", "the main shopper of a household is more often a woman", 0, 1)
-    taste: float = setting(12.0, "Dirichlet total", "how alike tastes over categories are, given age and segment", 0.1)
+    taste: float = setting(18.0, "Dirichlet total", "how alike tastes over categories are, given age and segment", 0.1)
     loyalty: float = setting(
         3.0, "Dirichlet total", "how alike choices within a category are: small means a few regular products", 0.05
     )

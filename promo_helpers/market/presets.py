@@ -7,7 +7,7 @@ from promo_helpers.market.parameters import Parameters
 
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"customers": 300, "activity": 1.0, "trial_use": 0.87, "log_use": 0.75},
-    "seed": {"customers": 1_000, "activity": 0.08, "trial_use": 0.77, "log_use": 0.7},
+    "seed": {"customers": 1_000, "activity": 0.08, "trial_use": 0.85, "log_use": 0.87},
     "paper": {"customers": 20_000, "activity": 0.5},
     "large": {"customers": 1_000_000, "activity": 0.08, "trial_use": 0.26, "log_use": 0.23},
 }

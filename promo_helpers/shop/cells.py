@@ -7,7 +7,7 @@ import pandas as pd
 BLANK = {"", "na", "n/a", "nan", "null", "none", "-"}
 YES, NO = {"true", "yes", "y", "1", "1.0"}, {"false", "no", "n", "0", "0.0"}
 MOMENT = r"\d{4}-\d{2}-\d{2}(?:[ T]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?"
-LARGEST = 2**53  # beyond it a floating point number no longer tells one whole number from the next
+LARGEST = 2**53  # beyond it a floating point number no longer tells one whole number from the next, and no amount is meant
 WRONG = {
     "whole": "is not a whole number",
     "number": "is not a number",
@@ -48,10 +48,10 @@ def read_cells(cells: pd.Series, kind: str, keep_none: bool = False) -> tuple[pd
     else:
         text = _text(cells)
         value, given = pd.to_numeric(text, errors="coerce"), text.notna()
-    value = value.where(value.abs() < float("inf"))
+    value = value.where(value.abs() <= LARGEST)
     unreadable = given & value.isna()
     if kind == "whole":
-        fraction = value.notna() & ((value % 1 != 0) | (value.abs() > LARGEST))
+        fraction = value.notna() & (value % 1 != 0)
         return value.where(~fraction).astype("Int64"), unreadable | fraction
     return value.astype("float64"), unreadable
 

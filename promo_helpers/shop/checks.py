@@ -134,7 +134,12 @@ def _duplicates(shop: Shop, table: Table) -> Iterator[Found]:
             f"WHERE file_row_number > first ORDER BY file_row_number LIMIT {SHOWN}"
         ).fetchall()
         column = table.key[-1] if len(table.key) == 1 else " + ".join(table[k].heading for k in table.key)
-        yield column, "repeats an earlier row", [(row + 2, key[0] if len(key) == 1 else tuple(key)) for row, *key in again], total[0]
+        yield (
+            column,
+            "repeats an earlier row",
+            [(row + 2, key[0] if len(key) == 1 else tuple(key)) for row, *key in again],
+            total[0],
+        )
 
 
 def _strangers(shop: Shop, table: Table, problems: Problems) -> Iterator[Found]:
@@ -142,10 +147,10 @@ def _strangers(shop: Shop, table: Table, problems: Problems) -> Iterator[Found]:
         other = column.refers_to
         if other is None or not shop.has(table.name, column.name) or problems.broken(other, column.name):
             continue
-        lost = f"FROM {_source(shop, table.name)} WHERE {column.name} IS NOT NULL"
+        lost = f"FROM {_source(shop, table.name)}"
         if shop.has(other):  # a table without rows has no file, and then every id is unknown
-            known = f"(SELECT DISTINCT {column.name} FROM {_source(shop, other)})"
-            lost = lost.replace(" WHERE ", f" ANTI JOIN {known} USING ({column.name}) WHERE ")
+            lost += f" ANTI JOIN (SELECT DISTINCT {column.name} FROM {_source(shop, other)}) USING ({column.name})"
+        lost += f" WHERE {column.name} IS NOT NULL"
         total = shop.connection.sql(f"SELECT count(*) {lost}").fetchall()[0]
         if total[0]:
             first = shop.connection.sql(f"SELECT file_row_number + 2, {column.name} {lost} ORDER BY 1 LIMIT {SHOWN}").fetchall()

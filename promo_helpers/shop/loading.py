@@ -6,7 +6,7 @@ Every source takes one road: batches of rows, read and checked as they pass, wri
 import codecs
 import csv
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 from promo_helpers import paths
 from promo_helpers.shop import journey
 from promo_helpers.shop.cells import WRONG, read_cells
-from promo_helpers.shop.checks import Problems, ShopError, check_batch, check_keys
+from promo_helpers.shop.checks import SHOWN, Problems, ShopError, check_batch, check_keys
 from promo_helpers.shop.shop import Shop, ShopWriter
 from promo_helpers.shop.tables import TABLES, Column, Table
 
-BATCH = 500_000  # rows in memory at a time
+BATCH = 500_000  # rows of a Parquet file in memory at a time
+BLOCK = 1 << 26  # bytes of a CSV file in memory at a time
 Batches = Iterator[pd.DataFrame]
 
 
@@ -31,7 +32,8 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     """The shop of a source, checked and ready: "completejourney", or a folder of CSV or Parquet files (see `make template`).
 
     The checked copy lies in `folder` (data/raw/<name> unless given) and is made anew only when the source has changed.
-    Raises ShopError, which lists every problem of every file, and FileNotFoundError for a folder that is not there.
+    Raises ShopError, which lists every problem of every file, FileNotFoundError for a folder that is not there, and ValueError for
+    one that the checked copy would replace.
     """
     if source == "completejourney":
         name, mark, currency = "completejourney", journey.version(), "USD"
@@ -42,7 +44,11 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
         if not source.is_dir():
             raise FileNotFoundError(f"There is no folder {source}; `make template` shows what a shop's folder holds")
         name, mark = source.resolve().name, _fingerprint(source)
-    folder = folder or paths.data("raw", name)
+    folder = Path(folder or paths.data("raw", name)).resolve()
+    if isinstance(source, Path) and source.resolve().is_relative_to(folder):
+        raise ValueError(
+            f"The shop in {paths.shown(source)} lies where its checked copy would replace it; move it elsewhere, such as out of data/raw"
+        )
     mark = hashlib.sha256(f"{mark} {currency} {TABLES!r}".encode()).hexdigest()[:16]
     if (folder / "shop.json").is_file() and Shop(folder).info.get("mark") == mark:
         return Shop(folder)
@@ -58,7 +64,7 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
 
 
 def _read_folder(source: Path, writer: ShopWriter) -> None:
-    parquet = any(source.glob("*.parquet"))
+    parquet = any((source / f"{t}.parquet").is_file() for t in TABLES)
     files = {t.name: f"{t.name}.parquet" if parquet else t.file for t in TABLES.values()}
     problems = Problems(files)
     for table in TABLES.values():
@@ -88,13 +94,15 @@ def _pass_batches(table: Table, batches: Batches, writer: ShopWriter, problems: 
             if unreadable.any():
                 at = np.flatnonzero(unreadable)
                 problems.rows(
-                    table.name, column.name, WRONG[column.kind], [(row + int(i), str(cells[i])) for i in at[:3]], len(at)
+                    table.name, column.name, WRONG[column.kind], [(row + int(i), str(cells[i])) for i in at[:SHOWN]], len(at)
                 )
                 frame = frame.assign(**{column.name: frame[column.name].mask(unreadable, _filler(column))})
+            if (table.name, column.name) in problems.percent:
+                frame[column.name] /= 100
         if table.name == "transactions":
-            if "basket_id" not in frame and {"customer_id", "store_id", "time"} <= set(frame):
-                derived += len(frame)
-            frame = complete_lines(frame)
+            if {"customer_id", "store_id", "time"} <= set(frame):
+                derived += int(frame["basket_id"].isna().sum()) if "basket_id" in frame else len(frame)
+            frame = _check_paid(frame, complete_lines(frame), row, problems)
         check_batch(table, frame, row, problems)
         writer.append(table.name, frame)
         row += len(batch)
@@ -114,24 +122,48 @@ def _filler(column: Column) -> Any:
 def complete_lines(lines: pd.DataFrame) -> pd.DataFrame:
     """Add what follows from a line's own cells: amounts in cents, the discount where the amount paid tells it, returns, baskets.
 
-    list = units x price; paid is taken as given, else list x (1 - discount). A discount that is not given follows from paid / list.
+    list = units x price; paid is taken as given, else list x (1 - discount). A discount that is not given follows from paid / list
+    (a price per unit is rounded, so that paid may exceed list by half a cent a unit: that is no discount, nor is it an error).
     """
     if not {"units", "price"} <= set(lines):
         return lines
     lines = lines.copy()
     listed = np.rint((lines["units"].astype("float64") * lines["price"] * 100).fillna(0))
+    paid = np.rint(listed * (1 - lines["discount"].fillna(0))) if "discount" in lines else listed
     if "paid" in lines:
-        paid = np.rint(lines["paid"] * 100).fillna(listed)
-        lines = lines.drop(columns="paid")
-    else:
-        paid = np.rint(listed * (1 - lines["discount"].fillna(0))) if "discount" in lines else listed
-    if "discount" not in lines:
-        lines["discount"] = (1 - paid / listed.where(listed != 0)).astype("float64")
+        given = np.rint(lines.pop("paid") * 100)
+        paid = given.fillna(paid)
+        share = 1 - given / listed.where((listed != 0) & (lines["price"] >= 0))
+        share = share.mask((share < 0) & ((given - listed).abs() <= lines["units"].abs().astype("float64") / 2), 0)
+        lines["discount"] = (lines["discount"].fillna(share) if "discount" in lines else share).astype("float64")
     lines["list_cents"], lines["paid_cents"] = listed.astype("int64"), paid.astype("int64")
     lines["is_return"] = (lines["units"] < 0).fillna(False).astype("bool")
-    if "basket_id" not in lines and {"customer_id", "store_id", "time"} <= set(lines):
-        lines["basket_id"] = lines["customer_id"] + " " + lines["store_id"] + " " + lines["time"].astype("str")
+    if {"customer_id", "store_id", "time"} <= set(lines):
+        if "basket_id" not in lines:
+            lines["basket_id"] = _basket(lines)
+        elif lines["basket_id"].isna().any():
+            lines["basket_id"] = lines["basket_id"].astype("str").where(lines["basket_id"].notna(), _basket(lines))
     return lines
+
+
+def _check_paid(given: pd.DataFrame, lines: pd.DataFrame, row: int, problems: Problems) -> pd.DataFrame:
+    """Where the discount follows from the amount paid, it is that amount which can be wrong, and the message names it."""
+    if "paid" not in given or "paid" in lines:
+        return lines
+    follows = given["discount"].isna() if "discount" in given else pd.Series(True, index=lines.index)
+    wrong = follows & lines["discount"].notna() & ~lines["discount"].between(0, 1)
+    if not wrong.any():
+        return lines
+    units, price = (problems.headings.get(("transactions", c), c) for c in ("units", "price"))
+    at = np.flatnonzero(wrong)
+    found = [(row + int(i), float(given["paid"].iloc[i])) for i in at[:SHOWN]]
+    problems.rows("transactions", "paid", f"is not between 0 and {units} x {price}", found, len(at))
+    return lines.assign(discount=lines["discount"].mask(wrong))
+
+
+def _basket(lines: pd.DataFrame) -> pd.Series:
+    """What one customer bought in one store at one moment is one basket."""
+    return lines["customer_id"] + " " + lines["store_id"] + " " + lines["time"].astype("str")
 
 
 def _heading(text: str) -> str:
@@ -140,22 +172,28 @@ def _heading(text: str) -> str:
 
 
 def _columns_of(headings: list[str], table: Table, problems: Problems) -> dict[str, str]:
-    """Which heading holds which column: {column: heading}. Notes columns that are missing or there twice."""
+    """Which heading holds which column: {column: heading}. Notes columns that are missing, there twice, or given in percent."""
     found: dict[str, str] = {}
     for column in table.columns:
         spellings = [_heading(s) for s in (column.heading, column.name, *column.aliases, *column.percent_aliases)]
         same = [h for s in dict.fromkeys(spellings) for h in headings if _heading(h) == s]
         if same:
             found[column.name] = same[0]
-            problems.headings[table.name, column.name] = same[0]
+            problems.headings[table.name, column.name] = same[0].strip()
+            if _heading(same[0]) in map(_heading, column.percent_aliases):
+                problems.percent.add((table.name, column.name))
         elif column.need != "optional":
             also = f" (also read under {', '.join(column.aliases)})" if column.aliases else ""
             problems.file(table.name, f"the column {column.heading} is missing{also}")
         else:
             problems.headings[table.name, column.name] = column.heading
-    twice = sorted({h for h in headings if headings.count(h) > 1})
-    if twice:
-        problems.file(table.name, f"the heading {', '.join(twice)} stands there twice")
+    alike = [[h.strip() for h in headings if _heading(h) == _heading(first)] for first in found.values()]
+    for twice in (a for a in alike if len(a) > 1):
+        if len(set(twice)) == 1:
+            problems.file(table.name, f"the heading {twice[0]} stands there more than once")
+        else:
+            problems.file(table.name, f"the headings {' and '.join(twice)} mean the same; keep one")
+        found = {c: h for c, h in found.items() if _heading(h) != _heading(twice[0])}
     return found
 
 
@@ -168,55 +206,85 @@ def _csv_batches(path: Path, table: Table, problems: Problems) -> Batches:
         problems.file(table.name, f"the file is not UTF-8 (row {bad:,}); save it as CSV UTF-8")
         return
     with path.open(encoding="utf-8-sig", newline="") as file:
-        headings = next(csv.reader(file), [])
-    if len(headings) == 1 and headings[0].count(";") > 1:
-        problems.file(table.name, "the cells are separated by semicolons; save it with commas")
+        rows = csv.reader(file)
+        headings, more = next(rows, []), next(rows, None) is not None
+    if not any(h.strip() for h in headings):
+        problems.file(table.name, "the first row is blank; the headings belong there")
         return
+    for sign, signs in ((";", "semicolons"), ("\t", "tabs")):
+        if len(headings) == 1 and sign in headings[0]:
+            problems.file(table.name, f"the cells are separated by {signs}; save it with commas")
+            return
     found = _columns_of(headings, table, problems)
-    if len(set(headings)) < len(headings):
+    if not found or not more:
         return
-    ragged: list[Any] = []
-    reader = pyarrow.csv.open_csv(
-        path,
-        read_options=pyarrow.csv.ReadOptions(block_size=1 << 26),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=_keep(ragged)),
-        convert_options=pyarrow.csv.ConvertOptions(
-            include_columns=list(found.values()), column_types=dict.fromkeys(headings, pa.string()), strings_can_be_null=False
-        ),
-    )
-    percent = [c for c, h in found.items() if _heading(h) in map(_heading, table[c].percent_aliases)]
-    for block in reader:
-        frame = pa.Table.from_batches([block]).to_pandas().set_axis(list(found), axis=1)
-        for column in percent:  # seed files give 15 for what the schema calls .15
-            frame[column] = (
-                (pd.to_numeric(frame[column], errors="coerce") / 100).astype("str").where(frame[column].str.strip() != "", "")
-            )
-        yield frame
+    ragged: list[int] = []
+    blank: list[int] = []
+    row = 2
+    try:
+        for block in _open(path, headings, list(found.values()), ragged):
+            frame = pa.Table.from_batches([block]).to_pandas().set_axis(list(found), axis=1)
+            empty = _blank_rows(frame)
+            if empty.any():  # blank lines between the rows, or below them, as a spreadsheet leaves them
+                blank += (row + np.flatnonzero(empty)).tolist()
+                frame = frame[~empty].reset_index(drop=True)
+            row += len(empty)
+            yield frame
+    except pa.ArrowInvalid:
+        problems.file(table.name, "the file cannot be read as CSV; is a quotation mark not closed?")
     if ragged:
-        where = ", ".join(f"row {r.number:,}" if r.number else "one" for r in ragged[:3])
-        problems.file(table.name, f"{len(ragged):,} row(s) have more or fewer cells than the {len(headings)} headings: {where}")
+        problems.skipped[table.name] = numbers = _ragged(path, len(headings))
+        count = (
+            f"{len(ragged):,} row{'s have' if len(ragged) > 1 else ' has'} more or fewer cells than the {len(headings)} headings"
+        )
+        first = ", ".join(f"row {n:,}" for n in numbers[:SHOWN])
+        problems.file(table.name, f"{count}: {first}{', ...' * (len(ragged) > SHOWN)}")
+    problems.skipped[table.name] = sorted([*problems.skipped.get(table.name, []), *(problems.row(table.name, n) for n in blank)])
 
 
-def _keep(ragged: list[Any]) -> Callable[[Any], str]:
+def _blank_rows(frame: pd.DataFrame) -> np.ndarray:
+    """Which rows hold nothing: the first column answers for nearly all, so that the others are seldom looked at."""
+    empty = np.ones(len(frame), dtype=bool)
+    for column in frame:
+        if not empty.any():
+            break
+        empty &= (frame[column].str.strip() == "").to_numpy()
+    return empty
+
+
+def _open(path: Path, headings: list[str], wanted: list[str], ragged: list[int]) -> pyarrow.csv.CSVStreamingReader:
     def note(row: Any) -> str:
-        ragged.append(row)
+        ragged.append(row.actual_columns)
         return "skip"
 
-    return note
+    return pyarrow.csv.open_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(block_size=BLOCK),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note),
+        convert_options=pyarrow.csv.ConvertOptions(
+            include_columns=wanted, column_types=dict.fromkeys(headings, pa.string()), strings_can_be_null=False
+        ),
+    )
+
+
+def _ragged(path: Path, width: int) -> list[int]:
+    """The numbers of the rows that are wider or narrower than the heading: the fast reader tells their number only."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return [number for number, cells in enumerate(csv.reader(file), 1) if cells and len(cells) != width]
 
 
 def _not_utf8(path: Path) -> int:
     """The number of the first row that is not UTF-8, or 0."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    row = 1
-    with path.open("rb") as file:
-        while block := file.read(1 << 24):
-            try:
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 24):
                 decoder.decode(block)
-            except UnicodeDecodeError as error:
-                return row + block[: error.start].count(b"\n")
-            row += block.count(b"\n")
-    return row if decoder.getstate()[0] else 0
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
+            return next((n for n, cells in enumerate(csv.reader(file), 1) if "\ufffd" in "".join(cells)), 1)
+    return 0
 
 
 def _parquet_batches(path: Path, table: Table, problems: Problems) -> Batches:
@@ -227,6 +295,8 @@ def _parquet_batches(path: Path, table: Table, problems: Problems) -> Batches:
         problems.file(table.name, "the file is not Parquet")
         return
     found = _columns_of(file.schema_arrow.names, table, problems)
+    if not found:
+        return
     for block in file.iter_batches(BATCH, columns=list(found.values())):
         yield block.to_pandas().rename(columns={h: c for c, h in found.items()})
 

@@ -161,16 +161,15 @@ class Goods:
         clock = np.hstack([np.zeros((14, 1)), np.cumsum(share / share.sum(axis=1, keepdims=True), axis=1)])
         clock[:, -1] = 1.0
         held = self.promotions
-        on = [np.flatnonzero((held["first"] <= d) & (d <= held["last"])) for d in range(p.days)] + [np.empty(0, int)] * (
-            total - p.days
-        )
+        first, last = held["first"].to_numpy(), held["last"].to_numpy()
+        day, on = np.nonzero((first <= np.arange(total)[:, None]) & (np.arange(total)[:, None] <= last))
         return Days(
             season=season / (10 + p.december + p.april) * 12,
             weekday=dates.weekday.to_numpy(np.int64),
             pattern=pattern / pattern.mean(axis=1, keepdims=True),
             clock=clock,
-            promo_first=np.concatenate([[0], np.cumsum([len(x) for x in on])]),
-            promo=np.concatenate(on).astype(np.int64),
+            promo_first=np.searchsorted(day, np.arange(total + 1)),
+            promo=on.astype(np.int64),
             promo_product=held["product"].to_numpy(np.int64),
             promo_depth=held["discount"].to_numpy(float),
             promo_pull=pull(held["discount"].to_numpy(float), p.depth_scale),

@@ -1,7 +1,9 @@
 """How hard is the market: what easy rules earn against the oracle, and against what behaviour could tell at best."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import lightgbm as lgb
@@ -47,6 +49,7 @@ def decisions(p: Parameters, seed: int) -> Decisions:
     """
     truth = Truth(replace(p, customers=min(p.customers, BLOCK)), seed)
     lived = live_block(truth.goods, 0)
+    truth.keep(0, lived.block)
     truth = truth.gone_on(lived.history(), truth.lost(np.arange(truth.p.customers)))
     seen = observe(truth, lived, stream(seed, "decisions"))
     return Decisions(
@@ -158,11 +161,12 @@ def hardness(p: Parameters, seeds: Sequence[int], train: int = 10) -> pd.DataFra
 
     The stand-in and the one-variable rule learn from `train` other markets; each is valued by the truth of the seed's market.
     """
-    learnt = [decisions(p, TRAIN_SEED + k) for k in range(train)]
+    with ThreadPoolExecutor(2) as pool:  # the compiled loops release the lock
+        learnt = list(pool.map(partial(decisions, p), range(TRAIN_SEED, TRAIN_SEED + train)))
+        valued = list(pool.map(partial(decisions, p), seeds))
     models, rule = stand_in(learnt), one_variable(learnt)
     rows: list[tuple[int, str, float, float]] = []
-    for seed in seeds:
-        d = decisions(p, seed)
+    for seed, d in zip(seeds, valued, strict=True):
         gain = d.expected["gain"]
         for name, arm in policies(d, models, rule, stream(seed, "random policy")).items():
             rows.append((seed, name, float(gain[np.arange(len(arm)), arm].mean()), float((arm > 0).mean())))

@@ -112,6 +112,10 @@ class Truth:
             self._blocks.popitem(last=False)
         return self._blocks[number]
 
+    def keep(self, number: int, block: Block) -> None:
+        """Hand over a block that was drawn already, which saves drawing it again."""
+        self._blocks[number] = block
+
     def traits(self) -> pd.DataFrame:
         """Hidden traits of every customer: one row each (20,000 customers take a second)."""
         return pd.concat([self.block(b).hidden for b in range(-(-self.p.customers // BLOCK))], ignore_index=True)

@@ -7,6 +7,7 @@ Forty customers, twelve products in four categories, three stores, two promotion
 share baskets more often than chance; soap and batteries ignore each other. Every cell is text or a number as a person would type it.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,12 @@ MARGINS = np.array([0.3, 0.25, 0.4, 0.2, 0.2, 0.15, 0.35, 0.35, 0.3, 0.45, 0.4, 
 
 
 def shop_frames(seed: int = 0) -> dict[str, pd.DataFrame]:
-    """The six tables with the headings of the data dictionary: row i of a frame is row i + 2 of its file."""
+    """The six tables with the headings of the data dictionary, fresh each time: row i of a frame is row i + 2 of its file."""
+    return {name: frame.copy() for name, frame in _drawn(seed).items()}
+
+
+@cache
+def _drawn(seed: int) -> dict[str, pd.DataFrame]:
     rng = np.random.default_rng(seed)
     customers = [f"CUST{i:05d}" for i in range(1, 41)]
     products = [f"PROD{i:05d}" for i in range(1, 13)]

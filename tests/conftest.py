@@ -1,0 +1,26 @@
+"""Fixtures for every test that reads a shop: nothing is ever written into the project."""
+
+import pytest
+
+from promo_helpers.shop.loading import load_shop
+from tests.shops import write_shop
+
+
+@pytest.fixture
+def out(tmp_path, monkeypatch):
+    """The folder below which the code under test writes."""
+    monkeypatch.setenv("PROMO_OUT", str(tmp_path / "out"))
+    return tmp_path / "out"
+
+
+@pytest.fixture(scope="session")
+def corner(tmp_path_factory):
+    """The small shop of tests/shops.py, loaded once: for tests that only read it."""
+    folder = tmp_path_factory.mktemp("corner")
+    return load_shop(write_shop(folder / "source"), folder=folder / "checked")
+
+
+@pytest.fixture(scope="session")
+def journey(tmp_path_factory):
+    """Complete Journey as a checked shop, loaded once."""
+    return load_shop("completejourney", folder=tmp_path_factory.mktemp("journey") / "checked")

@@ -44,7 +44,7 @@ help:
 	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
 	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
 	@echo "make check               do the paper, the numbers and the files agree?"
-	@echo "make template            empty CSV files and a data dictionary, to fill with your own shop"
+	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
 	@echo "make bench               seconds and memory of the slow parts, as build/bench.json"
 	@echo "make lock                resolve the packages anew into requirements.lock"
 	@echo "make clean               remove all that runs made (not .venv)"
@@ -94,7 +94,7 @@ check: .venv/ready
 	@$(BIN)/python -m promo_helpers.collect
 
 template: .venv/ready
-	@$(BIN)/python -m promo_helpers.shop.template build/template
+	@$(BIN)/python -m promo_helpers.shop.template
 
 bench: .venv/ready
 	@$(BIN)/python -m tests.bench
@@ -105,5 +105,6 @@ lock: .venv/ready
 
 clean:
 	@rm -rf build paper/paper.pdf paper/generated
-	@find data figures -mindepth 1 -not -name README.md -not -path 'data/replications*' -delete 2>/dev/null || true
-	@echo "All that runs made is gone; .venv stays"
+	@rm -rf data/raw data/processed data/truth data/models data/numbers data/tables data/campaigns
+	@rm -f figures/*.pdf figures/*.png
+	@echo "All that runs made is gone; .venv, my-shop/ and what else you keep stay"

@@ -56,16 +56,16 @@ python() {
     [ -x .venv/bin/python ] && .venv/bin/python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || "$found" -m venv --clear .venv
     # uv itself, at the version and with the hashes of the lock; where it cannot be had, pip does the same more slowly
     awk '/^uv==/ { on = 1 } on { print } on && !/\\$/ { exit }' requirements.lock >.venv/uv.txt
-    if .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt &&
+    if .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .venv/uv.txt &&
         .venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements.lock; then
         how=uv
     else
         say "  uv did not manage it; pip takes a few minutes ..."
-        .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+        .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
         how=pip
     fi
     .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --offline -e . 2>/dev/null ||
-        .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+        .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
     # JupyterLab then asks no newcomer about its news, and asks the network for none
     mkdir -p .venv/etc/jupyter/labconfig
     printf '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n' >.venv/etc/jupyter/labconfig/page_config.json

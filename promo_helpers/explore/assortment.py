@@ -57,19 +57,16 @@ def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
 def pair_lift(
     shop: Shop, rng: np.random.Generator, *, categories: int = 30, draws: int = 500, level: float = 0.95
 ) -> pd.DataFrame:
-    """Lift of each pair among the categories in most baskets: P(a and b) / (P(a) P(b)), largest first.
+    """Which of the categories in most baskets share a basket more often than the size of baskets explains; most of all first.
 
-    Columns a, b, baskets (with both), support, lift, low, high. The intervals hold for all pairs at once: the largest |z| of the
-    log lift over the pairs, over bootstrap draws of customers (their baskets stay together), gives one critical value.
+    Columns a, b, baskets (with both), support, lift, adjusted, low, high. `lift` is P(a and b) / (P(a) P(b)) (Brin et al. 1997).
+    Large baskets hold a bit of everything, so that nearly all lifts exceed 1; `adjusted` compares with what would be expected
+    within baskets of the same number k of these categories C: the sum over k of n_a n_b / n, times the factor
+    (k - 1) C / (k (C - 1)) by which k different categories meet less often than k independent ones (exact for equal shares).
+    low and high are of `adjusted` and hold for all pairs at once: the largest |z| of its logarithm over the pairs, over bootstrap
+    draws of customers (whose baskets stay together), gives one critical value. A pair without a basket in a draw counts as beyond.
     """
-    lines = shop.lazy("transactions").join(shop.lazy("products").select("product_id", "category"), on="product_id")
-    seen = (
-        lines.filter(~nw.col("category").is_null(), nw.col("units") > 0)
-        .select("customer_id", "basket_id", "category")
-        .unique()
-        .collect("pandas")
-        .to_native()
-    )
+    seen = _categories_of_baskets(shop)
     top = seen["category"].value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:categories]
     if len(top) < 2:
         raise ValueError(f"{len(top)} category in all: two are the least that can share a basket")
@@ -80,33 +77,50 @@ def pair_lift(
     owner[basket] = customer
     kept = column >= 0
     has = sparse.csr_matrix((np.ones(kept.sum()), (basket[kept], column[kept])), shape=(len(names), len(top)))
+    size = np.asarray(has.sum(1)).ravel().astype(int)
     belongs = sparse.csr_matrix((np.ones(len(names)), (owner, np.arange(len(names)))))
     first, second = (np.array(i) for i in zip(*itertools.combinations(range(len(top)), 2), strict=True))
-    both = has[:, first].multiply(has[:, second])
-    counts = np.hstack([np.asarray(belongs.sum(1)), (belongs @ has).toarray(), (belongs @ both).toarray()])  # by customer
+    both = (belongs @ has[:, first].multiply(has[:, second])).toarray()  # [customer, pair]
+    sizes = [k for k in range(2, len(top) + 1) if (size == k).any()]
+    alone = [(belongs @ has.multiply((size == k)[:, None])).toarray() for k in sizes]  # per size: [customer, category]
+    number = [np.asarray(belongs @ (size == k).astype(float)) for k in sizes]  # per size: [customer]
 
-    def log_lift(totals: np.ndarray) -> np.ndarray:
-        """Log lift of every pair from totals (..., 1 + categories + pairs)."""
-        n, single, pair = totals[..., :1], totals[..., 1 : 1 + len(top)], totals[..., 1 + len(top) :]
+    def adjusted(weights: np.ndarray) -> np.ndarray:
+        """Log of the adjusted lift of every pair, customers weighted: [draw, customer] -> [draw, pair]."""
+        expected = np.zeros((len(weights), len(first)))
+        for k, single, n in zip(sizes, alone, number, strict=True):
+            share, baskets = weights @ single, (weights @ n)[:, None]
+            meet = (k - 1) * len(top) / (k * (len(top) - 1))
+            expected += meet * share[:, first] * share[:, second] / np.maximum(baskets, 1)
         with np.errstate(divide="ignore"):
-            return np.log(pair) + np.log(n) - np.log(single[..., first]) - np.log(single[..., second])
+            return np.asarray(np.log(weights @ both) - np.log(expected))
 
-    value = log_lift(counts.sum(0))
-    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=draws)
-    drawn = log_lift(weights @ counts)
-    spread = np.where(np.isfinite(drawn), drawn, np.nan).std(axis=0, where=np.isfinite(drawn))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = np.abs(drawn - value) / spread
-    critical = np.quantile(np.where(np.isfinite(z), z, 0).max(axis=1), level)
+    counts = both.sum(0)
+    met = counts > 0  # a pair that never met has no logarithm, and nothing to say
+    value = adjusted(np.ones((1, both.shape[0])))[0, met]
+    drawn = adjusted(rng.multinomial(both.shape[0], np.full(both.shape[0], 1 / both.shape[0]), size=draws))[:, met]
+    finite = np.isfinite(drawn)
+    spread = np.where(finite, drawn, 0).std(axis=0, where=finite)
+    z = np.where(finite, np.abs(drawn - value) / np.maximum(spread, 1e-12), np.inf)
+    critical = np.quantile(z.max(axis=1), level, method="higher")
+    total = np.asarray(has.sum(0)).ravel()
     table = pd.DataFrame(
         {
-            "a": top[first],
-            "b": top[second],
-            "baskets": counts.sum(0)[1 + len(top) :].astype(int),
-            "support": counts.sum(0)[1 + len(top) :] / len(names),
-            "lift": np.exp(value),
+            "a": top[first[met]],
+            "b": top[second[met]],
+            "baskets": counts[met].astype(int),
+            "support": counts[met] / len(names),
+            "lift": counts[met] * len(names) / (total[first[met]] * total[second[met]]),
+            "adjusted": np.exp(value),
             "low": np.exp(value - critical * spread),
             "high": np.exp(value + critical * spread),
         }
     )
-    return table[table["baskets"] > 0].sort_values(["lift", "a", "b"], ascending=[False, True, True], ignore_index=True)
+    return table.sort_values(["adjusted", "a", "b"], ascending=[False, True, True], ignore_index=True)
+
+
+def _categories_of_baskets(shop: Shop) -> pd.DataFrame:
+    """Columns customer_id, basket_id, category: what was bought (not returned), each category once a basket."""
+    lines = shop.lazy("transactions").join(shop.lazy("products").select("product_id", "category"), on="product_id")
+    bought = lines.filter(~nw.col("category").is_null(), nw.col("units") > 0).select("customer_id", "basket_id", "category")
+    return bought.unique().collect("pandas").to_native()

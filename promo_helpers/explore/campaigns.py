@@ -13,19 +13,19 @@ from promo_helpers.shop import Shop
 BEFORE = pd.Timedelta(weeks=8)  # long enough to see a rare customer, short enough for the early campaigns
 
 
-def campaign_table(shop: Shop) -> pd.DataFrame:
-    """One row per campaign: start, contacted, share (of the assignments), redeemed, rate (redeemed / contacted)."""
+def campaign_table(shop: Shop, first_day: pd.Timestamp, last_day: pd.Timestamp) -> pd.DataFrame:
+    """One row per campaign: start, end, contacted, share (of the assignments), redeemed, rate (redeemed / contacted), seen.
+
+    `seen` says whether the whole campaign lies in the data: a rate of one that does not is too low.
+    """
     contacts = shop.frame("contacts", ["campaign_id", "time", "arm", "redeemed"])
+    ends = shop.frame("promotions", ["campaign_id", "end_date"]).groupby("campaign_id")["end_date"].max()
     group = contacts.assign(sent=contacts["arm"] != "none").groupby("campaign_id")
-    table = pd.DataFrame(
-        {
-            "start": group["time"].min(),
-            "contacted": group["sent"].sum(),
-            "share": group["sent"].mean(),
-            "redeemed": group["redeemed"].sum(),
-        }
-    )
+    table = pd.DataFrame({"start": group["time"].min(), "contacted": group["sent"].sum(), "share": group["sent"].mean()})
+    table.insert(1, "end", ends.reindex(table.index))
+    table["redeemed"] = group["redeemed"].sum().astype("int64")
     table["rate"] = table["redeemed"] / table["contacted"]
+    table["seen"] = (table["start"] >= first_day) & (table["end"] <= last_day)
     return table.sort_values(["start", "contacted"]).reset_index()
 
 
@@ -46,28 +46,30 @@ def before_contact(shop: Shop, trips: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def mailing_predictability(history: pd.DataFrame, folds: int = 5) -> pd.DataFrame:
-    """How well spending and trips before a campaign tell who was contacted: columns campaign_id, contacted, auc, outside.
+def contacted_against_spared(history: pd.DataFrame, folds: int = 5, least: int = 50) -> pd.DataFrame:
+    """How the contacted of each campaign differed from the spared before it. One row per campaign with `least` of both.
 
-    `auc` is out of fold (.5 would be a random mailing); `outside` the share of customers whose estimated chance of being contacted
-    lies below .05 or above .95, where no comparison can be made. Campaigns with fewer than 50 contacted or spared are left out.
+    Columns campaign_id, contacted, ratio (of mean spending, contacted to spared), difference (of mean log spending, in standard
+    deviations) and auc: how well spending and trips tell the two apart, out of fold; .5 would be a mailing by chance.
     """
     rows = []
     for campaign, group in history.groupby("campaign_id", sort=True):
         sent = group["sent"].to_numpy(dtype=bool)
-        if min(sent.sum(), (~sent).sum()) < 50:
+        if min(sent.sum(), (~sent).sum()) < least:
             continue
-        features = np.log1p(group[["spend", "baskets"]].clip(lower=0))
+        spend, logs = group["spend"].to_numpy(), np.log1p(group[["spend", "baskets"]].clip(lower=0))
+        level = logs["spend"].to_numpy()
         model = make_pipeline(StandardScaler(), LogisticRegression())
-        chance = cross_val_predict(
-            model, features, sent, cv=StratifiedKFold(folds, shuffle=True, random_state=0), method="predict_proba"
-        )[:, 1]
+        cut = StratifiedKFold(folds, shuffle=True, random_state=0)
+        chance = cross_val_predict(model, logs, sent, cv=cut, method="predict_proba")[:, 1]
+        scale = np.sqrt((level[sent].var(ddof=1) + level[~sent].var(ddof=1)) / 2)
         rows.append(
             {
                 "campaign_id": campaign,
                 "contacted": int(sent.sum()),
+                "ratio": spend[sent].mean() / spend[~sent].mean(),
+                "difference": (level[sent].mean() - level[~sent].mean()) / scale,
                 "auc": roc_auc_score(sent, chance),
-                "outside": float(np.mean((chance < 0.05) | (chance > 0.95))),
             }
         )
-    return pd.DataFrame(rows, columns=["campaign_id", "contacted", "auc", "outside"])
+    return pd.DataFrame(rows, columns=["campaign_id", "contacted", "ratio", "difference", "auc"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from narwhals import stable
+from scipy.stats import norm
 from statsmodels.tsa.seasonal import STL
 from statsmodels.tsa.stattools import acf
 
@@ -102,9 +103,14 @@ def strength(parts: pd.DataFrame, part: str) -> float:
     return float(max(0.0, 1 - parts["rest"].var() / (parts[part] + parts["rest"]).var()))
 
 
-def autocorrelation(series: pd.Series, lags: int = 60) -> pd.DataFrame:
-    """Columns lag (days, from 1), correlation, low, high: the band in which 95 % lie where there is none (Bartlett's formula)."""
-    lags = min(lags, len(series) // 2 - 1)
-    value, band = acf(series.to_numpy(dtype=float), nlags=lags, alpha=0.05, fft=True, result_object=False)
-    half = (band - value[:, None])[1:]
-    return pd.DataFrame({"lag": np.arange(1, lags + 1), "correlation": value[1:], "low": half[:, 0], "high": half[:, 1]})
+def autocorrelation(series: pd.Series, lags: int = 60, cap: float = 0.0) -> pd.DataFrame:
+    """Columns lag (days, from 1), correlation, band: of a series without correlation all lags lie within +-band 19 times in 20.
+
+    The band is Bonferroni's over the lags, normal for white noise. With `cap`, values beyond the cap and 1 - cap quantiles are
+    brought to them first, so that no pair of holidays makes a peak by itself.
+    """
+    values = series.clip(series.quantile(cap), series.quantile(1 - cap)).to_numpy(dtype=float)
+    lags = min(lags, len(values) // 2 - 1)
+    correlation = acf(values, nlags=lags, fft=True, result_object=False)[1:]
+    band = norm.ppf(1 - 0.05 / (2 * lags)) / np.sqrt(len(values))
+    return pd.DataFrame({"lag": np.arange(1, lags + 1), "correlation": correlation, "band": band})

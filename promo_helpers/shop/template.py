@@ -23,10 +23,10 @@ Then:  make notebook N=02_shop SHOP={folder} CURRENCY=LKR
 
 
 def write_template(folder: Path) -> None:
-    """Write one CSV file per table with nothing but its headings, DataDictionary.csv and README.txt. Keeps files that hold rows."""
+    """Write one CSV file per table with nothing but its headings, DataDictionary.csv and README.txt. Keeps filled files."""
     for table in TABLES.values():
         path = folder / table.file
-        if path.is_file() and path.read_text(encoding="utf-8-sig", errors="replace").count("\n") > 1:
+        if path.is_file() and len(path.read_bytes().splitlines()) > 1:
             print(f"{paths.shown(path)} holds rows and is kept")
             continue
         write_text(path, ",".join(c.heading for c in table.columns if c.template) + "\n")
@@ -38,6 +38,6 @@ def write_template(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "build/template")
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "my-shop")
     write_template(target)
     print(f"The files to fill lie in {paths.shown(target)}; start with {paths.shown(target / 'README.txt')}")

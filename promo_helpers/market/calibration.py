@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from promo_helpers.market.parameters import ARMS, DEPTHS
+from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN
 from promo_helpers.market.people import customer_ids
+from promo_helpers.market.presets import PRESETS, parameters
 from promo_helpers.market.respond import replay
 from promo_helpers.market.truth import Truth
 
@@ -20,6 +21,8 @@ MEASURES = {
     "value": "value",
 }
 EVENTS = 200  # expected buyers that a cell needs for its mean to be near normal; those with fewer count in their arm's whole only
+REPLICATED = 200_000  # contacts for each preset in the kept comparison
+REPLICATED_SEED = 77  # of the markets and the draws; none was tuned on it
 LEVEL = 0.01  # chance that a correct market fails, over all cells together
 
 
@@ -99,3 +102,12 @@ def calibrate(
     cells["arm"] = np.array(ARMS)[cells["arm"]]
     bound = float(stats.norm.isf((1 - (1 - level) ** (1 / len(cells))) / 2))
     return Calibration(cells.drop(columns=["gap", "buyers"]), float(cells["z"].abs().max()), bound)
+
+
+def replicate(preset: str) -> pd.DataFrame:
+    """The kept comparison of one preset (`replications`): the cells of `calibrate`, with the bound over all cells of all presets."""
+    truth = Truth(parameters("paper", preset, customers=4_000, activity=1.0), REPLICATED_SEED)
+    rng = np.random.default_rng(REPLICATED_SEED)
+    contacts = sample_contacts(truth, REPLICATED, rng, last_day=truth.p.days - SPAN)
+    result = calibrate(truth, truth, contacts, rng, level=LEVEL / len(PRESETS))
+    return result.cells.assign(bound=result.bound)

@@ -15,12 +15,14 @@ from promo_helpers.market import trips
 from promo_helpers.market.law import ARM, DAY, PRODUCT
 from promo_helpers.market.parameters import ARMS, SEGMENTS, Parameters
 from promo_helpers.market.people import customer_ids
+from promo_helpers.market.presets import parameters
 from promo_helpers.market.simulate import Lived, live_block
 from promo_helpers.market.streams import BLOCK, stream
 from promo_helpers.market.truth import Expected, Truth
 
 LOOK_BACK = 180  # days in which a decision's customer has bought in the category, and of the recent habits
 TOP = 0.2  # share of customers that the ranking rules contact
+REPLICATED_SEEDS = range(500, 520)  # markets that nothing was tuned on
 TRAIN_SEED = 9_000  # markets that the stand-in learns from, never among those that are valued
 BOOSTER = {
     "objective": "l2",
@@ -188,3 +190,9 @@ def shares(table: pd.DataFrame, against: str = "model on behaviour") -> pd.DataF
     out = pd.DataFrame({"gain": wide.mean(), "share": whole, "low": whole - half, "high": whole + half})
     out["contacted"] = table.groupby("policy")["contacted"].mean()
     return out.reindex([o for o in order if o in out.index]).rename_axis("policy").reset_index()
+
+
+def replicate(preset: str) -> pd.DataFrame:
+    """The kept table of one preset (`replications`): `hardness` over twenty markets of 3,000 customers, with the best variable."""
+    table = hardness(parameters("paper", preset, customers=3_000), REPLICATED_SEEDS)
+    return table.assign(variable=table.attrs["variable"])

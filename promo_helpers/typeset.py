@@ -31,6 +31,7 @@ def typeset() -> None:
         "-pdf",
         "-interaction=nonstopmode",
         "-halt-on-error",
+        "-file-line-error",
         f"-outdir={work}",
         "-jobname=paper",
         str(source / "main.tex"),
@@ -39,8 +40,7 @@ def typeset() -> None:
     log = work / "paper.log"
     said = log.read_text(errors="replace") if log.is_file() else done.stdout + done.stderr
     if done.returncode:
-        error = re.search(r"^!.*(?:\n.*){0,5}", said, re.M)
-        sys.exit(f"LaTeX stopped:\n{error.group() if error else said[-2000:]}\nThe whole log: {paths.shown(log)}")
+        sys.exit(f"LaTeX stopped:\n{first_error(said)}\nThe whole log: {paths.shown(log)}")
     loose = sorted(set(re.findall(r"(?:Citation|Reference) [`'][^']*' .*undefined", said)))
     if loose:
         sys.exit("\n  ".join(["LaTeX found no target for:", *loose]))
@@ -48,10 +48,20 @@ def typeset() -> None:
         shutil.copyfile(work / "paper.pdf", scratch)
 
 
+def first_error(log: str) -> str:
+    """The first error of LaTeX's log: what is wrong and, where LaTeX says it, the place; without its advice and statistics."""
+    error = re.search(r"^(?:!|\S+:\d+:) .*", log, re.M)
+    if not error:
+        return log[-2000:]
+    place = re.search(r"^l\.\d+ .*(?:\n +\S.*)?", log[error.end() :].partition("\n! ")[0], re.M)
+    return "\n".join(found.group() for found in (error, place) if found)
+
+
 def main() -> None:
     """Check, collect, typeset; says where the paper lies."""
     start = time.perf_counter()
-    collect.main()
+    print(f"  {collect.check()}", flush=True)
+    collect.collect()
     typeset()
     print(f"  paper typeset in {time.perf_counter() - start:.0f} s\n{paths.shown(paths.out() / 'paper' / 'paper.pdf')} is ready")
 

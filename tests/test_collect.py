@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 from promo_helpers import collect, paths
 from promo_helpers.report import Report
 
+SECTION = "paper/sections/data.tex"
 TEXT = r"""
 We find \val{shop.share} (\interval{shop.share}) in \fixed{14} days; see Figure~\ref{fig:1} and \citet{efron1993}.
 \begin{tabular}{p{3cm}}\end{tabular} % a comment may hold 99
@@ -18,18 +18,43 @@ We find \val{shop.share} (\interval{shop.share}) in \fixed{14} days; see Figure~
 """
 
 
+def old(file, when=1):
+    os.utime(file, (when, when))
+
+
+def notebook(project, name):
+    cell = {"cell_type": "code", "source": ["from promo_helpers import sums"]}
+    file = project / "notebooks" / f"{name}.ipynb"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"cells": [cell]}))
+    old(file)
+
+
+def runs(project, *names):
+    """The paper's profile lists these runs, and each has come to its end."""
+    (project / "notebooks" / "profiles" / "paper.yml").write_text("".join(f"{name}: {{}}\n" for name in names))
+    for name in names:
+        stamp = project / "build" / "runs" / "paper" / f"{name}.ipynb"
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text("")
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project of one notebook, one run and one section, all in agreement."""
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setenv("PROMO_OUT", str(tmp_path))
-    (tmp_path / "notebooks").mkdir()
-    notebook = tmp_path / "notebooks" / "02_shop.ipynb"
-    notebook.write_text("{}")
-    os.utime(notebook, (1, 1))
+    monkeypatch.setenv("PROMO_PROFILE", "paper")
+    (tmp_path / "promo_helpers").mkdir()
+    (tmp_path / "promo_helpers" / "sums.py").write_text("")
+    (tmp_path / "requirements.lock").write_text("")
+    notebook(tmp_path, "02_shop")
+    (tmp_path / "notebooks" / "profiles").mkdir()
+    runs(tmp_path, "02_shop")
     (tmp_path / "paper" / "sections").mkdir(parents=True)
     (tmp_path / "paper" / "sections" / "data.tex").write_text(TEXT)
-    (tmp_path / "paper" / "main.tex").write_text(r"\usepackage[margin=2.5cm]{geometry}")
+    main = "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n\\input{sections/data}\n\\end{document}\n"
+    (tmp_path / "paper" / "main.tex").write_text(main)
     report = Report("shop", seed=1)
     report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
     figure, _ = plt.subplots()
@@ -52,7 +77,7 @@ def test_agreement_passes_and_is_collected(project):
 def said(project):
     found = collect.problems()
     with pytest.raises(SystemExit) as stop:
-        collect.main()
+        collect.check()
     assert all(sentence in str(stop.value) for sentence in found)
     return found
 
@@ -78,15 +103,25 @@ def test_used_and_never_made(project, text, what):
 
 def test_a_used_interval_must_have_been_recorded(project):
     Report("other").record("x", 1, meaning="m")
-    (project / "notebooks" / "03_other.ipynb").write_text("{}")
-    os.utime(project / "notebooks" / "03_other.ipynb", (1, 1))
+    notebook(project, "03_other")
+    runs(project, "02_shop", "03_other")
     add(project, r"\val{other.x} \interval{other.x}")
     assert said(project) == ["paper/sections/data.tex:5 uses the interval 'other.x', which no run has made"]
 
 
 def test_recorded_twice(project):
-    shutil.copy(project / "data" / "numbers" / "shop.json", project / "data" / "numbers" / "shop_copy.json")
+    notebook(project, "07_shop")
+    runs(project, "02_shop", "07_shop")
     assert said(project) == ["shop.share is recorded 2 times; a number has one source"]
+
+
+def test_a_run_that_the_profile_no_longer_names_is_not_in_the_paper(project):
+    notebook(project, "03_other")
+    Report("other").record("x", 1, meaning="m")
+    assert collect.collect() == 1
+    assert "other.x" not in (project / "paper" / "generated" / "numbers.tex").read_text()
+    add(project, r"\val{other.x}")
+    assert said(project) == [f"{SECTION}:5 uses the number 'other.x', which no run has made"]
 
 
 def test_missing_graphic_and_table(project):
@@ -98,25 +133,123 @@ def test_missing_graphic_and_table(project):
     ]
 
 
-@pytest.mark.parametrize("text", ["a lift of 4.2 is large", "12,000 customers", "half of $n = 30$", r"12\,\% of all"])
-def test_typed_by_hand(project, text):
+TYPED = {
+    "a lift of 4.2 is large": ["4.2"],
+    "12,000 customers": ["12,000"],
+    "half of $n = 30$": ["30"],
+    r"12\,\% of all": ["12"],
+    r"\texttt{54.7\%}": ["54.7"],
+    r"\begin{figure}[54.7]\end{figure}": ["54.7"],
+    r"\caption{It is \emph{54.7}}": ["54.7"],
+    r"\multicolumn{2}{l}{54.7}": ["54.7"],
+    r"\href{https://a.b/1}{54.7}": ["54.7"],
+    r"\fixed{54.7": ["54.7"],  # never closed
+    r"5 \fixed{4} and 6": ["5", "6"],
+    r"$x^{54.7}$": ["54.7"],
+    r"99\% of % 1": ["99"],
+    r"a\\% 1": [],
+    "$x_1$ $x^{2}$ $x_{i,1}$ $x^{n+1}$": [],
+    r"\multicolumn{2}{l}{both} \cmidrule(lr){2-3}": [],
+    r"\setlength{\tabcolsep}{4pt}\vspace{2mm}\vspace*{-2mm} \\[2pt]": [],
+    r"\begin{tabular}[t]{l>{\raggedright}p{3cm}*{2}{r}}\end{tabular}": [],
+    r"\begin{tabular*}{.9\linewidth}{p{3cm}}\end{tabular*}": [],
+    r"\includegraphics[width=.5\linewidth]{a1}": [],
+    r"\fixed{\emph{14} days} \cite[p.~3]{a2020}": [],
+    "\\val{\nshop.share} \\cite{a2020,\nb2021}": [],
+}
+
+
+@pytest.mark.parametrize(("text", "numbers"), TYPED.items())
+def test_typed_by_hand(project, text, numbers):
     add(project, text)
+    tail = r"typed by hand; a result comes as \val{run.name}, a definition as \fixed{...}"
+    assert collect.problems() == [f"{SECTION}:5 has '{number}' {tail}" for number in numbers]
+
+
+def test_the_body_of_main_is_searched_as_well_and_its_preamble_is_not(project):
+    path = project / "paper" / "main.tex"
+    path.write_text(path.read_text().replace("data}", "data}\nIt was 54.7."))
     [sentence] = said(project)
-    assert sentence.startswith("paper/sections/data.tex:5 has '")
-    assert sentence.endswith(r"typed by hand; a result comes as \val{run.name}, a definition as \fixed{...}")
+    assert sentence.startswith("paper/main.tex:4 has '54.7' typed by hand")
 
 
-def test_older_than_the_notebook(project):
-    for file in [*project.glob("figures/*"), *project.glob("data/*/*")]:
-        os.utime(file, (1000, 1000))
-    os.utime(project / "notebooks" / "02_shop.ipynb", (2000, 2000))
-    assert len(said(project)) == 5
-    assert said(project)[0] == "data/numbers/shop.json is older than notebooks/02_shop.ipynb; `make paper` runs it again"
+def test_a_name_over_two_lines_is_read(project):
+    add(project, "\\val{\nshop.lost}")
+    assert said(project) == [f"{SECTION}:5 uses the number 'shop.lost', which no run has made"]
 
 
-def test_a_ledger_whose_notebook_is_gone(project):
+def test_definitions_are_listed_for_a_person(project):
+    assert collect.definitions() == rf"1 definition as \fixed{{...}}: 14 ({SECTION}:2)"
+    add(project, "\\fixed{a\nb}")
+    assert collect.definitions() == rf"2 definitions as \fixed{{...}}: 14 ({SECTION}:2), a b ({SECTION}:5)"
+
+
+@pytest.mark.parametrize(
+    "file", ["notebooks/02_shop.ipynb", "promo_helpers/sums.py", "notebooks/profiles/paper.yml", "requirements.lock"]
+)
+def test_older_than_what_it_is_made_of(project, file):
+    old(project / "build" / "runs" / "paper" / "02_shop.ipynb", 2_000_000_000)
+    old(project / file, 2_000_000_001)
+    assert said(project) == [f"data/numbers/shop.json is older than {file}; `make paper` makes it again"]
+
+
+def test_a_notebook_whose_name_ends_alike_is_another(project):
+    notebook(project, "07_own_shop")
+    old(project / "notebooks" / "07_own_shop.ipynb", 2_000_000_000)
+    assert collect.problems() == []
+
+
+def test_a_run_that_did_not_come_to_its_end(project):
+    (project / "build" / "runs" / "paper" / "02_shop.ipynb").unlink()
+    assert said(project) == ["the run 02_shop has not come to its end; `make paper` makes it"]
+
+
+def test_a_further_output_that_is_gone(project):
+    (project / "data" / "raw" / "own").mkdir(parents=True)
+    (project / "data" / "raw" / "own" / "stores.parquet").write_text("")
+    report = Report("other")
+    report.wrote(project / "data" / "raw" / "own")
+    notebook(project, "03_other")
+    runs(project, "02_shop", "03_other")
+    assert collect.problems() == []
+    (project / "data" / "raw" / "own" / "stores.parquet").unlink()
+    assert said(project) == ["data/raw/own/stores.parquet is missing, though the run other made it; `make paper` makes it again"]
+
+
+def stopped():
+    with pytest.raises(SystemExit) as stop:
+        collect.check()
+    return str(stop.value)
+
+
+def test_before_the_first_run(project):
+    (project / "data" / "numbers" / "shop.json").unlink()
+    assert stopped() == "No run has been made yet; `make paper` makes them."
+
+
+def test_a_ledger_that_is_not_whole(project):
+    (project / "data" / "numbers" / "shop.json").write_text('{"run":')
+    assert stopped() == "No run has been made yet; `make paper` makes them."
+
+
+def test_an_unknown_profile(project, monkeypatch):
+    monkeypatch.setenv("PROMO_PROFILE", "tiny")
+    assert stopped() == "There is no profile 'tiny'; there are: paper"
+
+
+def test_a_run_whose_notebook_is_gone(project):
     (project / "notebooks" / "02_shop.ipynb").unlink()
-    assert said(project) == ["data/numbers/shop.json comes from a notebook 'shop' that is no longer there"]
+    notebook(project, "03_other")
+    assert said(project) == ["No notebook belongs to the run '02_shop'; there are: 03_other"]
+
+
+def test_one_place_is_one_place_and_a_check_writes_nothing(project):
+    assert collect.check() == "1 number of 1 run: text, numbers and files agree"
+    assert not (project / "paper" / "generated").exists()
+    add(project, "54.7")
+    assert stopped().startswith("The paper and the results disagree in 1 place:\n  ")
+    add(project, " 54.8")
+    assert stopped().startswith("The paper and the results disagree in 2 places:\n  ")
 
 
 def test_what_is_left_of_an_older_run_is_not_collected(project):

@@ -1,6 +1,10 @@
 """The project's own promises: one list of versions, commands that exist, a package whose layers point one way."""
 
+import ast
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +14,7 @@ import pytest
 import yaml
 
 from promo_helpers import depends, paths
+from promo_helpers.shop.template import write_template
 
 ROOT = paths.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,7 +69,7 @@ def test_every_command_of_the_readme_exists():
 def test_help_lists_every_command():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.M).group(1).split()
-    for target in set(phony) - {"help", "runs", "lint", "tex", "poppler"}:
+    for target in set(phony) - {"help", "runs", "lint", "tex", "poppler", "FORCE"}:
         assert f"make {target}" in said, target
 
 
@@ -87,6 +92,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"paths", "files", "style", "report"},
     {"shop"},
     {"explore", "plots"},
+    {"depends", "prose"},
     {"collect", "typeset", "run"},
 ]
 
@@ -94,11 +100,13 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
 @pytest.mark.parametrize("file", sorted((ROOT / "promo_helpers").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_one_way(file):
     place = file.relative_to(ROOT / "promo_helpers").parts[0].removesuffix(".py")
-    if place in {"__init__", "depends"}:
+    if place == "__init__":
         return
     row = next(i for i, names in enumerate(LAYERS) if place in names)
     for other in depends.modules(file.read_text(encoding="utf-8")):
         where = other.relative_to(ROOT / "promo_helpers").parts[0].removesuffix(".py")
+        if place == "depends":  # runs before anything is installed
+            assert where in {"__init__", "paths"}
         if where not in {place, "__init__"}:
             assert where in set().union(*LAYERS[: row + 1]), f"{file.name} imports {where}"
             assert row > 0 or where in LAYERS[0]
@@ -117,19 +125,164 @@ def test_dependencies_of_a_notebook_are_what_it_imports_and_what_that_imports(tm
 
 def test_dependencies_need_nothing_but_python():
     done = subprocess.run(
-        [sys.executable, "-S", "-E", "-s", "promo_helpers/depends.py", "smoke", "build/none"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-S", "-E", "-s", "-m", "promo_helpers.depends", "smoke"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "RUNS += build/none/build/runs/smoke/02_shop_completejourney.ipynb" in done.stdout.replace("\\", "/")
+    assert "RUNS += $(R)/02_shop_completejourney.ipynb" in done.stdout
 
 
-def test_an_unknown_profile_is_named_with_those_that_exist():
-    done = subprocess.run(["make", "paper", "PROFILE=tiny"], cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize("name", ["depends", "paths"])
+def test_what_runs_before_the_set_up_keeps_to_python_3_9(name):
+    source = (ROOT / "promo_helpers" / f"{name}.py").read_text(encoding="utf-8")
+    ast.parse(source, feature_version=(3, 9))
+    assert "from __future__ import annotations" in source  # so that no annotation is ever evaluated
+    assert "match " not in re.sub(r'"[^"]*"', "", source)
+
+
+RUN = "02_shop_completejourney"
+
+
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PROMO_", "SHOP", "PYTHON"))}
+    return subprocess.run(["make", *arguments], cwd=project, env=environment, capture_output=True, text=True)
+
+
+def copy(folder: Path) -> Path:
+    """A copy of the project's sources in which no run is due."""
+    for name in ("promo_helpers", "notebooks", "paper", "tools"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "generated", "*.pdf"))
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy2(ROOT / name, folder / name)
+    for run in (RUN, "02_shop_own"):
+        ledger = folder / "data" / "numbers" / f"{run.removeprefix('02_')}.json"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        ledger.write_text(
+            json.dumps({"numbers": [], "figures": [], "tables": [], "files": [ledger.relative_to(folder).as_posix()]})
+        )
+        for profile in ("paper", "own"):
+            stamp = folder / "build" / "runs" / profile / f"{run}.ipynb"
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.write_text("{}")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "ready").touch()
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    return copy(folder)
+
+
+def is_due(project: Path, *arguments: str) -> bool:
+    done = make(project, "-n", "runs", *arguments)
+    assert done.returncode == 0, done.stderr
+    return "promo_helpers.run" in done.stdout
+
+
+@pytest.mark.parametrize("goal", ["paper", "runs"])
+def test_an_unknown_profile_is_named_with_those_that_exist(project, goal):
+    done = make(project, goal, "PROFILE=tiny")
     assert done.returncode == 2
-    assert "There is no profile 'tiny'; there are: own, paper, smoke" in done.stderr
+    assert "*** There is no profile 'tiny'; there are: own, paper, smoke.  Stop." in done.stderr
+
+
+def test_a_cell_that_cannot_be_read_stops_make_and_is_named(project):
+    path = project / "notebooks" / "02_shop.ipynb"
+    notebook = json.loads(path.read_text())
+    notebook["cells"][1]["source"] = ["import os\n", "print($(x"]
+    path.write_text(json.dumps(notebook))
+    done = make(project, "runs")
+    assert done.returncode == 2
+    assert "*** notebooks/02_shop.ipynb: cell 2, line 2: " in done.stderr
+    path.write_text("{")
+    assert "*** notebooks/02_shop.ipynb: this is not a notebook, or not a whole one.  Stop." in make(project, "runs").stderr
+
+
+def test_a_module_that_cannot_be_read_stops_make_and_is_named(project):
+    (project / "promo_helpers" / "style.py").write_text("WIDTH = (1\n")
+    done = make(project, "paper")
+    assert done.returncode == 2
+    assert "*** promo_helpers/style.py: line 1: '(' was never closed" in done.stderr
+
+
+def test_make_stops_where_the_dependencies_break_off(project):
+    (project / "promo_helpers" / "depends.py").write_text("raise OSError\n")
+    done = make(project, "runs")
+    assert done.returncode == 2
+    assert "promo_helpers/depends.py broke off, see above" in done.stderr
+    assert make(project, "runs", "PYTHON=no-such-python").returncode == 2
+
+
+@pytest.mark.parametrize("left", [None, "{", "[]", '{"numbers": []}'])
+def test_a_run_without_a_whole_ledger_is_due_and_a_dry_run_deletes_nothing(project, left):
+    assert not is_due(project)
+    ledger = project / "data" / "numbers" / "shop_completejourney.json"
+    ledger.unlink() if left is None else ledger.write_text(left)
+    assert is_due(project)
+    assert (project / "build" / "runs" / "paper" / f"{RUN}.ipynb").is_file()
+
+
+def test_a_run_whose_further_output_is_gone_is_due(project):
+    ledger = project / "data" / "numbers" / "shop_completejourney.json"
+    ledger.write_text(ledger.read_text().replace("data/numbers/", "data/raw/"))
+    assert is_due(project)
+
+
+def test_another_shop_is_another_run(project):
+    assert not is_due(project, "PROFILE=own", "OUT=.")
+    assert is_due(project, "SHOP=b", "OUT=.")
+
+
+def test_the_paper_is_not_about_your_shop(project):
+    done = make(project, "paper", "SHOP=b")
+    assert done.returncode == 2
+    assert "The paper is about the paper's own data; for your shop, type: make notebook N=02_shop SHOP=b" in done.stderr
+
+
+def test_the_paper_is_due_where_its_profile_changes(project):
+    (project / "paper" / "paper.pdf").touch()
+    (project / "notebooks" / "profiles" / "paper.yml").write_text("")
+    assert "promo_helpers.typeset" not in make(project, "-n", "paper", "-o", "notebooks/profiles/paper.yml").stdout
+    assert "promo_helpers.typeset" in make(project, "-n", "paper", "-W", "notebooks/profiles/paper.yml").stdout
+
+
+def test_a_space_in_a_path_is_refused(project, tmp_path):
+    said = "Make cannot handle a space in a path; move the project or name another OUT"
+    assert said in make(project, "help", "OUT=a b").stderr
+    shutil.move(project, tmp_path / "my project")
+    done = make(tmp_path / "my project", "paper")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_clean_keeps_what_people_wrote(project):
+    kept = ["data/myshop/Stores.csv", "data/README.md", "data/replications/x.csv", "figures/README.md", "my-shop/Stores.csv"]
+    gone = [
+        "data/raw/own/x.parquet",
+        "data/tables/x.tex",
+        "figures/x.pdf",
+        "figures/x.png",
+        "paper/paper.pdf",
+        "paper/generated/x",
+    ]
+    for name in kept + gone:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text("")
+    assert make(project, "clean").returncode == 0
+    assert [name for name in kept + gone if (project / name).exists()] == kept
+    assert not (project / "build").exists()
+    assert not (project / "data" / "numbers").exists()
+
+
+def test_the_template_keeps_a_row_without_a_final_newline(tmp_path, capsys):
+    write_template(tmp_path)
+    filled = (tmp_path / "Stores.csv").read_text() + "1,a"
+    (tmp_path / "Stores.csv").write_text(filled)
+    write_template(tmp_path)
+    assert (tmp_path / "Stores.csv").read_text() == filled
+    assert f"{tmp_path / 'Stores.csv'} holds rows and is kept" in capsys.readouterr().out
 
 
 def test_no_path_of_a_machine_is_committed():

@@ -130,3 +130,16 @@ def test_a_figure_that_fails_leaves_nothing(report):
     with pytest.raises(OSError, match="no space left"):
         report.save_figure(Broken(), "x")
     assert list(paths.figures().iterdir()) == []
+
+
+def test_further_outputs_are_noted_once_and_below_the_folder_that_runs_write(report, tmp_path):
+    for name in ("a.parquet", "b.parquet", ".a.1.part.parquet"):
+        paths.data("raw").mkdir(parents=True, exist_ok=True)
+        paths.data("raw", name).write_text("")
+    report.wrote(paths.data("raw"))
+    report.wrote(paths.data("raw", "a.parquet"))
+    assert ledger(report)["files"] == ["data/raw/a.parquet", "data/raw/b.parquet"]
+    with pytest.raises(FileNotFoundError, match="is not there or empty, so the run shop_journey did not write it"):
+        report.wrote(paths.data("lost"))
+    with pytest.raises(ValueError, match="does not lie below"):
+        report.wrote(tmp_path.parent)

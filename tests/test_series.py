@@ -64,6 +64,14 @@ def test_the_paper_says_the_numbers_that_the_runs_recorded(built):
     assert "??" not in text
 
 
+def test_the_built_paper_passes_the_check(built):
+    before = {p: p.stat().st_mtime_ns for p in built.rglob("*")}
+    done = make("check", "PROFILE=smoke", out=built)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^\d+ numbers of \d+ runs?: text, numbers and files agree\n\d+ definitions? as \\fixed", done.stdout, re.M)
+    assert before == {p: p.stat().st_mtime_ns for p in built.rglob("*")}
+
+
 def test_a_second_make_does_nothing(built):
     before = {p: p.stat().st_mtime_ns for p in built.rglob("*") if p.is_file() and "depends" not in p.name}
     done = make("paper", "PROFILE=smoke", out=built)
@@ -82,6 +90,11 @@ def test_what_make_would_do_after_a_change(built):
         assert "promo_helpers.typeset" in would
 
 
+def figures(ledger: Path) -> int:
+    """How many figures the run has made so far."""
+    return len(json.loads(ledger.read_text(encoding="utf-8"))["figures"]) if ledger.is_file() else 0
+
+
 def test_a_deleted_figure_a_kill_and_a_second_build_give_the_same_bytes(built):
     before = made(built)
     assert len(before) > 30
@@ -92,7 +105,7 @@ def test_a_deleted_figure_a_kill_and_a_second_build_give_the_same_bytes(built):
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 60
     ledger = built / "data" / "numbers" / "shop_completejourney.json"
-    while time.monotonic() < deadline and not (not stamp.exists() and 0 < len(json.loads(ledger.read_text())["figures"]) < 5):
+    while time.monotonic() < deadline and not (not stamp.exists() and 0 < figures(ledger) < 5):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -107,7 +120,7 @@ def test_a_notebook_that_fails_says_where_and_leaves_no_witness(tmp_path):
     (tmp_path / "empty").mkdir()
     done = make("notebook", "N=02_shop", f"SHOP={tmp_path / 'empty'}", out=tmp_path / "own")
     assert done.returncode == 2
-    assert "02_shop_own stopped in cell" in done.stderr
+    assert "02_shop_own stopped in cell 5 (style.use()): " in done.stderr
     assert "cannot be used: 5 problems, and nothing was written." in done.stderr
     assert "customers (Customers.csv): the file is missing" in done.stderr
     runs = tmp_path / "own" / "build" / "runs" / "own"

@@ -24,16 +24,17 @@ LOOK_BACK = 180  # days in which a decision's customer has bought in the categor
 TOP = 0.2  # share of customers that the ranking rules contact
 REPLICATED_SEEDS = range(500, 520)  # markets that nothing was tuned on
 TRAIN_SEED = 9_000  # markets that the stand-in learns from, never among those that are valued
+TRAIN = 80  # markets that the stand-in learns from; the last doubling, from 40, gained 1.7 %
 BOOSTER = {
     "objective": "l2",
-    "num_leaves": 15,
-    "learning_rate": 0.08,
-    "min_data_in_leaf": 80,
+    "num_leaves": 31,
+    "learning_rate": 0.06,
+    "min_data_in_leaf": 120,
     "verbose": -1,
     "num_threads": 1,
     "seed": 0,
 }
-ROUNDS = 120
+ROUNDS = 250
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], rng:
     return out | {"model on behaviour": predicted.argmax(axis=1), "oracle": gain.argmax(axis=1)}
 
 
-def hardness(p: Parameters, seeds: Sequence[int], train: int = 10) -> pd.DataFrame:
+def hardness(p: Parameters, seeds: Sequence[int], train: int = TRAIN) -> pd.DataFrame:
     """Tidy: seed, policy, gain (LKR a decision), contacted (share), and once a seed the rank correlation as its own policy row.
 
     The stand-in and the one-variable rule learn from `train` other markets; each is valued by the truth of the seed's market.

@@ -40,7 +40,12 @@ def category_sales(shop: Shop, by: str = "category") -> pd.DataFrame:
 
 
 def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
-    """Lines sold at a discount by its depth: columns depth (lower edge of a step), lines, share (of all lines with a known discount)."""
+    """Lines sold at a discount by its depth: columns depth (lower edge of a step), lines, share (of all lines with a known discount).
+
+    No rows where the shop knows no discounts.
+    """
+    if not shop.has("transactions", "discount"):
+        return pd.DataFrame({"depth": [], "lines": [], "share": []})
     known = shop.lazy("transactions").filter(~nw.col("discount").is_null())
     counts = (
         known.select(step=((nw.col("discount") + 1e-9) / step).floor().cast(nw.Int64), any=nw.col("discount") > 0)

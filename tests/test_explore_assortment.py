@@ -149,7 +149,7 @@ def test_one_category_is_refused(tmp_path):
 
 def test_only_the_categories_in_most_baskets(tmp_path):
     baskets = [("c1", ["a", "b", "z"]), ("c2", ["a", "b"]), ("c3", ["b", "c"]), ("c4", ["c", "b"]), ("c5", ["a", "c"])]
-    table = assortment.pair_lift(tiny_shop(tmp_path / "shop", baskets), np.random.default_rng(0), categories=3, draws=20)
+    table = assortment.pair_lift(tiny_shop(tmp_path / "shop", baskets), np.random.default_rng(0), categories=3, draws=20, least=1)
     assert {frozenset(pair) for pair in zip(table["a"], table["b"], strict=True)} == {
         frozenset(pair) for pair in ("ab", "bc", "ac")
     }

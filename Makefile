@@ -9,8 +9,8 @@ OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
 ifneq (,$(or $(word 2,$(CURDIR)),$(word 2,$(OUT))))
 $(error Make cannot handle a space in a path; move the project or name another OUT: $(CURDIR), OUT=$(OUT))
 endif
-ifneq (,$(and $(SHOP),$(filter paper check,$(MAKECMDGOALS))))
-$(error The paper is about the paper's own data; for your shop, type: make notebook N=$(or $(N),02_shop) SHOP=$(SHOP))
+ifneq (,$(and $(SHOP)$(filter own,$(PROFILE)),$(filter paper check,$(MAKECMDGOALS))))
+$(error The paper is about the paper's own data; for your shop, type: make notebook N=$(or $(N),02_shop) SHOP=$(or $(SHOP),my-shop))
 endif
 
 SHELL := /bin/sh

@@ -101,9 +101,9 @@ def runs() -> pd.DataFrame:
 
 
 def problems() -> list[str]:
-    """Every disagreement, as a sentence: used but not recorded, recorded twice, missing, typed by hand, or out of date."""
+    """Every disagreement, as a sentence: out of date (which often explains the others), recorded twice, unknown, missing, typed by hand."""
     known, texts = ledgers(), _texts()
-    return _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts) + _stale()
+    return _stale() + _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts)
 
 
 def _texts() -> dict[Path, str]:

@@ -40,7 +40,7 @@ def typeset() -> None:
     log = work / "paper.log"
     said = log.read_text(errors="replace") if log.is_file() else done.stdout + done.stderr
     if done.returncode:
-        sys.exit(f"LaTeX stopped:\n{first_error(said)}\nThe whole log: {paths.shown(log)}")
+        sys.exit(f"LaTeX stopped:\n{first_error(said).replace(f'{paths.ROOT}/', '')}\nThe whole log: {paths.shown(log)}")
     loose = sorted(set(re.findall(r"(?:Citation|Reference) [`'][^']*' .*undefined", said)))
     if loose:
         sys.exit("\n  ".join(["LaTeX found no target for:", *loose]))

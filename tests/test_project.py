@@ -235,10 +235,15 @@ def test_another_shop_is_another_run(project):
     assert is_due(project, "SHOP=b", "OUT=.")
 
 
-def test_the_paper_is_not_about_your_shop(project):
-    done = make(project, "paper", "SHOP=b")
+@pytest.mark.parametrize(("given", "shop"), [("SHOP=b", "b"), ("PROFILE=own", "my-shop")])
+@pytest.mark.parametrize("goal", ["paper", "check"])
+def test_the_paper_is_not_about_your_shop(project, goal, given, shop):
+    done = make(project, goal, given)
     assert done.returncode == 2
-    assert "The paper is about the paper's own data; for your shop, type: make notebook N=02_shop SHOP=b" in done.stderr
+    assert (
+        f"The paper is about the paper's own data; for your shop, type: make notebook N=02_shop SHOP={shop}.  Stop."
+        in done.stderr
+    )
 
 
 def test_the_paper_is_due_where_its_profile_changes(project):

@@ -9,10 +9,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from promo_helpers import paths
 from promo_helpers.report import interval_text, plain_text
+from tests.shops import FIRST_DAY, shop_frames, write_shop
 
 ROOT = paths.ROOT
 RUN = "02_shop_completejourney"
@@ -132,3 +134,30 @@ def test_a_notebook_that_fails_says_where_and_leaves_no_witness(tmp_path):
 def test_the_working_tree_stays_as_it_was(built):
     status = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert not re.search(r"^\?\? (data|figures|paper|build|notebooks)/", status, re.M), status
+
+
+def own_shop(folder: Path, kind: str) -> Path:
+    """A shop of one's own: whole, or lacking what a notebook may not take for granted."""
+    frames, left_out = shop_frames(), {}
+    lines = frames["transactions"]
+    if kind == "without discounts, contacts and departments":
+        frames["transactions"] = lines.drop(columns=["Discount", "TotalAmount", "PromotionID"])
+        left_out = {"contacts": None}
+    elif kind == "of three weeks and one category":
+        frames["transactions"] = lines[lines["TransactionDate"] < f"{FIRST_DAY + pd.Timedelta(days=21)}"]
+        frames["products"]["Category"] = "Food"
+    return write_shop(folder, frames, **left_out)
+
+
+@pytest.mark.parametrize("kind", ["whole", "without discounts, contacts and departments", "of three weeks and one category"])
+def test_ones_own_shop_says_what_it_can_and_not_available_otherwise(tmp_path, kind):
+    folder = own_shop(tmp_path / "corner", kind)
+    done = make("notebook", "N=02_shop", f"SHOP={folder}", "CURRENCY=LKR", out=tmp_path / "own")
+    assert done.returncode == 0, done.stdout + done.stderr
+    ledger = json.loads((tmp_path / "own" / "data" / "numbers" / "shop_own.json").read_text())
+    names = {n["name"] for n in ledger["numbers"]}
+    assert {"customers", "lines", "top_fifth"} <= names
+    assert ("discounted_lines" in names) == (kind != "without discounts, contacts and departments")
+    assert ("lift_most" in names) == (kind != "of three weeks and one category")
+    executed = (tmp_path / "own" / "build" / "runs" / "own" / "02_shop_own.ipynb").read_text()
+    assert executed.count("not available: ") > (0 if kind == "whole" else 2)

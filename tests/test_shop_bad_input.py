@@ -262,16 +262,18 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(refused, monkeypatch, blo
     lines[19] = lines[19].replace(",2025-", ",25-")
     lines[29] = lines[29].replace("STORE0", "SHOP")
     lines[39] = lines[1]
+    lines[1998] = lines[1998].replace("STORE0", "SHOP")
+    lines.insert(1999, "")
     lines[2500] = lines[2500].replace("STORE0", "SHOP")
     lines[16] = lines[16].replace("T", '"T\n\nT', 1).replace(",", '",', 1)
-    unknown, late = (lines[n].split(",")[4] for n in (29, 2500))
+    unknown = [lines[n].split(",")[4] for n in (29, 1998, 2500)]
     date, again = lines[19].split(",")[5], lines[39].split(",")[0]
     assert refused(transactions="\r\n".join(lines) + "\r\n\r\n") == [
         "transactions (Transactions.csv): 2 rows have more or fewer cells than the 11 headings: row 5, row 10",
         f"transactions (Transactions.csv): TransactionDate is not a moment such as 2025-03-31 17:45:00 in 1 row: row 20 ('{date}')",
         f"transactions (Transactions.csv): TransactionID repeats an earlier row in 1 row: row 40 ('{again}')",
-        "transactions (Transactions.csv): StoreID is unknown to Stores.csv in 2 rows: "
-        f"row 30 ('{unknown}'), row 2,501 ('{late}')",
+        "transactions (Transactions.csv): StoreID is unknown to Stores.csv in 3 rows: "
+        f"row 30 ('{unknown[0]}'), row 1,999 ('{unknown[1]}'), row 2,501 ('{unknown[2]}')",
     ]
 
 

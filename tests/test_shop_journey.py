@@ -205,6 +205,7 @@ def test_nothing_is_invented(journey, raw):
     for table, columns in {
         "products": ("margin", "price"),
         "stores": ("name", "city", "daily_visits"),
+        "promotions": ("discount",),
         "transactions": ("promotion_id", "contact_id"),
         "contacts": ("probability", "trial_id", "product_id"),
     }.items():

@@ -90,6 +90,8 @@ def test_blank_optional_cells_stay_missing(load):
     shop = load(frames)
     assert shop.frame("products")["margin"].isna().sum() == 3
     assert shop.frame("customers")["age"].isna().all()
+    assert shop.has("products", "margin", "price")
+    assert not shop.has("customers", "age")  # as if the column were not there
 
 
 @pytest.mark.parametrize(
@@ -427,3 +429,5 @@ def test_a_template_filled_in_part_is_a_shop(tmp_path, out, corner):
         mine, theirs = shop.frame(table), corner.frame(table)
         pd.testing.assert_frame_equal(mine[theirs.columns], theirs)
         assert mine.drop(columns=theirs.columns).isna().all(axis=None)
+        for column in TABLES[table].names:
+            assert shop.has(table, column) == corner.has(table, column), (table, column)

@@ -40,7 +40,12 @@ def category_sales(shop: Shop, by: str = "category") -> pd.DataFrame:
 
 
 def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
-    """Lines sold at a discount by its depth: columns depth (lower edge of a step), lines, share (of all lines with a known discount)."""
+    """Lines sold at a discount by its depth: columns depth (lower edge of a step), lines, share (of all lines with a known discount).
+
+    No rows where the shop knows no discounts.
+    """
+    if not shop.has("transactions", "discount"):
+        return pd.DataFrame({"depth": [], "lines": [], "share": []})
     known = shop.lazy("transactions").filter(~nw.col("discount").is_null())
     counts = (
         known.select(step=((nw.col("discount") + 1e-9) / step).floor().cast(nw.Int64), any=nw.col("discount") > 0)
@@ -55,7 +60,7 @@ def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
 
 
 def pair_lift(
-    shop: Shop, rng: np.random.Generator, *, categories: int = 30, draws: int = 500, level: float = 0.95
+    shop: Shop, rng: np.random.Generator, *, categories: int = 30, draws: int = 500, level: float = 0.95, least: int = 10
 ) -> pd.DataFrame:
     """Which of the categories in most baskets share a basket more often than the size of baskets explains; most of all first.
 
@@ -64,7 +69,8 @@ def pair_lift(
     within baskets of the same number k of these categories C: the sum over k of n_a n_b / n, times the factor
     (k - 1) C / (k (C - 1)) by which k different categories meet less often than k independent ones (exact for equal shares).
     low and high are of `adjusted` and hold for all pairs at once: the largest |z| of its logarithm over the pairs, over bootstrap
-    draws of customers (whose baskets stay together), gives one critical value. A pair without a basket in a draw counts as beyond.
+    draws of customers (whose baskets stay together), gives one critical value. Pairs that fewer than
+    `least` customers bought together are left out, since they would vanish from many a draw, where they count as beyond.
     """
     seen = _categories_of_baskets(shop)
     top = seen["category"].value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:categories]
@@ -96,13 +102,13 @@ def pair_lift(
             return np.asarray(np.log(weights @ both) - np.log(expected))
 
     counts = both.sum(0)
-    met = counts > 0  # a pair that never met has no logarithm, and nothing to say
+    met = (both > 0).sum(0) >= least  # of a pair that hardly anyone buys nothing can be said
     value = adjusted(np.ones((1, both.shape[0])))[0, met]
     drawn = adjusted(rng.multinomial(both.shape[0], np.full(both.shape[0], 1 / both.shape[0]), size=draws))[:, met]
     finite = np.isfinite(drawn)
     spread = np.where(finite, drawn, 0).std(axis=0, where=finite)
     z = np.where(finite, np.abs(drawn - value) / np.maximum(spread, 1e-12), np.inf)
-    critical = np.quantile(z.max(axis=1), level, method="higher")
+    critical = np.quantile(z.max(axis=1, initial=0.0), level, method="higher")
     total = np.asarray(has.sum(0)).ravel()
     table = pd.DataFrame(
         {

@@ -49,10 +49,12 @@ class Shop:
         return self.folder / f"{TABLES[table].name}.parquet"
 
     def has(self, table: str, *columns: str) -> bool:
-        """Whether the shop has the table, with all of these columns: what is missing is never invented."""
+        """Whether the shop has the table, with a value in each of these columns: what is missing, or left blank, is never invented."""
         if not self.path(table).is_file():
             return False
-        return set(columns) <= set(pq.read_schema(self.path(table)).names)
+        metadata = pq.read_metadata(self.path(table))
+        place = {name: i for i, name in enumerate(metadata.schema.names)}
+        return all(c in place and _filled(metadata, place[c]) for c in columns)
 
     def rows(self, table: str) -> int:
         """Number of rows of a table, read from the file's footer."""
@@ -75,6 +77,13 @@ class Shop:
     def treatments(self) -> pd.DataFrame:
         """What was done to the source on the way in: columns treatment, rows, reason."""
         return pd.DataFrame(self.info["treatments"], columns=["treatment", "rows", "reason"])
+
+
+def _filled(metadata: pq.FileMetaData, column: int) -> bool:
+    """Whether any row has a value there, by the counts in the file's footer."""
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    counts = ((g.num_rows, g.column(column).statistics) for g in groups)
+    return any(known is None or not known.has_null_count or known.null_count < rows for rows, known in counts)
 
 
 def _pandas_type(kind: pa.DataType) -> Any:

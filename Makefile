@@ -33,7 +33,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check lab bench lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check lab bench replications lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -48,7 +48,7 @@ $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand:  $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
 
-.PHONY: help paper runs test lint lab notebook check bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test lint lab notebook check replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
@@ -60,6 +60,7 @@ help:
 	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
 	@echo "make check               do the paper, the numbers and the files agree?"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
+	@echo "make replications        the long simulations (minutes), kept in data/replications/; paper reads them"
 	@echo "make bench               seconds and memory of the slow parts, as build/bench.json"
 	@echo "make lock                resolve the packages anew into requirements.lock"
 	@echo "make clean               remove all that runs made (not .venv)"
@@ -108,6 +109,9 @@ check: .venv/ready
 
 template: .venv/ready
 	@$(BIN)/python -m promo_helpers.shop.template
+
+replications: .venv/ready
+	@$(BIN)/python -m promo_helpers.replications
 
 bench: .venv/ready
 	@$(BIN)/python -m tests.bench

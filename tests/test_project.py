@@ -92,7 +92,8 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"paths", "files", "style", "report"},
     {"shop"},
     {"explore", "plots"},
-    {"depends", "prose"},
+    {"market"},  # below everything that learns: no model can import the truth
+    {"depends", "prose", "replications"},
     {"collect", "typeset", "run"},
 ]
 
@@ -153,8 +154,8 @@ def copy(folder: Path) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "generated", "*.pdf"))
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy2(ROOT / name, folder / name)
-    for run in (RUN, "02_shop_own"):
-        ledger = folder / "data" / "numbers" / f"{run.removeprefix('02_')}.json"
+    for run in (*depends.runs("paper"), *depends.runs("own")):
+        ledger = folder / "data" / "numbers" / f"{run.split('_', 1)[1]}.json"
         ledger.parent.mkdir(parents=True, exist_ok=True)
         ledger.write_text(
             json.dumps({"numbers": [], "figures": [], "tables": [], "files": [ledger.relative_to(folder).as_posix()]})

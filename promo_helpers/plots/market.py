@@ -56,14 +56,16 @@ def earnings(frame: pd.DataFrame, axis: Axes) -> Axes:
     return axis
 
 
-def calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str) -> Axes:
-    """Simulated against expected means, one dot per arm and decile (`calibration.calibrate`)."""
+def calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str, scale: float = 1.0) -> Axes:
+    """Simulated against expected means, one dot per arm and decile (`calibration.calibrate`), in units of `scale`."""
     part = cells[(cells["measure"] == measure) & cells["decile"].notna()]
-    ends = [min(part["true"].min(), part["simulated"].min()), max(part["true"].max(), part["simulated"].max())]
+    true, simulated = part["true"] / scale, part["simulated"] / scale
+    ends = [min(true.min(), simulated.min()), max(true.max(), simulated.max())]
     axis.plot(ends, ends, color=PALE, lw=1, zorder=0)
-    axis.scatter(part["true"], part["simulated"], s=8, color=COLOURS["blue"], lw=0, alpha=0.7)
-    axis.set_xlabel(f"expected {label}")
-    axis.set_ylabel(f"simulated {label}")
+    axis.scatter(true, simulated, s=8, color=COLOURS["blue"], lw=0, alpha=0.7)
+    axis.set_title(label, loc="left")
+    axis.set_xlabel("expected")
+    axis.set_ylabel("simulated")
     return axis
 
 
@@ -74,8 +76,9 @@ def deviations(cells: pd.DataFrame, axis: Axes) -> Axes:
     x = np.linspace(-4.5, 4.5, 200)
     axis.plot(x, np.exp(-x * x / 2) / np.sqrt(2 * np.pi), color=INK, lw=1)
     axis.set_yticks([])
-    axis.set_xlabel("deviation (standard errors)")
-    axis.set_ylabel("cells")
+    axis.spines["left"].set_visible(False)
+    axis.set_title("deviation of all cells", loc="left")
+    axis.set_xlabel("standard errors")
     return axis
 
 

@@ -74,7 +74,7 @@ CITIES: tuple[tuple[str, float], ...] = (
     ("Matara", 0.07), ("Anuradhapura", 0.06), ("Batticaloa", 0.05), ("Ratnapura", 0.05), ("Badulla", 0.03), ("Trincomalee", 0.02),
 )  # fmt: skip
 
-FEMALE_NAMES = (  # noqa: SIM905  # noqa: SIM905
+FEMALE_NAMES = (  # noqa: SIM905
     "Amaya Anjali Anusha Ayesha Chamari Chathurika Dilhani Dinusha Fathima Gayani Hasini Hiruni Imesha Ishara Janani "
     "Kavindi Kumari "
     "Lakmini Madhavi Malini Nadeesha Nilmini Nimasha Oshadi Piyumi Priya Rashmi Sachini Sanduni Shalini Sharmila "

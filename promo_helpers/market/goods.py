@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.market.catalogue import BRANDS, CATEGORIES, CITIES, COMPLEMENTS, TRIAL_PRODUCTS
-from promo_helpers.market.parameters import SPAN, Parameters
+from promo_helpers.market.parameters import DEPTHS, SPAN, Parameters
 from promo_helpers.market.streams import stream
 
 PRODUCTS, STORES = 250, 10
@@ -17,6 +17,9 @@ PRIVATE_SHARE = 0.45  # units of an item's second brand against its first
 PROMOTION_DEPTHS = np.array([0.05, 0.10, 0.15, 0.20, 0.25, 0.30, 0.40, 0.50])  # share of price
 PROMOTION_WEIGHTS = np.array([0.15, 0.22, 0.18, 0.18, 0.12, 0.08, 0.05, 0.02])  # deep ones are rare
 PROMOTION_DAYS = (3, 30)  # shortest and longest
+SAFE_MARGIN = (
+    float(DEPTHS[-1]) + 0.01
+)  # least margin of an offered product where offers break even: units grow as 1 / (margin - depth)
 PAST_END = 800  # days after the calendar for which the truth can be asked: two years of lifetime value
 
 
@@ -59,6 +62,22 @@ class Goods:
 
     p: Parameters
     seed: int
+
+    def __post_init__(self) -> None:
+        """Refuse a market that breaks even on products whose margin the deepest offer would use up."""
+        self.refuse_thin(self.trial)
+
+    def refuse_thin(self, items: np.ndarray) -> None:
+        """Raise ValueError where offers break even and the margin of a product is below SAFE_MARGIN: no lift makes up for 25 % off."""
+        if self.p.form != "breakeven":
+            return
+        margin = self.products["margin"].to_numpy()[items]
+        if len(margin) and margin.min() < SAFE_MARGIN:
+            worst = items[np.argmin(margin)]
+            raise ValueError(
+                f"margin = {self.p.margin!r} leaves {self.products['product_id'][worst]} ({self.products['name'][worst]}) a margin of "
+                f"{margin.min():.4g}: where offers break even, a product that is offered needs at least {SAFE_MARGIN:.4g}"
+            )
 
     @cached_property
     def products(self) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from promo_helpers.market.parameters import DEPTHS, SPAN, Parameters
 from promo_helpers.market.people import Block, Folk
 
 GIVEN, TRIAL, LOG = 0, 1, 2  # who decides a contact
+NOT_SENT = -1  # arm of a slot that came to nothing
 LOG_START, LOG_EVERY, LOG_SLOTS = 21, 21, 7  # days: the old rule's campaigns, every three weeks from the fourth week on
 TRIAL_START, TRIAL_EVERY, TRIAL_SLOTS = 204, SPAN, 6  # days: trials come after the old rule's last campaign and its six weeks
 LOG_JITTER, TRIAL_JITTER = 2, 9  # days by which a customer's contacts are moved, all by the same
@@ -68,7 +69,7 @@ def plan(p: Parameters, rng: np.random.Generator, block: Block, goods: Goods) ->
     hour = rng.choice(np.array(p.send_hours), day.shape)
     who, slot = np.nonzero(keep)
     contacts = np.zeros((len(who), COLUMNS))
-    contacts[:, DAY], contacts[:, HOUR], contacts[:, ARM] = day[keep], hour[keep], -1
+    contacts[:, DAY], contacts[:, HOUR], contacts[:, ARM] = day[keep], hour[keep], NOT_SENT
     contacts[:, PRODUCT] = goods.trial[slot % len(goods.trial)]  # a campaign of the rule is about one product
     kind = np.where(slot < LOG_SLOTS, LOG, TRIAL)
     return contacts, kind, np.searchsorted(who, np.arange(n + 1))

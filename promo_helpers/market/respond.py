@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.market.law import ARM, COLUMNS, DAY, HOUR, NOTICED, OPTED, PRODUCT, REDEEMED, law_of
-from promo_helpers.market.offers import GIVEN, rule_of
+from promo_helpers.market.offers import GIVEN, NOT_SENT, rule_of
 from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN, WINDOW
 from promo_helpers.market.streams import BLOCK
 from promo_helpers.market.trips import CONTACT, ITEM, PROMO, SECOND, STORE, TRIP, UNITS, WHO, Stay, live
@@ -18,7 +18,7 @@ ROOM = 1000  # lines that a simulation starts with; it grows
 
 @dataclass(frozen=True)
 class Response:
-    """What followed: lines as in the shop's transactions, the contacts with `redeemed` and `opted_out`, and the truth afterwards."""
+    """What followed: lines as in the shop's transactions, the contacts with `sent`, `redeemed` and `opted_out`, the truth afterwards."""
 
     transactions: pd.DataFrame
     contacts: pd.DataFrame
@@ -42,6 +42,8 @@ def respond(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator, days
     `contacts` has contact_id, customer_id, product_id, time, arm as in the shop's table; a row of none is a life without an offer.
     Days of loss are drawn anew for those who are there at their first contact. Raises KeyError or ValueError for ids, arms and
     times that the market does not have, for customers who have opted out, and for contacts before one that has happened.
+
+    Who opts out on the way is sent nothing more: such rows come back with arm none and `sent` False, and never enter the history.
     """
     sent = contacts.reset_index(drop=True)
     who, day, state = _as_state(truth, sent)
@@ -58,10 +60,16 @@ def respond(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator, days
     lost = truth.lost(np.arange(truth.p.customers)).copy()
     lost[people] = lives.lost
     happened = pd.DataFrame(done, columns=STATE).assign(customer=who, contact_id=sent["contact_id"].to_numpy())
+    refused = done[:, ARM] == NOT_SENT
     return Response(
         _transactions(truth, lives, people, sent["contact_id"].to_numpy()[order]),
-        sent.assign(redeemed=done[:, REDEEMED] > 0, opted_out=done[:, OPTED] > 0),
-        truth.gone_on(happened, lost),
+        sent.assign(
+            arm=sent["arm"].astype(object).mask(refused, ARMS[0]),
+            sent=done[:, ARM] > 0,
+            redeemed=done[:, REDEEMED] > 0,
+            opted_out=done[:, OPTED] > 0,
+        ),
+        truth.gone_on(happened[~refused], lost),
     )
 
 
@@ -109,18 +117,22 @@ def _as_state(truth: Truth, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndar
     state[:, DAY], state[:, ARM] = day, number.to_numpy(float)
     state[:, HOUR] = pd.to_datetime(contacts["time"]).dt.hour
     state[:, PRODUCT] = truth.product_number(contacts["product_id"])
+    truth.goods.refuse_thin(state[DEPTHS[state[:, ARM].astype(int)] > 0, PRODUCT].astype(int))
     return who, day, state
 
 
 def _lives(
     truth: Truth, rng: np.random.Generator, who: np.ndarray, day: np.ndarray, end: Any, new: np.ndarray, start: np.ndarray
 ) -> Lives:
-    """Simulate life r of customer who[r] from the day after day[r] to end, with the contacts new[start[r] : start[r + 1]]."""
+    """Simulate life r of customer who[r] from the day after day[r] to end, with the contacts new[start[r] : start[r + 1]].
+
+    Who begins later than that lives from her first day on.
+    """
     goods, law, rule = truth.goods, law_of(truth.p), rule_of(truth.goods)
     first, last = truth.before(who, day)
-    lost = truth.lost(who)
+    lost, begin = truth.lost(who), np.maximum(truth.begins(who), day + 1)
     alive = lost > day + 1
-    lost = np.where(alive, day + 1 + rng.geometric(law.death, len(who)), lost)
+    lost = np.where(alive, begin + rng.geometric(law.death, len(who)), lost)
     stop = np.where(alive, np.minimum(lost, end), day + 1)
     state, parts = new.copy(), []
     for number in np.unique(who // BLOCK):
@@ -132,7 +144,7 @@ def _lives(
         old = place < past[life]
         source = np.where(old, first[rows][life] + place, len(truth.state) + start[rows][life] + place - past[life])
         contacts = np.vstack([truth.state, new])[source] if len(truth.state) else new[source]
-        stay = Stay(who[rows] % BLOCK, day[rows] + 1, stop[rows], plan, past)
+        stay = Stay(who[rows] % BLOCK, begin[rows], stop[rows], lost[rows], plan, past)
         kind = np.full(len(contacts), GIVEN)
         lines, _ = live(rng, goods.shelf, goods.days, law, truth.block(int(number)).folk, rule, stay, contacts, kind, ROOM)
         state[source[~old] - len(truth.state)] = contacts[~old]

@@ -1,8 +1,6 @@
 """Write a market to disk: the shop that everybody may read, and the truth in a folder of its own."""
 
 import json
-import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,16 +15,17 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
+from promo_helpers.files import remove, replace_folder, scratch_beside
 from promo_helpers.market import trips
 from promo_helpers.market.goods import STORES, Goods
 from promo_helpers.market.law import ARM, COLUMNS, DAY, HOUR, OPTED, PRODUCT, REDEEMED, law_of
-from promo_helpers.market.offers import LOG, TRIAL, plan, rule_of
+from promo_helpers.market.offers import TRIAL, plan, rule_of
 from promo_helpers.market.parameters import ARMS, DEPTHS, Parameters
 from promo_helpers.market.people import Block, draw_block
 from promo_helpers.market.presets import parameters
 from promo_helpers.market.streams import blocks, stream
 from promo_helpers.market.truth import STATE, Truth
-from promo_helpers.shop.shop import Shop, ShopWriter, replace_folder
+from promo_helpers.shop.shop import Shop, ShopWriter
 
 EMAIL_SHARE = 0.3  # of contacts that go out by e-mail; the channel changes nothing but the label
 
@@ -49,10 +48,12 @@ class Lived:
 
 
 def simulate(
-    market: Parameters | str = "paper", seed: int = 0, shop: Path | str = "data/raw", truth: Path | str = "data/truth", *,
+    market: Parameters | str, seed: int, shop: Path | str = "data/raw", truth: Path | str = "data/truth", *,
     preset: str = "default", workers: int = 2, ahead: int = 3, progress: Callable[[int], Any] | None = None,
 ) -> tuple[Shop, Truth]:  # fmt: skip
     """Simulate a market and write it: Parquet files in the folders `shop` and `truth`, each whole or not at all.
+
+    Both are complete before either takes its name, and carry the same run id: `Truth.read(truth, shop)` asks for it.
 
     `market` is the name of a profile (with `preset`) or Parameters. The bytes depend on these and on the seed only, never on
     `workers` (threads; the compiled loops release the lock) or `ahead` (blocks in flight). `progress` is called with the customers
@@ -62,22 +63,23 @@ def simulate(
     goods = Goods(p, seed)
     stream(seed, "trips")  # refuses a bad seed before anything is written
     folder = Path(truth)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    drawn = Truth(p, seed)
+    scratch = scratch_beside(folder)
     try:
+        scratch.mkdir()
         name = {"profile": market, "preset": preset} if isinstance(market, str) else {}
         with ShopWriter(
-            shop, source="simulated", currency="LKR", seed=seed, start=p.start.isoformat(), days=p.days, **name
+            shop, source="simulated", currency="LKR", seed=seed, start=p.start.isoformat(), days=p.days, run=drawn.run, **name
         ) as writer:
             history = _write(writer, goods, workers, ahead, progress)
             _write_visits(writer, goods, history.pop("visits"))
-        pq.write_table(pa.Table.from_pydict(history), scratch / "contacts.parquet", compression="zstd")
-        facts = Truth(p, seed).facts()
-        (scratch / "truth.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+            pq.write_table(pa.Table.from_pydict(history), scratch / "contacts.parquet", compression="zstd")
+            (scratch / "truth.json").write_text(json.dumps(drawn.facts(), indent=1) + "\n", encoding="utf-8")
+            writer.preview()  # from here on only names change
         replace_folder(scratch, folder)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return Shop(shop), Truth.read(folder)
+        remove(scratch)
+    return Shop(shop), Truth.read(folder, shop)
 
 
 def live_block(goods: Goods, number: int) -> Lived:
@@ -87,7 +89,7 @@ def live_block(goods: Goods, number: int) -> Lived:
     n = len(block.seen)
     contacts, kind, start = plan(p, stream(seed, "contacts", number), block, goods)
     begin, lost = block.hidden["begin"].to_numpy(np.int64), block.hidden["lost"].to_numpy(np.int64)
-    stay = trips.Stay(np.arange(n), begin, np.minimum(lost, p.days), start.astype(np.int64), np.zeros(n, np.int64))
+    stay = trips.Stay(np.arange(n), begin, np.minimum(lost, p.days), lost, start.astype(np.int64), np.zeros(n, np.int64))
     room = int(1.1 * p.lines * p.activity * n) + 1000
     lines, _ = trips.live(
         stream(seed, "trips", number), goods.shelf, goods.days, law_of(p), block.folk, rule_of(goods), stay, contacts, kind, room
@@ -247,6 +249,3 @@ def _write_visits(writer: ShopWriter, goods: Goods, visits: np.ndarray) -> None:
         }
     )
     pq.write_table(table, writer.scratch / "visits.parquet", compression="zstd")
-
-
-__all__ = ["LOG", "live_block", "simulate"]

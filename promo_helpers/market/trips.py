@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from promo_helpers.market.goods import Days, Shelf
+from promo_helpers.market.goods import STORES, Days, Shelf
 from promo_helpers.market.law import (
     ADDED,
     ARM,
@@ -31,7 +31,7 @@ from promo_helpers.market.law import (
     tiredness,
     trip_rate,
 )
-from promo_helpers.market.offers import Rule, draw_arm
+from promo_helpers.market.offers import GIVEN, NOT_SENT, Rule, draw_arm
 from promo_helpers.market.parameters import DEPTHS
 from promo_helpers.market.people import Folk
 
@@ -46,6 +46,7 @@ class Stay(NamedTuple):
     who: np.ndarray  # customer, a row of Folk
     begin: np.ndarray  # first day
     end: np.ndarray  # one past the last day
+    lost: np.ndarray  # first day on which she is gone; `end` may come before it
     plan: np.ndarray  # [life + 1] where the contacts of a life start
     past: np.ndarray  # how many of them have already happened
 
@@ -88,12 +89,14 @@ def put(items: np.ndarray, units: np.ndarray, size: int, item: int, count: int) 
 
 
 @fast
-def meet(rng: np.random.Generator, law: Law, folk: Folk, days: Days, i: int, contacts: np.ndarray, first: int, c: int) -> None:
-    """Let contact c happen: is it noticed, what follows from that, does she opt out."""
+def meet(
+    rng: np.random.Generator, law: Law, folk: Folk, days: Days, i: int, contacts: np.ndarray, first: int, c: int, there: bool
+) -> None:
+    """Let contact c happen: is it noticed, what follows from that, does she opt out. Who is not there does neither."""
     day, depth = int(contacts[c, DAY]), DEPTHS[int(contacts[c, ARM])]
     tired = tiredness(law, contacts, first, c, day)
     contacts[c, FATIGUE] = tired
-    if contacts[c, ARM] == 0:
+    if contacts[c, ARM] == 0 or not there:
         return
     if rng.random() < notice_chance(law, folk, i, contacts[c, HOUR], tired):
         boost, share = boost_of(law, folk, i, tired), share_of(law, folk, i, depth)
@@ -167,7 +170,8 @@ def live(
     """Simulate every life of `stay`. `contacts` is filled in; returns the lines and the trips that left some, counted from 0.
 
     Trips are drawn at the highest rate that a life can have and kept with probability rate / highest. `kind` says who decides a
-    contact: GIVEN (the arm stands), TRIAL or LOG; slots that come to nothing keep arm -1.
+    contact: GIVEN (the arm stands), TRIAL or LOG; slots that come to nothing keep arm -1. Nothing is sent to who has opted out: an
+    offer given to her gets arm NOT_SENT. Who is lost, or has not begun, is sent it all the same: the shop does not know.
     """
     lines = np.empty((room, 8), np.int32)
     size, trip = 0, 0
@@ -188,8 +192,12 @@ def live(
             day = int(t)
             over = day >= stay.end[s]
             while c < last and (over or contacts[c, DAY] <= day):
-                if not opted and draw_arm(rng, rule, folk, i, contacts, c, kind[c], bought, shelf, seen, trip_day, trip_spend):
-                    meet(rng, law, folk, days, i, contacts, first, c)
+                if opted:
+                    if kind[c] == GIVEN and contacts[c, ARM] > 0:
+                        contacts[c, ARM] = NOT_SENT
+                elif draw_arm(rng, rule, folk, i, contacts, c, kind[c], bought, shelf, seen, trip_day, trip_spend):
+                    there = stay.begin[s] <= contacts[c, DAY] + 1 < stay.lost[s]
+                    meet(rng, law, folk, days, i, contacts, first, c, there)
                     opted = contacts[c, OPTED] > 0
                 c += 1
             if over:
@@ -201,7 +209,7 @@ def live(
             n_items = fill_basket(rng, shelf, days, law, folk, i, day, contacts, first, c, now, items, units)
             if n_items == 0:
                 continue
-            store = folk.store[i] if rng.random() < law.home else int(rng.random() * 10)
+            store = folk.store[i] if rng.random() < law.home else int(rng.random() * STORES)
             clock, share, hour = days.clock[folk.hour[i]], t - day, 0
             while clock[hour + 1] <= share:
                 hour += 1

@@ -1,5 +1,6 @@
 """Truth: what only the simulator knows. Scoring functions are the only way to it; no model imports this package."""
 
+import hashlib
 import json
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
@@ -88,20 +89,34 @@ class Truth:
         self._blocks: OrderedDict[int, Block] = OrderedDict()
 
     @classmethod
-    def read(cls, folder: Path | str) -> "Truth":
-        """The truth that `simulate` wrote. Raises FileNotFoundError where there is none."""
+    def read(cls, folder: Path | str, shop: Path | str | None = None) -> "Truth":
+        """The truth that `simulate` wrote. Raises FileNotFoundError where there is none.
+
+        Given the folder of a `shop`, raises ValueError where that shop came from another run.
+        """
         described = Path(folder) / "truth.json"
         if not described.is_file():
             raise FileNotFoundError(f"{folder} holds no truth (no truth.json): it exists for simulated shops only")
         facts = json.loads(described.read_text(encoding="utf-8"))
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["parameters"].items()}
         given["start"] = date.fromisoformat(given["start"])
-        return cls(Parameters(**given), facts["seed"], pq.read_table(Path(folder) / "contacts.parquet").to_pandas())
+        truth = cls(Parameters(**given), facts["seed"], pq.read_table(Path(folder) / "contacts.parquet").to_pandas())
+        if shop is not None:
+            run = json.loads((Path(shop) / "shop.json").read_text(encoding="utf-8")).get("run")
+            if run != truth.run:
+                raise ValueError(f"run = {run!r} in {shop}: must be {truth.run!r}, the run of {folder}; simulate both again")
+        return truth
 
     def facts(self) -> dict[str, Any]:
-        """Parameters and seed, as truth.json holds them: with them the market is drawn again."""
-        given = {f.name: getattr(self.p, f.name) for f in fields(self.p)}
-        return {"seed": self.seed, "parameters": given | {"start": self.p.start.isoformat()}}
+        """Run, seed and parameters, as truth.json holds them: with them the market is drawn again."""
+        given = {f.name: getattr(self.p, f.name) for f in fields(self.p)} | {"start": self.p.start.isoformat()}
+        drawn = {"seed": int(self.seed), "parameters": given}
+        return {"run": hashlib.sha256(json.dumps(drawn, sort_keys=True).encode()).hexdigest()[:16], **drawn}
+
+    @property
+    def run(self) -> str:
+        """What shop and truth of one run have in common: a digest of parameters and seed, without time or place."""
+        return str(self.facts()["run"])
 
     def block(self, number: int) -> Block:
         """A block of customers with their traits, drawn anew and kept for a while."""
@@ -187,12 +202,14 @@ class Truth:
     def expected(self, contacts: pd.DataFrame) -> Expected:
         """What each arm would lead to, for rows of customer_id, product_id, time, given the history before that day.
 
-        The hour of `time` matters. Whether the customer may be contacted is not asked here. Raises KeyError for ids and
-        ValueError for times that the market does not have.
+        The hour of `time` matters. Whether the customer may be contacted is not asked here; who is lost or has not registered
+        yet notices nothing, and comes from her first day on. Raises KeyError for ids and ValueError for times that the market does
+        not have, and ValueError for products on which no offer can break even where offers do.
         """
         who, item = self.customer_number(contacts["customer_id"]), self.product_number(contacts["product_id"])
         day = self.day_of(contacts["time"])
         hour = pd.to_datetime(contacts["time"]).dt.hour.to_numpy(float)
+        self.goods.refuse_thin(item)
         levels, facts = self.levels(who, item, day, hour)
         reach = self.reach_value(who)
         chances = pd.DataFrame(facts, columns=["notices", "tired", "opts_out"])
@@ -202,7 +219,7 @@ class Truth:
         """The closed form's raw levels [row, arm, level] (see `worlds`) and facts [row, 3], for numbers instead of ids."""
         out, facts = np.zeros((len(who), len(DEPTHS), worlds.LEVELS)), np.zeros((len(who), 3))
         first, last = self.before(who, day)
-        lost, law = self.lost(who), law_of(self.p)
+        begin, lost, law = self.begins(who), self.lost(who), law_of(self.p)
         with ThreadPoolExecutor(THREADS) as pool:
             for number in np.unique(who // BLOCK):
                 folk = self.block(int(number)).folk
@@ -210,8 +227,8 @@ class Truth:
                 def task(rows: np.ndarray, folk: Any = folk) -> None:
                     part, some = np.empty((len(rows), *out.shape[1:])), np.empty((len(rows), 3))
                     worlds.foresee(
-                        self.goods.shelf, self.goods.days, law, folk, who[rows] % BLOCK, item[rows], day[rows], hour[rows], lost[rows],
-                        self.state, first[rows], last[rows], part, some,
+                        self.goods.shelf, self.goods.days, law, folk, who[rows] % BLOCK, item[rows], day[rows], hour[rows], begin[rows],
+                        lost[rows], self.state, first[rows], last[rows], part, some,
                     )  # fmt: skip
                     out[rows], facts[rows] = part, some
 
@@ -236,13 +253,13 @@ class Truth:
         ).copy()
         buys, totals = np.zeros((len(who), products)), np.zeros((len(who), 4))
         first, last = self.before(who, day)
-        lost, law = self.lost(who), law_of(self.p)
+        begin, lost, law = self.begins(who), self.lost(who), law_of(self.p)
         for number in np.unique(who // BLOCK):
             rows = np.flatnonzero(who // BLOCK == number)
             part, some = np.zeros((len(rows), products)), np.zeros((len(rows), 4))
             worlds.foresee_all(
-                self.goods.shelf, self.goods.days, law, self.block(int(number)).folk, who[rows] % BLOCK, day[rows], days, lost[rows],
-                self.state, first[rows], last[rows], part, some,
+                self.goods.shelf, self.goods.days, law, self.block(int(number)).folk, who[rows] % BLOCK, day[rows], days, begin[rows],
+                lost[rows], self.state, first[rows], last[rows], part, some,
             )  # fmt: skip
             buys[rows], totals[rows] = part, some
         return buys, totals

@@ -36,10 +36,8 @@ from promo_helpers.market.parameters import DEPTHS, SPAN, WINDOW
 from promo_helpers.market.people import Folk
 
 # what a world is worth, as levels (LKR unless said); `after` is the six weeks that follow the window
-BUYS, UNITS, REVENUE, DISCOUNT, OWN, OWN_AFTER, SUBSTITUTES, SWITCHED, COMPLEMENTS, REST, BASELINE_DISCOUNT, UNITS_AFTER = range(
-    12
-)
-LEVELS = 12
+BUYS, UNITS, REVENUE, DISCOUNT, OWN, OWN_AFTER, SUBSTITUTES, SWITCHED, COMPLEMENTS, REST, BASELINE_DISCOUNT = range(11)
+LEVELS = 11
 PARENTS = 6  # most parents that one category may hold
 
 
@@ -165,9 +163,12 @@ def shelf_means(
 @fast
 def look_ahead(
     shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, j: int, day: int, contacts: np.ndarray, first: int, last: int,
-    governed: bool, today: Means, ahead: Ahead,
+    begin: int, governed: bool, today: Means, ahead: Ahead,
 ) -> None:  # fmt: skip
-    """Fill `ahead`. `governed` says whether an earlier contact still acts (only where nothing new is sent)."""
+    """Fill `ahead`. `governed` says whether an earlier contact still acts (only where nothing new is sent).
+
+    Before `begin` a customer neither comes nor is lost.
+    """
     low, high, alive = shelf.first[shelf.category[j]], shelf.first[shelf.category[j] + 1], 1.0
     for u in range(1, SPAN + 1):
         now = governing(contacts, first, last, day + u) if governed else -1
@@ -175,7 +176,10 @@ def look_ahead(
         mean, margin = today.mean, today.margin
         ahead.rate[u] = trip_rate(folk, days, i, day + u) * (contacts[now, BOOST] if now >= 0 else 1.0)
         ahead.alive[u] = alive
-        alive *= 1.0 - law.death
+        if day + u < begin:
+            ahead.rate[u] = 0.0
+        else:
+            alive *= 1.0 - law.death
         k = promotion_on(days, j, day + u)
         ahead.promo[u], ahead.promo_pull[u] = (days.promo_depth[k], days.promo_pull[k]) if k >= 0 else (0.0, 0.0)
         if now >= 0 and int(contacts[now, PRODUCT]) == j:
@@ -244,10 +248,9 @@ def world(
             out[REST] += seen * ahead.rest_margin[u]
             none = absent_child(law, mean, ahead.parent[u], ahead.extra[u]) if ahead.extra[u] > 0.0 else absent(law, mean)
             chances += trips * (1.0 - none)
-            gone = law.death if u < WINDOW else 1.0  # lost at the end of this day, or the window is over
-            never += ahead.alive[u] * gone * math.exp(-chances)
+            after = ahead.alive[u + 1] if u < WINDOW else 0.0  # else she is lost at the end of this day, or the window is over
+            never += (ahead.alive[u] - after) * math.exp(-chances)
         else:
-            out[UNITS_AFTER] += units
             out[OWN_AFTER] += units * (unit_margin - off * list_price)
             out[REST] += seen * (ahead.others_margin[u] + ahead.rest_margin[u])
         for n in range(len(ahead.kin_item)):
@@ -260,11 +263,12 @@ def world(
 @fast
 def foresee(
     shelf: Shelf, days: Days, law: Law, folk: Folk, who: np.ndarray, item: np.ndarray, day: np.ndarray, hour: np.ndarray,
-    lost: np.ndarray, contacts: np.ndarray, first: np.ndarray, last: np.ndarray, out: np.ndarray, facts: np.ndarray,
+    begin: np.ndarray, lost: np.ndarray, contacts: np.ndarray, first: np.ndarray, last: np.ndarray, out: np.ndarray, facts: np.ndarray,
 ) -> None:  # fmt: skip
     """For each row: levels [row, arm, level] into `out`; chance of noticing, F and chance of opting out into `facts` [row, 3].
 
-    A customer who is gone by the day of the contact buys nothing and notices nothing.
+    A customer who is gone by the day after the contact buys nothing and notices nothing; one who begins later than that notices
+    nothing, and buys from then on.
     """
     today = new_means(shelf)
     ahead, aware, unaware = new_ahead(), np.empty(LEVELS), np.empty(LEVELS)
@@ -276,8 +280,10 @@ def foresee(
         if day[r] + 1 >= lost[r]:
             out[r], facts[r, 0], facts[r, 2] = 0.0, 0.0, 0.0
             continue
+        if day[r] + 1 < begin[r]:
+            notice, facts[r, 0], facts[r, 2] = 0.0, 0.0, 0.0
         now = governing(contacts, first[r], last[r], day[r] + 1)
-        look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], False, today, ahead)
+        look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], begin[r], False, today, ahead)
         world(shelf, law, folk, i, j, ahead, False, 0.0, 1.0, 0.0, 0.0, unaware)
         for a in range(1, len(DEPTHS)):
             boost, share = boost_of(law, folk, i, tired), share_of(law, folk, i, DEPTHS[a])
@@ -289,16 +295,16 @@ def foresee(
                 out[r, a, q] = notice * aware[q] + (1.0 - notice) * unaware[q]
         out[r, 0] = unaware
         if now >= 0:
-            look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], True, today, ahead)
+            look_ahead(shelf, days, law, folk, i, j, day[r], contacts, first[r], last[r], begin[r], True, today, ahead)
             world(shelf, law, folk, i, j, ahead, False, 0.0, 1.0, 0.0, 0.0, out[r, 0])
 
 
 @fast
 def foresee_all(
-    shelf: Shelf, days: Days, law: Law, folk: Folk, who: np.ndarray, day: np.ndarray, length: int, lost: np.ndarray, contacts: np.ndarray,
-    first: np.ndarray, last: np.ndarray, buys: np.ndarray, totals: np.ndarray,
+    shelf: Shelf, days: Days, law: Law, folk: Folk, who: np.ndarray, day: np.ndarray, length: int, begin: np.ndarray,
+    lost: np.ndarray, contacts: np.ndarray, first: np.ndarray, last: np.ndarray, buys: np.ndarray, totals: np.ndarray,
 ) -> None:  # fmt: skip
-    """What happens on the `length` days after `day` if nothing more is sent.
+    """What happens on the `length` days after `day` if nothing more is sent; before `begin` nothing does.
 
     `buys` [row, product] gets the chance that the product is bought (left alone where it has no columns); `totals` [row, 4] gets
     expected purchases (trips that leave a line), units, revenue and margin in LKR.
@@ -316,6 +322,8 @@ def foresee_all(
         basket, calm = np.zeros(4), False  # a day without promotion and contact is like any other: its basket is kept
         for u in range(1, length + 1):
             today = day[r] + u
+            if today < begin[r]:
+                continue
             now = governing(contacts, first[r], last[r], today)
             rate = trip_rate(folk, days, i, today) * (contacts[now, BOOST] if now >= 0 else 1.0)
             quiet = u > SPAN and days.promo_first[today] == days.promo_first[today + 1]

@@ -1,6 +1,9 @@
 """The simulated shop: its size, its tables, its bytes, and that nothing in it gives the truth away."""
 
 import hashlib
+import importlib
+import os
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +157,19 @@ def test_lines_follow_the_traits_of_time() -> None:
         ({"form": "magic"}, "form = 'magic': must be one of"),
         ({"main_trips": 0.6}, "main_size = 2.3: must lie below"),
         ({"customers": 0}, "customers = 0"),
+        ({"customers": 2.5}, r"customers = 2\.5: must be a whole number"),
+        ({"days": 300.5}, r"days = 300\.5: must be a whole number"),
+        ({"promotions": 3.5}, r"promotions = 3\.5: must be a whole number"),
+        ({"send_hours": (9, 12.5)}, r"send_hours = \(9, 12\.5\): must be whole numbers"),
+        ({"lines": "many"}, "lines = 'many': must be a finite number"),
+        ({"start": "yesterday"}, "start = 'yesterday': must be a date"),
+        ({"start": datetime(2024, 7, 1, 12)}, "start = .*: must be a date"),
+        ({"form": 3}, "form = 3: must be one of"),
+        ({"send_hours": ()}, r"send_hours = \(\): must be a tuple of at least one number"),
+        ({"trial_frequency": ()}, r"trial_frequency = \(\): must be a tuple of at least one number"),
+        ({"trial_frequency": (0, 0)}, r"trial_frequency = \(0, 0\): must have a positive total"),
+        ({"weekday": [1.0] * 7}, r"weekday = \[1.0.*: must be a tuple"),
+        ({"main_trips": (0.3,)}, r"main_trips = \(0\.3,\): must be a finite number"),
     ],
 )
 def test_impossible_parameters_are_refused(changes: dict[str, object], words: str) -> None:
@@ -179,6 +195,39 @@ def test_a_run_that_stops_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         simulate("smoke", 1, tmp_path / "raw", tmp_path / "truth", progress=stop)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_seed_has_no_default(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="seed"):
+        simulate("smoke", shop=tmp_path / "raw", truth=tmp_path / "truth")  # type: ignore[call-arg]
+
+
+def test_a_truth_knows_its_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cut off between the two folders leaves both whole, no scratch, and a pair that is refused."""
+    shop, truth = tmp_path / "raw", tmp_path / "truth"
+    p = parameters("smoke", customers=50)
+    first = simulate(p, 1, shop, truth)[1]
+    assert Truth.read(truth, shop).run == first.run
+    before = digest(truth)
+
+    def stop(new: Path, final: Path) -> None:
+        assert {f.name for f in new.iterdir()} == {"contacts.parquet", "truth.json"}
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.import_module("promo_helpers.market.simulate"), "replace_folder", stop)
+        with pytest.raises(KeyboardInterrupt):
+            simulate(p, 2, shop, truth)
+    assert {f.name for f in tmp_path.iterdir()} == {"raw", "truth"}
+    assert digest(truth) == before
+    with pytest.raises(ValueError, match="simulate both again"):
+        Truth.read(truth, shop)
+    assert Truth.read(truth).seed == 1
+    killed = tmp_path / f".truth.{2**22 + os.getpid()}.part"  # what a process that is no more left behind
+    killed.mkdir()
+    simulate(p, 2, shop, truth)
+    assert not killed.exists()
+    assert Truth.read(truth, shop).run != first.run
 
 
 def test_csv_files_have_seed_0s_names_and_headings(seed_shop: tuple[Shop, Truth], tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from datetime import date
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ WINDOW = 14  # days after the contact's day in which an offer holds
 WEEKS = 6  # weeks after the window in which units that were brought forward are missing
 SPAN = WINDOW + 7 * WEEKS  # days that one contact touches
 FORMS = ("exponential", "breakeven", "threshold", "additive")  # forms of the response to depth
+FIRST_START, LAST_START = date(1900, 1, 1), date(2200, 1, 1)  # of a calendar: what the clock of a table can hold
 SEGMENTS = ("frequent", "regular", "occasional", "rare")
 
 
@@ -123,7 +124,7 @@ class Parameters:
 
     def __post_init__(self) -> None:
         for f in fields(self):
-            _check(f.name, getattr(self, f.name), f.metadata)
+            _check(f.name, getattr(self, f.name), f.type, f.metadata)
         if self.form not in FORMS:
             raise ValueError(f"form = {self.form!r}: must be one of {', '.join(FORMS)}")
         if self.main_trips * self.main_size >= 1:
@@ -132,6 +133,8 @@ class Parameters:
             _length(name, getattr(self, name), length)
         for name in ("segment_share", "segment_trips", "segment_basket"):
             _length(name, getattr(self, name), len(SEGMENTS))
+        if sum(self.trial_frequency) <= 0:
+            raise ValueError(f"trial_frequency = {self.trial_frequency!r}: must have a positive total")
 
     def table(self) -> pd.DataFrame:
         """Columns parameter, value, unit, why: one row per number, in the order of the model."""
@@ -139,12 +142,22 @@ class Parameters:
         return pd.DataFrame(rows, columns=["parameter", "value", "unit", "why"])
 
 
-def _check(name: str, value: Any, rule: Any) -> None:
-    if isinstance(value, str | date):
+def _check(name: str, value: Any, kind: Any, rule: Any) -> None:
+    if kind is str:
+        return  # a name: its caller knows which ones there are
+    if kind is date:
+        if type(value) is not date or not FIRST_START <= value <= LAST_START:  # a datetime has an hour, which a calendar has not
+            raise ValueError(f"{name} = {value!r}: must be a date from {FIRST_START} to {LAST_START}")
         return
-    for number in value if isinstance(value, tuple) else (value,):
+    several = get_origin(kind) is tuple
+    if several and (not isinstance(value, tuple) or not value):
+        raise ValueError(f"{name} = {value!r}: must be a tuple of at least one number")
+    whole = (get_args(kind)[0] if several else kind) is int
+    for number in value if several else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float) or not np.isfinite(number):
-            raise ValueError(f"{name} = {value!r}: must be a finite number")
+            raise ValueError(f"{name} = {value!r}: must be {'finite numbers' if several else 'a finite number'}")
+        if whole and not isinstance(number, int):
+            raise ValueError(f"{name} = {value!r}: must be {'whole numbers' if several else 'a whole number'}")
         if (rule["low"] is not None and number < rule["low"]) or (rule["high"] is not None and number > rule["high"]):
             raise ValueError(
                 f"{name} = {value!r}: must lie in {rule['low']} .. {'' if rule['high'] is None else rule['high']}".rstrip()

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers.market import trips
-from promo_helpers.market.law import ARM, DAY, PRODUCT
+from promo_helpers.market.law import ARM, DAY, OPTED, PRODUCT, REDEEMED
 from promo_helpers.market.parameters import ARMS, SEGMENTS, Parameters
 from promo_helpers.market.people import customer_ids
 from promo_helpers.market.presets import parameters
@@ -69,7 +69,8 @@ def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFram
     bought = (
         np.bincount(who[late] * 15 + category[late], minlength=n * 15).reshape(n, 15)[:, shelf.category[truth.goods.trial]] > 0
     )
-    reach = bought.any(axis=1) & lived.block.seen["consent"].to_numpy(bool)
+    opted_out = np.isin(np.arange(n), lived.customer[lived.contacts[:, OPTED] > 0])
+    reach = bought.any(axis=1) & lived.block.seen["consent"].to_numpy(bool) & ~opted_out
     product = truth.goods.trial[np.argmax(rng.random(bought.shape) * bought, axis=1)]
 
     def count(where: np.ndarray, weight: np.ndarray = units) -> np.ndarray:
@@ -80,7 +81,7 @@ def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFram
     visits, ever = count(late & first_line, np.ones(len(who))), count(everything)
     contacts, mine = lived.contacts, lived.customer
     sent, deep = contacts[:, ARM] > 0, contacts[:, ARM] > 1
-    used = np.bincount(mine, contacts[:, 10], minlength=n)  # offers redeemed
+    used = np.bincount(mine, contacts[:, REDEEMED], minlength=n)  # offers redeemed
     last_sent = np.full(n, -200.0)
     np.maximum.at(last_sent, mine[sent], contacts[sent, DAY])
     per_trip = count(everything, units * shelf.price[item])
@@ -110,7 +111,7 @@ def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFram
             "contacts": np.bincount(mine[sent], minlength=n),
             "since_contact": today - last_sent,
             "redeemed_share": (used + 0.15 * 2) / (np.bincount(mine[deep], minlength=n) + 2),
-            "redeemed_product": np.bincount(mine, contacts[:, 10] * (contacts[:, PRODUCT] == product[mine]), minlength=n),
+            "redeemed_product": np.bincount(mine, contacts[:, REDEEMED] * (contacts[:, PRODUCT] == product[mine]), minlength=n),
             "product_price": shelf.price[product],
             "product_margin": shelf.margin[product],
             "product": product,
@@ -155,6 +156,8 @@ def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], rng:
         chosen = score >= np.quantile(score, 1 - TOP)
         out[name] = np.where(chosen, gain[chosen].sum(axis=0).argmax(), 0)
     out["best rule on one variable"] = rule["arms"][np.searchsorted(rule["edges"], d.seen[rule["name"]], side="right")]
+    told = np.maximum(gain, 0).sum(axis=0).argmax()  # one depth for everybody whom it pays: what is whom worth, what is how deep?
+    out["one depth, told whom"] = np.where(gain[:, told] > 0, told, 0)
     predicted = np.column_stack([np.zeros(n)] + [m.predict(d.seen) for m in models])
     return out | {"model on behaviour": predicted.argmax(axis=1), "oracle": gain.argmax(axis=1)}
 

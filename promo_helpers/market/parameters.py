@@ -71,20 +71,20 @@ class Parameters:
     # what a price does
     depth_scale: float = setting(0.12, "share of price", "depth at which 63 % of the full response is reached: 12 % off", 0.01, 1)
     sensitivity: float = setting(0.6, "log lift", "median of s: log of the lift at 25 % off, among those who notice", 0, 5)
-    sensitivity_spread: float = setting(1.15, "log", "standard deviation of log s: many do not care, some care a lot", 0, 3)
-    sensitivity_cap: float = setting(2.5, "log lift", "nobody buys more than twelve times as much", 0.1, 10)
-    sensitivity_age: float = setting(0.05, "log per 15 years", "the old compare prices a little more", -2, 2)
-    noise: float = setting(
-        0.25, "share", "of the variance of log s that the response to in-store promotions does not share", 0, 1
+    sensitivity_spread: float = setting(
+        0.85, "log", "standard deviation of log s that age leaves: many do not care, some a lot", 0, 3
     )
+    sensitivity_cap: float = setting(2.5, "log lift", "nobody buys more than twelve times as much", 0.1, 10)
+    sensitivity_age: float = setting(0.7, "log per 15 years", "the old take the time to read and use personal offers", -2, 2)
+    noise: float = setting(0.40, "share", "of that variance that the response to in-store promotions does not share", 0, 1)
     shelf_sensitivity: float = setting(0.55, "log lift", "median response to in-store promotions at 25 % off", 0, 5)
     shelf_spread: float = setting(0.75, "log", "standard deviation of the log of that response", 0, 3)
     promotions: int = setting(200, "promotions", "seed 0's number", 0, 100_000)
     # what a contact does
-    contact_effect: float = setting(0.0125, "log trips", "mean effect of a noticed contact on trips: a welcome reminder", -2, 2)
-    contact_spread: float = setting(0.008, "log trips", "what age and trips do not explain; sleeping dogs lie below zero", 0, 2)
-    contact_age: float = setting(-0.015, "log trips per 15 years", "the old are more easily annoyed", -2, 2)
-    contact_rate: float = setting(-0.023, "log trips per log rate", "who comes anyway has nothing to gain from a reminder", -2, 2)
+    contact_effect: float = setting(0.007, "log trips", "mean effect of a noticed contact on trips: a welcome reminder", -2, 2)
+    contact_spread: float = setting(0.006, "log trips", "what age and trips do not explain; sleeping dogs lie below zero", 0, 2)
+    contact_age: float = setting(-0.006, "log trips per 15 years", "the old are a little more easily annoyed", -2, 2)
+    contact_rate: float = setting(-0.010, "log trips per log rate", "who comes anyway has little to gain from a reminder", -2, 2)
     attention: float = setting(0.55, "share", "median chance that a contact is noticed at the best hour", 0, 1)
     attention_spread: float = setting(0.7, "logit", "standard deviation between customers", 0, 5)
     hour_pull: float = setting(0.8, "kappa", "a contact 12 hours off the preferred hour is noticed a fifth as often", 0, 20)

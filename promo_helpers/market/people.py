@@ -111,12 +111,10 @@ def _traits(p: Parameters, rng: np.random.Generator, seen: pd.DataFrame, facts: 
             "basket": np.array(p.segment_basket)[segment] * rng.gamma(p.basket_shape, 1 / p.basket_shape, n),
             "s": p.effect
             * np.minimum(
-                p.sensitivity_cap, p.sensitivity * np.exp(spread * p.sensitivity_spread * care + p.sensitivity_age * age)
+                p.sensitivity_cap, p.sensitivity * np.exp(spread * (p.sensitivity_spread * care + p.sensitivity_age * age))
             ),
-            "shelf": np.minimum(
-                p.sensitivity_cap, p.shelf_sensitivity * np.exp(p.shelf_spread * shared + p.sensitivity_age * age)
-            ),
-            "v": p.effect * (p.contact_effect + spread * p.contact_spread * contact + p.contact_age * age),
+            "shelf": np.minimum(p.sensitivity_cap, p.shelf_sensitivity * np.exp(p.shelf_spread * shared)),
+            "v": p.effect * (p.contact_effect + spread * (p.contact_spread * contact + p.contact_age * age)),
             "q": 1 / (1 + np.exp(-notice_logit)),
             "hour": rng.choice(14, n, p=hours),
             "weekday": rng.choice(7, n, p=np.array(p.weekday) / sum(p.weekday)),

@@ -27,7 +27,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "opt_out": 0.0,
         "contact_cost": 0.0,
     },  # each arm earns 0
-    "uniform": {"heterogeneity": 0.0, "sensitivity_age": 0.0, "contact_age": 0.0, "contact_rate": 0.0},  # one effect for all
+    "uniform": {"heterogeneity": 0.0},  # one effect for all
     "hidden": {"confounding": 1.5},  # the old rule saw what the data do not show
     "thin": {"overlap": 4.0},  # the old rule hardly ever tried the other arm
     "threshold": {"form": "threshold"},  # nothing happens below 15 % off

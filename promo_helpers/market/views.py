@@ -47,18 +47,20 @@ def kinds(expected: Expected) -> pd.DataFrame:
 
 
 def anchors(expected: Expected) -> pd.DataFrame:
-    """Published retail facts beside the market's: columns fact, market, published, source."""
+    """Published retail facts beside the market's: columns fact, market, published, source. Elasticities are linear: lift / depth."""
     twenty = ARMS.index("20")
     more = expected["units"][:, twenty].sum() - expected["units"][:, 0].sum()
     lift = more / expected["units"][:, 0].sum()
+    noticed = (expected.chances["notices"].to_numpy() * expected["units"][:, 0]).sum() / expected["units"][:, 0].sum()
     lost = {name: -expected[name][:, twenty].sum() for name in ("switched", "brought_forward")}
-    margin = expected["window_profit"][:, 0].sum() / expected["units"][:, 0].sum()
-    bump = more * margin
+    bump = lift * expected["window_profit"][:, 0].sum()  # the added units at their undiscounted margin, as the studies count units
+    both = "van Heerde et al. 2004; Leeflang et al. 2008"
     rows = [
-        ("lift of units at 20 % off, among the contacted", lift, "0.73", "Bijmolt et al. 2005"),
-        ("price elasticity at 20 % off", np.log1p(lift) / np.log(0.8), "-2.6 to -3.6", "Bijmolt et al. 2005"),
-        ("share of the bump switched within the shop", lost["switched"] / bump, "0.22 to 0.33", "Leeflang et al. 2008"),
-        ("share of the bump brought forward", lost["brought_forward"] / bump, "0.06 to 0.33", "van Heerde et al. 2004"),
+        ("lift of units at 20 % off, all who are contacted", lift, "0.52 to 0.73", "Bijmolt et al. 2005"),
+        ("price elasticity, all who are contacted", -lift / 0.2, "-3.6 to -2.6", "Bijmolt et al. 2005"),
+        ("price elasticity, those who notice", -lift / noticed / 0.2, "not available", ""),
+        ("share of the bump switched within the shop", lost["switched"] / bump, "0.22 to 0.33", both),
+        ("share of the bump brought forward", lost["brought_forward"] / bump, "0.06 to 0.33", both),
     ]
     return pd.DataFrame(rows, columns=["fact", "market", "published", "source"])
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers.market import BRIDGE, PRESETS, Truth, parameters, replay, respond
-from promo_helpers.market.calibration import calibrate, sample_contacts
+from promo_helpers.market.calibration import calibrate, lived, sample_after, sample_contacts
 from promo_helpers.market.law import DAY
 from promo_helpers.market.oracle import within
 
@@ -27,9 +27,13 @@ def contacts() -> pd.DataFrame:
 
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_every_preset_follows_its_closed_form(preset: str) -> None:
-    truth = Truth(parameters("paper", preset, customers=2_000, activity=1.0), 11)
+    truth = lived(parameters("paper", preset, customers=2_000, activity=1.0), 11)
     rng = np.random.default_rng(2)
-    result = calibrate(truth, truth, sample_contacts(truth, CONTACTS, rng, last_day=500), rng, level=0.01 / len(PRESETS))
+    contacts = sample_after(truth, CONTACTS, rng)
+    chances = truth.expected(contacts.iloc[:2_000]).chances
+    assert (chances["tired"] > 0).mean() > 0.5  # a history that counts
+    assert (chances["notices"] == 0).mean() > 0.05  # and customers who are lost
+    result = calibrate(truth, truth, contacts, rng, level=0.01 / len(PRESETS))
     assert result.holds, result.cells.sort_values("z").iloc[[0, -1]]
     assert 0.6 < result.cells["z"].std() < 1.4  # neither ignored nor inflated
 
@@ -153,6 +157,22 @@ def test_null_and_breakeven_earn_nothing(contacts: pd.DataFrame) -> None:
     np.testing.assert_allclose(even["gain"], 0, atol=1e-9)
 
 
+def test_breakeven_refuses_products_without_margin() -> None:
+    with pytest.raises(ValueError, match=r"margin = 0\.9 leaves PROD\d+ \(Fresh Milk\) a margin of 0\.252.*at least 0\.26"):
+        Truth(parameters("paper", "breakeven", customers=10, margin=0.9), 1)
+    truth = Truth(parameters("paper", "breakeven", customers=10), 1)
+    products = truth.goods.products
+    thin = products["product_id"][products["name"] == "Samba Rice"].item()
+    row = {"customer_id": ["CUST00001"], "product_id": [thin], "time": [pd.Timestamp("2025-01-01 12:00")], "arm": ["25"]}
+    contact = pd.DataFrame(row)
+    with pytest.raises(ValueError, match=r"\(Samba Rice\).*break even"):
+        truth.expected(contact)
+    with pytest.raises(ValueError, match=r"\(Samba Rice\).*break even"):
+        replay(truth, contact, np.random.default_rng(0))
+    assert len(replay(truth, contact.assign(arm="none"), np.random.default_rng(0))) == 1
+    assert len(Truth(parameters("paper", customers=10, margin=0.5), 1).expected(contact)["gain"]) == 1  # other forms do not ask
+
+
 def test_the_oracle_keeps_its_budget_and_finds_the_optimum() -> None:
     rng = np.random.default_rng(8)
     for _ in range(30):
@@ -205,3 +225,61 @@ def test_respond_continues_and_remembers() -> None:
         respond(response.truth, gone.assign(time=gone["time"] + pd.Timedelta(days=60)), rng)
     with pytest.raises(ValueError, match="before one"):
         respond(response.truth, gone.assign(time=gone["time"] - pd.Timedelta(days=60)), rng)
+
+
+def test_who_has_opted_out_is_sent_nothing_more() -> None:
+    truth = market(attention=0.95, sensitivity=1.5)
+    object.__setattr__(truth.p, "opt_out", 50.0)  # more than a market may have: everyone opts out
+    ids = np.array([f"CUST{i + 1:05d}" for i in range(2_000)])
+    ids = ids[(truth.lost(np.arange(2_000)) > 200) & (truth.begins(np.arange(2_000)) < 100)]
+    item = truth.goods.products["product_id"].to_numpy()[truth.goods.trial[:2]]
+
+    def offer(day: int, product: str) -> pd.DataFrame:
+        time = pd.Timestamp(truth.p.start) + pd.Timedelta(days=day, hours=12)
+        frame = pd.DataFrame({"customer_id": ids, "product_id": product, "time": time, "arm": "25"})
+        return frame.assign(contact_id=[f"{day}-{i}" for i in ids])
+
+    one, two = offer(100, item[0]), pd.concat([offer(100, item[0]), offer(104, item[1])], ignore_index=True)
+    alone = respond(truth, one, np.random.default_rng(12), days=60)
+    both = respond(truth, two, np.random.default_rng(12), days=56)
+    pd.testing.assert_frame_equal(alone.transactions, both.transactions)
+    pd.testing.assert_frame_equal(alone.truth.history, both.truth.history)
+    first, second = both.contacts.iloc[: len(ids)], both.contacts.iloc[len(ids) :]
+    assert first["sent"].all()
+    assert first["opted_out"].all()
+    assert not second[["sent", "redeemed", "opted_out"]].to_numpy().any()
+    assert (second["arm"] == "none").all()
+
+
+def test_who_is_not_there_notices_nothing() -> None:
+    """Lost customers, and those who have not begun: the contact costs, no more; trips start with the first day."""
+    truth, rng = market(opt_out=1.0, joins=1.0, lifetime=200.0), np.random.default_rng(13)
+    who = np.arange(2_000)
+    ids = np.array([f"CUST{i + 1:05d}" for i in who])
+    day = 250
+    row = {"customer_id": ids, "product_id": truth.goods.products["product_id"][truth.goods.trial[0]], "arm": "25"}
+    contacts = pd.DataFrame(row).assign(time=pd.Timestamp(truth.p.start) + pd.Timedelta(days=day, hours=12))
+    begin, lost = truth.begins(who), truth.lost(who)
+    absent = (begin > day + 1) | (lost <= day + 1)
+    soon = (begin > day + 5) & (begin < day + 40)
+    assert min(absent.sum(), (~absent).sum(), soon.sum()) > 50
+    sent = respond(truth, contacts.assign(contact_id=who), rng, days=0)
+    assert sent.contacts["sent"].all()
+    assert not sent.contacts["opted_out"][absent].any()
+    assert sent.contacts["opted_out"][~absent].mean() > 0.5
+    assert not sent.truth.history["noticed"].to_numpy()[absent[sent.truth.history["customer"]]].any()
+    expected = truth.expected(contacts)
+    assert not expected.chances.loc[absent, ["notices", "opts_out"]].to_numpy().any()
+    np.testing.assert_allclose(expected["gain"][absent, 1:], -truth.p.contact_cost)
+    assert not expected["units"][begin > day + 14].any()
+    assert (expected["value"][soon, 0] > 0).all()
+    many = contacts[soon].loc[lambda frame: frame.index.repeat(150)].reset_index(drop=True)
+    lives, closed = replay(truth, many, rng), truth.expected(many)
+    future = truth.future(many["customer_id"], many["time"].iloc[0], 56)["margin"].to_numpy()
+    np.testing.assert_allclose(closed["value"][:, 0], future)
+    buys = truth.purchases(ids[soon], contacts["time"].iloc[0], 14)[:, truth.goods.trial[0]]
+    np.testing.assert_allclose(expected["buys"][soon, 0], buys, atol=1e-12)
+    for measure, name in (("value", "value"), ("units", "units"), ("bought", "buys")):
+        gap = lives[measure].to_numpy(float) - closed[name][:, -1]
+        assert abs(gap.mean() / gap.std() * np.sqrt(len(gap))) < 4, measure
+    assert not lives[["noticed", "opted_out"]].to_numpy().any()

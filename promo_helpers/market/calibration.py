@@ -1,15 +1,19 @@
 """Does the simulator follow its closed form? Simulated contact windows against `truth.expected`, at one family-wise level."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN
+from promo_helpers.market.goods import Goods
+from promo_helpers.market.law import PRODUCT
+from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN, Parameters
 from promo_helpers.market.people import customer_ids
 from promo_helpers.market.presets import PRESETS, parameters
 from promo_helpers.market.respond import replay
+from promo_helpers.market.simulate import live_block
+from promo_helpers.market.streams import BLOCK
 from promo_helpers.market.truth import Truth
 
 MEASURES = {
@@ -43,11 +47,14 @@ class Calibration:
 def sample_contacts(
     truth: Truth, n: int, rng: np.random.Generator, first_day: int = 0, last_day: int | None = None
 ) -> pd.DataFrame:
-    """n random contacts: customers who are there, products of the trial, days, hours and arms, each at random."""
+    """n random contacts: customers who have registered, products of the trial, days, hours and arms, each at random.
+
+    Those who are lost by then are among them, as they are among a shop's customers: they cost the contact and nothing else.
+    """
     p = truth.p
     who = rng.integers(0, p.customers, 3 * n)
     day = rng.integers(first_day, (p.days if last_day is None else last_day), 3 * n)
-    there = np.flatnonzero((truth.begins(who) <= day) & (truth.lost(who) > day + 1))[:n]
+    there = np.flatnonzero(truth.begins(who) <= day)[:n]
     who, day = who[there], day[there]
     hour = rng.choice(np.array(p.send_hours), len(who))
     ids = customer_ids(0, p.customers)
@@ -59,6 +66,29 @@ def sample_contacts(
             "arm": np.array(ARMS)[rng.integers(0, len(DEPTHS), len(who))],
         }
     )
+
+
+def lived(p: Parameters, seed: int) -> Truth:
+    """A market whose first block of customers has lived through its calendar: a truth with their contacts, and nothing on disk."""
+    goods = Goods(replace(p, customers=min(p.customers, BLOCK)), seed)
+    life = live_block(goods, 0)
+    truth = Truth(goods.p, seed, life.history())
+    truth.keep(0, life.block)
+    return truth
+
+
+def sample_after(truth: Truth, n: int, rng: np.random.Generator) -> pd.DataFrame:
+    """n random contacts on top of a history; half of those who had a contact before are offered its product again.
+
+    So fatigue, what is brought forward and contacts that still govern are all among them.
+    """
+    contacts = sample_contacts(truth, n, rng, last_day=truth.p.days - SPAN)
+    who, day = truth.customer_number(contacts["customer_id"]), truth.day_of(contacts["time"])
+    first, last = truth.before(who, day)
+    again = np.flatnonzero((last > first) & (rng.random(len(who)) < 0.5))
+    item = truth.product_number(contacts["product_id"]).copy()
+    item[again] = truth.state[last[again] - 1, PRODUCT].astype(int)
+    return contacts.assign(product_id=truth.goods.products["product_id"].to_numpy()[item])
 
 
 def calibrate(
@@ -105,9 +135,12 @@ def calibrate(
 
 
 def replicate(preset: str) -> pd.DataFrame:
-    """The kept comparison of one preset (`replications`): the cells of `calibrate`, with the bound over all cells of all presets."""
-    truth = Truth(parameters("paper", preset, customers=4_000, activity=1.0), REPLICATED_SEED)
+    """The kept comparison of one preset (`replications`): the cells of `calibrate`, with the bound over all cells of all presets.
+
+    The contacts come on top of a lived shop's history.
+    """
+    truth = lived(parameters("paper", preset, customers=4_000, activity=1.0), REPLICATED_SEED)
     rng = np.random.default_rng(REPLICATED_SEED)
-    contacts = sample_contacts(truth, REPLICATED, rng, last_day=truth.p.days - SPAN)
+    contacts = sample_after(truth, REPLICATED, rng)
     result = calibrate(truth, truth, contacts, rng, level=LEVEL / len(PRESETS))
     return result.cells.assign(bound=result.bound)

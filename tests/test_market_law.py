@@ -84,7 +84,7 @@ STRONG = {"attention": 0.9, "sensitivity": 1.5}
         ("switching", {"switching": 0.9, "sensitivity": 0.8, "sensitivity_spread": 0.2}, {"switching": 0.0}, "units"),
         ("hour", {"hour_pull": 3.0}, {"hour_pull": 0.0}, "units"),
         ("sleeping dogs", {"contact_effect": -0.6}, {"contact_effect": 0.0}, "value"),
-        ("depth", {}, {"depth_scale": 0.9}, "units"),
+        ("depth", {"heterogeneity": 0.0}, {"depth_scale": 0.9}, "units"),
         ("losing customers", {"lifetime": 40.0}, {"lifetime": 5_000.0}, "units"),
     ],
 )

@@ -191,6 +191,7 @@ def test_a_moment_with_a_time_zone_is_refused(shop):
         features.customer_features(on_duckdb(shop)["lines"], AS_OF.replace(tzinfo=UTC))
 
 
+@pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # pyspark's own, in its conversion to pandas
 @pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java; the extra [spark] is for clusters")
 @pytest.mark.parametrize("which", SETS)
 def test_spark_gives_the_same(shop, which, spark):

@@ -40,6 +40,7 @@ def customer_features(lines: Frame, as_of: datetime, contacts: Frame | None = No
         *(total(c) for c in sums),
     )
     baskets = baskets.with_columns(square=nw.col("paid_cents") * nw.col("paid_cents"))
+    # Narwhals calls Sunday 7 on DuckDB and 0 on Spark
     recent, before = nw.col("age") <= TREND, (nw.col("age") > TREND) & (nw.col("age") <= 2 * TREND)
     frame = baskets.with_columns(
         paid_30=nw.when(nw.col("age") <= RECENT).then(nw.col("paid_cents")).otherwise(0),
@@ -52,7 +53,7 @@ def customer_features(lines: Frame, as_of: datetime, contacts: Frame | None = No
         nw.len().cast(nw.Int64).alias("frequency"),
         nw.col("day").n_unique().cast(nw.Int64).alias("trip_days"),
         *(total(c) for c in (*sums, "lines", "square", "hour", "paid_30", "paid_90", "paid_180")),
-        count_if(nw.col("weekday") >= 6).alias("weekend"),
+        count_if(nw.col("weekday").is_in([6, 7, 0])).alias("weekend"),
         count_if(nw.col("hour") < 12).alias("morning"),
         count_if(nw.col("hour") >= 17).alias("evening"),
     )

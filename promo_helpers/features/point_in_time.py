@@ -16,13 +16,12 @@ def past(frame: Frame, as_of: datetime) -> Frame:
     """
     if as_of.tzinfo is not None:
         raise ValueError(f"as_of = {as_of}: give the shop's local time, without a time zone")
-    moment = nw.lit(as_of)
-    return frame.filter(nw.col("time") < moment).with_columns(age=seconds(moment - nw.col("time")))
-
-
-def seconds(span: nw.Expr) -> nw.Expr:
-    """A duration as whole seconds."""
-    return span.dt.total_seconds().cast(nw.Int64)
+    moment, time = nw.lit(as_of), nw.col("time")
+    if frame.implementation.is_spark_like():  # Narwhals has no total_seconds there, but a timestamp is cast to its seconds
+        age = moment.cast(nw.Int64) - time.cast(nw.Int64)
+    else:
+        age = (moment - time).dt.total_seconds().cast(nw.Int64)
+    return frame.filter(time < moment).with_columns(age=age)
 
 
 def total(column: str) -> nw.Expr:

@@ -1,0 +1,55 @@
+"""Customers with products and with categories: what each bought of which, how much, and how lately."""
+
+from datetime import datetime
+
+import narwhals.stable.v2 as nw
+
+from promo_helpers.features.point_in_time import DAY, Frame, past, ratio, total
+
+
+def interactions(lines: Frame, as_of: datetime) -> Frame:
+    """One row per customer and product bought before the moment: baskets, units, spend, recency and first (days), promo_share,
+    gap (mean days between baskets with it, missing for one)."""
+    earlier = past(lines, as_of).with_columns(promo_units=nw.when(nw.col("discount") > 0).then(nw.col("units")).otherwise(0))
+    pairs = earlier.group_by("customer_id", "product_id").agg(
+        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
+        nw.col("age").min().alias("last"),
+        nw.col("age").max().alias("first"),
+        *(total(c) for c in ("units", "promo_units", "paid_cents")),
+    )
+    return pairs.select(
+        "customer_id",
+        "product_id",
+        "baskets",
+        "units",
+        spend=nw.col("paid_cents") / 100,
+        recency=nw.col("last") / DAY,
+        first=nw.col("first") / DAY,
+        promo_share=ratio(nw.col("promo_units"), nw.col("units")),
+        gap=ratio(nw.col("first") - nw.col("last"), nw.col("baskets") - 1) / DAY,
+    )
+
+
+def category_purchases(lines: Frame, products: Frame, as_of: datetime) -> Frame:
+    """One row per customer and category bought before the moment: baskets, units, spend, recency (days). Products without a
+    category are left out."""
+    named = products.select("product_id", "category").filter(~nw.col("category").is_null())
+    pairs = past(lines, as_of).join(named, on="product_id", how="inner").group_by("customer_id", "category")
+    pairs = pairs.agg(
+        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
+        nw.col("age").min(),
+        *(total(c) for c in ("units", "paid_cents")),
+    )
+    return pairs.select(
+        "customer_id", "category", "baskets", "units", spend=nw.col("paid_cents") / 100, recency=nw.col("age") / DAY
+    )
+
+
+def category_spending(purchases: Frame) -> Frame:
+    """Share of each customer's spending by category, with its rank (1 is the largest, ties by name): from `category_purchases`."""
+    cents = purchases.with_columns(cents=(nw.col("spend") * 100).round().cast(nw.Int64))
+    of_all = cents.with_columns(all_cents=nw.col("cents").sum().over("customer_id").cast(nw.Int64))
+    ranked = of_all.with_columns(
+        rank=nw.col("cents").rank("min", descending=True).over("customer_id").cast(nw.Int64),
+    )
+    return ranked.select("customer_id", "category", share=ratio(nw.col("cents"), nw.col("all_cents")), rank=nw.col("rank"))

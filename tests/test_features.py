@@ -57,7 +57,9 @@ def small_shop(seed: int = 0, lines: int = 4_000) -> dict[str, pd.DataFrame]:
             "redeemed": rng.random(400) < 0.3,
         }
     )
-    products = pd.DataFrame({"product_id": [f"P{p:02d}" for p in range(20)], "category": [f"K{p % 5}" if p else None for p in range(20)]})
+    products = pd.DataFrame(
+        {"product_id": [f"P{p:02d}" for p in range(20)], "category": [f"K{p % 5}" if p else None for p in range(20)]}
+    )
     return {"lines": frame, "contacts": contacts, "products": products}
 
 
@@ -82,7 +84,9 @@ def test_what_comes_later_changes_nothing(shop, which):
     """The planted leak: a future in which everyone buys everything, at the moment itself and after it."""
     before = computed(shop, which)
     lines = shop["lines"]
-    later = lines.assign(time=pd.Timestamp(AS_OF) + pd.to_timedelta(np.arange(len(lines)) % 30, unit="D"), basket_id=lines["basket_id"] + 10**6)
+    later = lines.assign(
+        time=pd.Timestamp(AS_OF) + pd.to_timedelta(np.arange(len(lines)) % 30, unit="D"), basket_id=lines["basket_id"] + 10**6
+    )
     contacts = shop["contacts"].assign(time=pd.Timestamp(AS_OF), redeemed=True)
     leaky = shop | {"lines": pd.concat([lines, later]), "contacts": pd.concat([shop["contacts"], contacts])}
     pd.testing.assert_frame_equal(before, computed(leaky, which))
@@ -102,8 +106,10 @@ def test_customer_features_against_pandas(shop):
     lines = shop["lines"][shop["lines"]["time"] < AS_OF]
     age = (pd.Timestamp(AS_OF) - lines["time"]).dt.total_seconds() / 86_400
     by = lines.assign(age=age, promo=lines["discount"] > 0).groupby("customer_id")
-    baskets = lines.assign(age=age).groupby(["customer_id", "basket_id"]).agg(
-        paid=("paid_cents", "sum"), time=("time", "min"), age=("age", "min"), units=("units", "sum")
+    baskets = (
+        lines.assign(age=age)
+        .groupby(["customer_id", "basket_id"])
+        .agg(paid=("paid_cents", "sum"), time=("time", "min"), age=("age", "min"), units=("units", "sum"))
     )
     per = baskets.groupby("customer_id")
     days = baskets.assign(day=baskets["time"].dt.normalize()).groupby("customer_id")["day"].nunique()
@@ -135,7 +141,9 @@ def test_customer_features_against_pandas(shop):
         "promo_depth": 1 - promo["paid_cents"].sum() / promo["list_cents"].sum(),
     }
     for name, series in wanted.items():
-        np.testing.assert_allclose(made[name].to_numpy(float), series.reindex(made.index).to_numpy(float), rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            made[name].to_numpy(float), series.reindex(made.index).to_numpy(float), rtol=1e-9, err_msg=name
+        )
     sent = shop["contacts"][(shop["contacts"]["time"] < AS_OF) & (shop["contacts"]["arm"] != "none")]
     young = pd.Timestamp(AS_OF) - sent["time"]
     counts = sent.groupby("customer_id").size().reindex(made.index, fill_value=0)
@@ -158,8 +166,13 @@ def test_product_features_and_pairs_against_pandas(shop):
         "price_paid": by["paid_cents"].sum() / by["units"].sum() / 100,
         "discount_share": 1 - by["paid_cents"].sum() / by["list_cents"].sum(),
     }.items():
-        np.testing.assert_allclose(made[name].to_numpy(float), series.reindex(made.index).to_numpy(float), rtol=1e-9, err_msg=name)
-    pairs, by = computed(shop, "interactions").set_index(["customer_id", "product_id"]), lines.groupby(["customer_id", "product_id"])
+        np.testing.assert_allclose(
+            made[name].to_numpy(float), series.reindex(made.index).to_numpy(float), rtol=1e-9, err_msg=name
+        )
+    pairs, by = (
+        computed(shop, "interactions").set_index(["customer_id", "product_id"]),
+        lines.groupby(["customer_id", "product_id"]),
+    )
     assert len(pairs) == by.ngroups
     np.testing.assert_array_equal(pairs["baskets"], by["basket_id"].nunique().reindex(pairs.index))
     first, last = by["time"].min(), by["time"].max()

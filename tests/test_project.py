@@ -91,7 +91,7 @@ def test_the_makefile_keeps_to_gnu_make_3_81():
 LAYERS = [  # a file imports only from rows above its own, or from its own folder
     {"paths", "files", "style", "report"},
     {"shop"},
-    {"explore", "plots"},
+    {"explore", "plots", "features"},
     {"market"},  # below everything that learns: no model can import the truth
     {"depends", "prose", "replications"},
     {"collect", "typeset", "run"},

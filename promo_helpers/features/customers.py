@@ -57,7 +57,12 @@ def customer_features(lines: Frame, as_of: datetime, contacts: Frame | None = No
         count_if(nw.col("hour") < 12).alias("morning"),
         count_if(nw.col("hour") >= 17).alias("evening"),
     )
-    kinds = earlier.select("customer_id", "product_id").unique().group_by("customer_id").agg(nw.len().cast(nw.Int64).alias("products"))
+    kinds = (
+        earlier.select("customer_id", "product_id")
+        .unique()
+        .group_by("customer_id")
+        .agg(nw.len().cast(nw.Int64).alias("products"))
+    )
     frame = frame.join(kinds, on="customer_id", how="left")
     n = nw.col("frequency")
     frame = frame.select(
@@ -75,7 +80,8 @@ def customer_features(lines: Frame, as_of: datetime, contacts: Frame | None = No
         basket_units=ratio(nw.col("units"), n),
         gap_mean=ratio(nw.col("first") - nw.col("last"), nw.col("trip_days") - 1) / DAY,
         spend_30=nw.col("paid_30") / 100,
-        spend_trend=(nw.col("paid_90").clip(lower_bound=0) / 100 + 1).log() - (nw.col("paid_180").clip(lower_bound=0) / 100 + 1).log(),
+        spend_trend=(nw.col("paid_90").clip(lower_bound=0) / 100 + 1).log()
+        - (nw.col("paid_180").clip(lower_bound=0) / 100 + 1).log(),
         weekend_share=ratio(nw.col("weekend"), n),
         morning_share=ratio(nw.col("morning"), n),
         evening_share=ratio(nw.col("evening"), n),
@@ -84,8 +90,12 @@ def customer_features(lines: Frame, as_of: datetime, contacts: Frame | None = No
         promo_share=ratio(nw.col("promo_units"), nw.col("units")),
         promo_depth=1 - ratio(nw.col("promo_paid"), nw.col("promo_list")),
     )
-    return frame if contacts is None else frame.join(_contacted(contacts, as_of), on="customer_id", how="left").with_columns(
-        nw.col("contacts_30", "contacts_all").fill_null(0)
+    return (
+        frame
+        if contacts is None
+        else frame.join(_contacted(contacts, as_of), on="customer_id", how="left").with_columns(
+            nw.col("contacts_30", "contacts_all").fill_null(0)
+        )
     )
 
 

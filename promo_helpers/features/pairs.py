@@ -34,8 +34,8 @@ def category_purchases(lines: Frame, products: Frame, as_of: datetime) -> Frame:
     """One row per customer and category bought before the moment: baskets, units, spend, recency (days). Products without a
     category are left out."""
     named = products.select("product_id", "category").filter(~nw.col("category").is_null())
-    pairs = past(lines, as_of).join(named, on="product_id", how="inner").group_by("customer_id", "category")
-    pairs = pairs.agg(
+    bought = past(lines, as_of).join(named, on="product_id", how="inner")
+    pairs = bought.group_by("customer_id", "category").agg(
         nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
         nw.col("age").min(),
         *(total(c) for c in ("units", "paid_cents")),

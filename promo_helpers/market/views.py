@@ -53,7 +53,9 @@ def anchors(expected: Expected) -> pd.DataFrame:
     lift = more / expected["units"][:, 0].sum()
     noticed = (expected.chances["notices"].to_numpy() * expected["units"][:, 0]).sum() / expected["units"][:, 0].sum()
     lost = {name: -expected[name][:, twenty].sum() for name in ("switched", "brought_forward")}
-    bump = lift * expected["window_profit"][:, 0].sum()  # the added units at their undiscounted margin, as the studies count units
+    bump = (
+        lift * expected["window_profit"][:, 0].sum()
+    )  # the added units at their undiscounted margin, as the studies count units
     both = "van Heerde et al. 2004; Leeflang et al. 2008"
     rows = [
         ("lift of units at 20 % off, all who are contacted", lift, "0.52 to 0.73", "Bijmolt et al. 2005"),

@@ -56,10 +56,10 @@ def anchors(expected: Expected) -> pd.DataFrame:
     bump = (
         lift * expected["window_profit"][:, 0].sum()
     )  # the added units at their undiscounted margin, as the studies count units
-    both = "van Heerde et al. 2004; Leeflang et al. 2008"
+    both = "van Heerde 2004; Leeflang 2008"
     rows = [
-        ("lift of units at 20 % off, all who are contacted", lift, "0.52 to 0.73", "Bijmolt et al. 2005"),
-        ("price elasticity, all who are contacted", -lift / 0.2, "-3.6 to -2.6", "Bijmolt et al. 2005"),
+        ("lift of units at 20 % off, all who are contacted", lift, "0.52 to 0.73", "Bijmolt 2005"),
+        ("price elasticity, all who are contacted", -lift / 0.2, "-3.6 to -2.6", "Bijmolt 2005"),
         ("price elasticity, those who notice", -lift / noticed / 0.2, "not available", ""),
         ("share of the bump switched within the shop", lost["switched"] / bump, "0.22 to 0.33", both),
         ("share of the bump brought forward", lost["brought_forward"] / bump, "0.06 to 0.33", both),

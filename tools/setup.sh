@@ -66,6 +66,8 @@ python() {
     fi
     .venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation --offline -e . 2>/dev/null ||
         .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+    # LightGBM's wheel brings all but the system's OpenMP, which a bare machine lacks
+    if ! .venv/bin/python -c 'import lightgbm' 2>/dev/null; then apt_install "OpenMP (for LightGBM)" libgomp1; fi
     # JupyterLab then asks no newcomer about its news, and asks the network for none
     mkdir -p .venv/etc/jupyter/labconfig
     printf '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n' >.venv/etc/jupyter/labconfig/page_config.json

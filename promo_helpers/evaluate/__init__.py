@@ -1,0 +1,1 @@
+"""The yardsticks: rankings, and later values of policies."""

@@ -1,0 +1,108 @@
+"""How good is a ranking? Precision, recall, NDCG and hit rate at k, AUC, and intervals over dates.
+
+A ranking is a matrix [group, candidate] of scores beside one of what was relevant. With products as groups it ranks customers (whom
+to send an offer to); with customers as groups it ranks products (what to offer). The two have different answers and different levels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+METRICS = ("precision", "recall", "ndcg", "hit")
+
+
+def at_k(
+    scores: np.ndarray,
+    relevant: np.ndarray,
+    ks: Sequence[int],
+    rng: np.random.Generator,
+    allowed: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Tidy: group (row number), k, precision, recall, ndcg, hit, for groups with something relevant.
+
+    `scores` and `relevant` (bool) are [group, candidate]; `allowed` (bool) leaves candidates out, relevant or not. Ties are broken at
+    random: a score that is the same for all is a random ranking. Precision is hits / k also where fewer than k candidates exist;
+    recall is hits / relevant. NDCG has gains of 0 and 1 and discounts 1 / log2(rank + 1) (Jarvelin and Kekalainen 2002), against
+    the best that k places allow. Raises ValueError for k < 1, shapes that differ, and scores that are not finite.
+    """
+    scores, relevant = np.asarray(scores, float), np.asarray(relevant, bool)
+    if scores.shape != relevant.shape:
+        raise ValueError(f"scores are {scores.shape}, relevant is {relevant.shape}: they must be of one shape")
+    if min(ks) < 1:
+        raise ValueError(f"k = {min(ks)}: at least one place is needed")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} scores are not finite: a ranking needs a number for each candidate")
+    if allowed is not None:
+        scores, relevant = np.where(allowed, scores, -np.inf), relevant & allowed
+    groups = np.flatnonzero(relevant.any(axis=1))
+    scores, relevant = scores[groups], relevant[groups]
+    deepest = min(max(ks), scores.shape[1])
+    shuffle = rng.permutation(scores.shape[1])  # the same for all groups: ties are as random within each
+    scores, relevant = scores[:, shuffle], relevant[:, shuffle]
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :deepest]
+    found = np.take_along_axis(relevant, order, axis=1)
+    total = relevant.sum(axis=1)
+    discount = 1 / np.log2(np.arange(max(ks)) + 2)
+    rows = []
+    for k in ks:
+        hits = found[:, :k].sum(axis=1)
+        best = np.cumsum(discount)[np.minimum(total, k) - 1]
+        ndcg = found[:, :k] @ discount[: min(k, deepest)] / best
+        rows.append(
+            pd.DataFrame(
+                {
+                    "group": groups,
+                    "k": k,
+                    "precision": hits / k,
+                    "recall": hits / total,
+                    "ndcg": ndcg,
+                    "hit": (hits > 0).astype(float),
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)
+
+
+def auc(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """[group] ROC AUC within each row (the chance that something relevant outranks something that is not), NaN without either."""
+    relevant = np.asarray(relevant, bool)
+    ranks = stats.rankdata(scores, axis=1)
+    positive = relevant.sum(axis=1)
+    negative = relevant.shape[1] - positive
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return ((ranks * relevant).sum(axis=1) - positive * (positive + 1) / 2) / np.where(
+            (positive > 0) & (negative > 0), positive * negative, np.nan
+        )
+
+
+def over_dates(values: pd.DataFrame, by: Sequence[str], value: str = "value", level: float = 0.95) -> pd.DataFrame:
+    """Mean of one value per date, with a Student interval over the dates: the columns `by`, then mean, low, high, dates.
+
+    Windows do not overlap, so the dates are nearly independent. With one date there is no interval: low and high are missing.
+    """
+    grouped = values.groupby(list(by), sort=False)[value]
+    out = grouped.agg(["mean", "std", "count"]).rename(columns={"count": "dates"})
+    half = stats.t.ppf((1 + level) / 2, np.maximum(out["dates"] - 1, 1)) * out["std"] / np.sqrt(out["dates"])
+    out = out.assign(low=out["mean"] - half, high=out["mean"] + half)
+    return out[["mean", "low", "high", "dates"]].reset_index()
+
+
+def against(values: pd.DataFrame, best: str, by: Sequence[str], method: str = "method", value: str = "value") -> pd.DataFrame:
+    """Differences to one method on the same dates, with intervals: paired, so that what a date does to all methods falls out."""
+    keys = [*by, "date"]
+    reference = values[values[method] == best].set_index(keys)[value]
+    others = values[values[method] != best]
+    gap = others[value].to_numpy() - reference.reindex(pd.MultiIndex.from_frame(others[keys])).to_numpy()
+    return over_dates(others.assign(**{value: gap}), [*by, method], value)
+
+
+def per_date(scores: Mapping[str, np.ndarray], relevant: np.ndarray, ks: Sequence[int], rng: np.random.Generator) -> pd.DataFrame:
+    """Tidy means over groups for each method of one date: method, metric ("precision@10", ..., "auc"), value."""
+    rows = []
+    for name, score in scores.items():
+        table = at_k(score, relevant, ks, rng).groupby("k")[list(METRICS)].mean()
+        rows += [(name, f"{metric}@{k}", table.loc[k, metric]) for k in ks for metric in METRICS]
+        rows.append((name, "auc", float(np.nanmean(auc(score, relevant)))))
+    return pd.DataFrame(rows, columns=["method", "metric", "value"])

@@ -1,0 +1,97 @@
+"""Saved models: written whole, with all that is needed to use them, and loaded without executing anything that a file could hold.
+
+A model is a folder `data/models/<name>/`: LightGBM as its text, scikit-learn as skops, arrays as npz, frames as Parquet, and model.json
+with features, versions and dates. There is no pickle in it.
+"""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import skops.io
+from scipy import sparse
+from sklearn.base import BaseEstimator
+
+from promo_helpers import paths
+from promo_helpers.files import remove, replace_folder, scratch_beside
+
+TRUSTED = ["sklearn.tree._tree.Tree"]  # beyond what skops trusts: a compiled class, whose file holds arrays only
+LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lifelines")
+
+
+def folder_of(name: str) -> Path:
+    """Where the model called `name` lies, such as purchase or purchase_completejourney."""
+    return paths.data("models", name)
+
+
+def save(name: str, parts: dict[str, Any], facts: dict[str, Any]) -> Path:
+    """Write a model's parts and facts, whole or not at all; returns its folder.
+
+    `parts`: LightGBM boosters, scikit-learn estimators, arrays, sparse matrices and frames. `facts` must be JSON and say at least
+    `features` (name -> type), `trained_from` and `trained_to` (dates), `seed` and `command` (which makes it anew).
+    Raises TypeError for a part of another kind, KeyError for a missing fact.
+    """
+    for fact in ("features", "trained_from", "trained_to", "seed", "command"):
+        if fact not in facts:
+            raise KeyError(f"the facts of the model '{name}' lack '{fact}'")
+    folder = folder_of(name)
+    scratch = scratch_beside(folder)
+    try:
+        scratch.mkdir(parents=True)
+        kinds = {part: _write(scratch, part, value) for part, value in parts.items()}
+        versions = {library: version(library) for library in LIBRARIES}
+        described = {"model": name, "parts": kinds, "versions": versions, **facts}
+        (scratch / "model.json").write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        replace_folder(scratch, folder)
+    finally:
+        remove(scratch)
+    return folder
+
+
+def load(name: str, command: str = "make paper") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parts and facts of a saved model. Raises FileNotFoundError that says which command makes it.
+
+    skops refuses any type outside its own list and TRUSTED, so that a file from elsewhere cannot run code.
+    """
+    folder = folder_of(name)
+    if not (folder / "model.json").is_file():
+        raise FileNotFoundError(f"There is no saved model {paths.shown(folder)}; {command} makes it")
+    facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    return {part: _read(folder / file) for part, file in facts["parts"].items()}, facts
+
+
+def _write(folder: Path, part: str, value: Any) -> str:
+    if isinstance(value, lgb.Booster):
+        value.save_model(str(folder / f"{part}.txt"))
+        return f"{part}.txt"
+    if isinstance(value, BaseEstimator):
+        skops.io.dump(value, folder / f"{part}.skops")
+        return f"{part}.skops"
+    if sparse.issparse(value):
+        sparse.save_npz(folder / f"{part}.sparse.npz", value.tocsr())
+        return f"{part}.sparse.npz"
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        np.savez_compressed(folder / f"{part}.npz", array=value)
+        return f"{part}.npz"
+    if isinstance(value, pd.DataFrame):
+        value.to_parquet(folder / f"{part}.parquet", index=False)
+        return f"{part}.parquet"
+    raise TypeError(f"the part '{part}' is a {type(value).__name__}, which no safe file format is known for")
+
+
+def _read(path: Path) -> Any:
+    if path.suffix == ".txt":
+        return lgb.Booster(model_file=str(path))
+    if path.suffix == ".skops":
+        return skops.io.load(path, trusted=TRUSTED)
+    if path.name.endswith(".sparse.npz"):
+        return sparse.load_npz(path)
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            return file["array"]
+    return pq.read_table(path).to_pandas()

@@ -5,10 +5,12 @@ to send an offer to); with customers as groups it ranks products (what to offer)
 """
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 METRICS = ("precision", "recall", "ndcg", "hit")
 
@@ -100,9 +102,67 @@ def against(values: pd.DataFrame, best: str, by: Sequence[str], method: str = "m
 
 def per_date(scores: Mapping[str, np.ndarray], relevant: np.ndarray, ks: Sequence[int], rng: np.random.Generator) -> pd.DataFrame:
     """Tidy means over groups for each method of one date: method, metric ("precision@10", ..., "auc"), value."""
+
+    def one(given: tuple[str, np.ndarray, np.random.Generator]) -> list[tuple[str, str, float]]:
+        name, score, own = given
+        table = at_k(score, relevant, ks, own).groupby("k")[list(METRICS)].mean()
+        rows = [(name, f"{metric}@{k}", float(table.loc[k, metric])) for k in ks for metric in METRICS]
+        return [*rows, (name, "auc", float(np.nanmean(auc(score, relevant))))]
+
+    with ThreadPoolExecutor(2) as pool:  # sorting releases the lock
+        parts = pool.map(one, zip(scores, scores.values(), rng.spawn(len(scores)), strict=True))
+        return pd.DataFrame([row for part in parts for row in part], columns=["method", "metric", "value"])
+
+
+def pooled(chances: Mapping[str, np.ndarray], bought: np.ndarray) -> pd.DataFrame:
+    """Tidy, over all pairs of one date: ROC AUC, average precision and Brier score of each method that gives probabilities."""
+    y = bought.ravel()
     rows = []
-    for name, score in scores.items():
-        table = at_k(score, relevant, ks, rng).groupby("k")[list(METRICS)].mean()
-        rows += [(name, f"{metric}@{k}", table.loc[k, metric]) for k in ks for metric in METRICS]
-        rows.append((name, "auc", float(np.nanmean(auc(score, relevant)))))
+    for name, p in chances.items():
+        flat = p.ravel()
+        rows += [(name, "auc", roc_auc_score(y, flat)), (name, "average precision", average_precision_score(y, flat))]
+        rows.append((name, "Brier", float(np.mean((flat - y) ** 2))))
     return pd.DataFrame(rows, columns=["method", "metric", "value"])
+
+
+def share_of(values: pd.DataFrame, best: str, by: Sequence[str], level: float = 0.95) -> pd.DataFrame:
+    """Each method's mean over dates as a share of that of `best`: a ratio of means, with a jackknife interval over dates."""
+    wide = values.pivot_table(index="date", columns=[*by, "method"], values="value")
+    rows = []
+    for key in wide:
+        mine, theirs = wide[key].to_numpy(), wide[(*key[:-1], best)].to_numpy()
+        n = len(mine)
+        ratio = mine.mean() / theirs.mean()
+        out = (mine.sum() - mine) / (theirs.sum() - theirs) if n > 1 else np.full(1, np.nan)
+        half = stats.t.ppf((1 + level) / 2, max(n - 1, 1)) * np.sqrt((n - 1) / n * ((out - out.mean()) ** 2).sum())
+        rows.append((*key, ratio, ratio - half, ratio + half))
+    return pd.DataFrame(rows, columns=[*by, "method", "share", "low", "high"])
+
+
+def calibration_curve(chance: np.ndarray, bought: np.ndarray, date: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Predicted against observed share in `bins` of equal expected purchases: predicted, observed, low, high (over dates), pairs.
+
+    Bins of equal numbers would put nearly all of them below one per cent, where most pairs are and hardly any purchase.
+    """
+    order = np.argsort(chance, kind="stable")
+    mass = np.cumsum(chance[order])
+    cell = np.empty(len(chance), int)
+    cell[order] = np.minimum((mass / mass[-1] * bins).astype(int), bins - 1)
+    frame = pd.DataFrame({"cell": cell, "date": date, "predicted": chance, "observed": bought.astype(float)})
+    means = frame.groupby(["cell", "date"])[["predicted", "observed"]].mean().reset_index()
+    curve = over_dates(means, ["cell"], "observed").rename(columns={"mean": "observed"})
+    curve["predicted"] = means.groupby("cell")["predicted"].mean().to_numpy()
+    return curve.assign(pairs=frame["cell"].value_counts().sort_index().to_numpy())[
+        ["predicted", "observed", "low", "high", "pairs"]
+    ]
+
+
+def precision_recall(chances: Mapping[str, np.ndarray], bought: np.ndarray, points: int = 200) -> pd.DataFrame:
+    """Tidy: method, recall, precision at about `points` thresholds, pooled over the given pairs."""
+    rows = []
+    for name, chance in chances.items():
+        precision, recall, _ = precision_recall_curve(bought.ravel(), chance.ravel())
+        at = np.unique(np.linspace(0, len(recall) - 2, points).astype(int))
+        keep = np.unique(np.concatenate([at, np.searchsorted(-recall, -np.linspace(0.01, 1, points)).clip(max=len(recall) - 2)]))
+        rows.append(pd.DataFrame({"method": name, "recall": recall[keep], "precision": precision[keep]}))
+    return pd.concat(rows, ignore_index=True)

@@ -29,12 +29,16 @@ Batches = Iterator[pd.DataFrame]
 
 
 def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None = None) -> Shop:
-    """The shop of a source, checked and ready: "completejourney", or a folder of CSV or Parquet files (see `make template`).
+    """The shop of a source, checked and ready: "simulated", "completejourney", or a folder of CSV or Parquet files (`make template`).
+
+    The simulated shop was written whole by 01_market and is opened as it is.
 
     The checked copy lies in `folder` (data/raw/<name> unless given) and is made anew only when the source has changed.
     Raises ShopError, which lists every problem of every file, FileNotFoundError for a folder that is not there, and ValueError for
     one that the checked copy would replace.
     """
+    if source == "simulated":
+        return Shop(paths.data("raw", "simulated"))
     if source == "completejourney":
         name, mark, currency = "completejourney", journey.version(), "USD"
     else:

@@ -1,0 +1,177 @@
+"""Who buys what in the next two weeks: logistic regression, random forest, LightGBM, and their ensemble."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PowerTransformer
+
+from promo_helpers.features.panel import Panel
+
+WINDOW = 14  # days
+GRID: dict[str, dict[str, list[Any]]] = {
+    "logistic regression": {"C": [0.003, 0.1]},
+    "random forest": {"min_samples_leaf": [10, 40], "max_features": [0.3]},
+    "LightGBM": {"num_leaves": [7, 31], "num_rounds": [200]},
+}
+CHUNK = 100_000  # rows predicted at a time
+LEAST = 1e-6  # a probability of zero has no logit
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Pairs of customer and item as of some days: x [row, feature], y (bought in the window), weight, day."""
+
+    x: np.ndarray
+    y: np.ndarray
+    weight: np.ndarray
+    day: np.ndarray
+    names: list[str]
+
+
+def schedule(days: int, tests: int, trains: int, window: int = WINDOW, step: int = 28) -> tuple[list[int], int, list[int]]:
+    """Days as of which to fit, to tune and to test, in that order of time: every window ends a whole window before the next set begins.
+
+    Test windows follow each other up to the end of the data; fit days lie `step` apart. Raises ValueError where the data are too
+    short to leave `window` * 4 days of history before the first of them.
+    """
+    test = [days - window * k for k in range(tests, 0, -1)]
+    tune = test[0] - 2 * window
+    fit = [tune - 2 * window - step * k for k in range(trains - 1, -1, -1)]
+    if fit[0] < 4 * window:
+        raise ValueError(
+            f"{days} days are too few for {trains} days to fit on and {tests} to test on: {days - fit[0] + 4 * window} needed"
+        )
+    return fit, tune, test
+
+
+def sample(panel: Panel, days: Sequence[int], pairs: int, rng: np.random.Generator, window: int = WINDOW) -> Examples:
+    """About `pairs` rows from these days: up to half of them bought, the rest not, weighted back to how often each occurs."""
+    parts, names = [], []
+    for day in days:
+        (x, names), y = panel.features(day, window), panel.bought(day, window)
+        flat, label = x.reshape(-1, x.shape[2]), y.ravel()
+        rows, weights = [], []
+        for value in (True, False):
+            there = np.flatnonzero(label == value)
+            taken = np.sort(rng.choice(there, min(len(there), pairs // (2 * len(days))), replace=False))
+            rows.append(taken)
+            weights.append(np.full(len(taken), len(there) / max(len(taken), 1)))
+        chosen = np.concatenate(rows)
+        parts.append((flat[chosen], label[chosen], np.concatenate(weights), np.full(len(chosen), day)))
+    x, y, weight, day_of = (np.concatenate(c) for c in zip(*parts, strict=True))
+    if y.all() or not y.any():
+        raise ValueError(f"of {len(y):,} pairs {'all' if len(y) and y.all() else 'none'} were bought: nothing to tell apart")
+    return Examples(x, y, weight / weight.mean(), day_of, names)
+
+
+def estimator(name: str, setting: dict[str, Any], seed: int) -> Any:
+    """An unfitted scikit-learn estimator of one of the names in GRID."""
+    if name == "logistic regression":
+        scaled = (SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=True), PowerTransformer())
+        return make_pipeline(*scaled, LogisticRegression(C=setting["C"], max_iter=300))
+    if name == "random forest":
+        return RandomForestClassifier(60, max_samples=0.25, n_jobs=2, random_state=seed, **setting)
+    raise KeyError(f"there is no model '{name}'")
+
+
+def fit_one(name: str, data: Examples, setting: dict[str, Any], seed: int) -> Any:
+    """One fitted model. The same seed gives the same model, on any number of threads."""
+    if name == "LightGBM":
+        fixed = {"objective": "binary", "learning_rate": 0.07, "min_data_in_leaf": 100, "feature_fraction": 0.5, "verbose": -1}
+        fixed |= {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 2}
+        given = lgb.Dataset(data.x, data.y, weight=data.weight, feature_name=data.names)
+        return lgb.train(fixed | {"num_leaves": setting["num_leaves"]}, given, setting["num_rounds"])
+    model = estimator(name, setting, seed)
+    weight = (
+        {f"{model.steps[-1][0]}__sample_weight": data.weight} if isinstance(model, Pipeline) else {"sample_weight": data.weight}
+    )
+    return model.fit(data.x, data.y, **weight)
+
+
+def chance(model: Any, x: np.ndarray) -> np.ndarray:
+    """Probability of buying for each row of x. A forest predicts on one thread, since threads would add its trees up in any order."""
+    if isinstance(model, lgb.Booster):
+        return np.asarray(model.predict(x, num_threads=1))
+    if isinstance(model, RandomForestClassifier):
+        model.n_jobs = 1
+    return np.asarray(model.predict_proba(x)[:, 1])
+
+
+def search(fit: Examples, tune: Examples, seed: int) -> pd.DataFrame:
+    """Tidy: method, setting, average precision on the tune day, chosen. Fitted on earlier days than it is judged on."""
+    rows = []
+    for name, grid in GRID.items():
+        for values in product(*grid.values()):
+            setting = dict(zip(grid, values, strict=True))
+            score = average_precision_score(tune.y, chance(fit_one(name, fit, setting, seed), tune.x), sample_weight=tune.weight)
+            rows.append((name, setting, score))
+    table = pd.DataFrame(rows, columns=["method", "setting", "average precision"])
+    return table.assign(chosen=table.groupby("method")["average precision"].rank(ascending=False, method="first") == 1)
+
+
+@dataclass
+class PurchaseModel:
+    """Three models and what joins them: a logistic regression on their logits, fitted on a later day than they were."""
+
+    models: dict[str, Any]
+    stack: LogisticRegression
+    names: list[str]
+
+    @classmethod
+    def fit(cls, fit: Examples, tune: Examples, settings: dict[str, dict[str, Any]], seed: int) -> "PurchaseModel":
+        """Fit the three on `fit` and the stack, which also calibrates their sum, on `tune`: no customer-day is in both."""
+        models = {name: fit_one(name, fit, setting, seed) for name, setting in settings.items()}
+        logits = np.column_stack([_logit(chance(m, tune.x)) for m in models.values()])
+        return cls(models, LogisticRegression().fit(logits, tune.y, sample_weight=tune.weight), fit.names)
+
+    def predict(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Probability by each model and by the "ensemble", for rows [row, feature] in the order of `names`."""
+        parts = np.array_split(x, max(1, len(x) // CHUNK))
+        with ThreadPoolExecutor(2) as pool:
+            done = list(pool.map(lambda part: [chance(m, part) for m in self.models.values()], parts))
+        each = {name: np.concatenate([d[k] for d in done]) for k, name in enumerate(self.models)}
+        logits = np.column_stack([_logit(p) for p in each.values()])
+        return each | {"ensemble": self.stack.predict_proba(logits)[:, 1]}
+
+    def parts(self) -> dict[str, Any]:
+        """What `models.saved` keeps; `of_parts` makes the model of it again."""
+        return {name.replace(" ", "_"): model for name, model in self.models.items()} | {"stack": self.stack}
+
+    @classmethod
+    def of_parts(cls, parts: dict[str, Any], facts: dict[str, Any]) -> "PurchaseModel":
+        """The model that was saved."""
+        models = {name: parts[name.replace(" ", "_")] for name in GRID}
+        return cls(models, parts["stack"], list(facts["features"]))
+
+
+def _logit(p: np.ndarray) -> np.ndarray:
+    return np.asarray(logit(np.clip(p, LEAST, 1 - LEAST)))
+
+
+def baselines(x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """Scores [customer, item] that need no model, from features [customer, item, feature].
+
+    popularity: units in the last four weeks; last purchase: the latest first; personal frequency: baskets with it; RFM: ranks of
+    recency, frequency and spend added up. What such a score cannot tell apart is ranked at random.
+    """
+    at = {name: x[:, :, k].astype(float) for k, name in enumerate(names)}
+    rank = {n: pd.Series(at[f"customer_{n}"][:, 0]).rank().to_numpy() for n in ("recency", "frequency", "monetary")}
+    rfm = rank["frequency"] + rank["monetary"] - rank["recency"]
+    return {
+        "popularity": np.nan_to_num(at["item_units_28"]),
+        "last purchase": -np.nan_to_num(at["pair_recency"], nan=1e6),
+        "personal frequency": np.nan_to_num(at["pair_baskets"]),
+        "RFM": np.broadcast_to(rfm[:, None], x.shape[:2]),
+    }

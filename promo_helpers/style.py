@@ -17,6 +17,18 @@ COLOURS = {  # Okabe and Ito's palette, which colour-blind readers can tell apar
     "amber": "#E69F00",
     "pink": "#CC79A7",
 }
+METHODS = {  # a colour means one way of ranking, in every figure that has it
+    "Bayes-optimal": INK,
+    "ensemble": COLOURS["blue"],
+    "LightGBM": COLOURS["orange"],
+    "random forest": COLOURS["amber"],
+    "logistic regression": COLOURS["sky"],
+    "personal frequency": COLOURS["green"],
+    "last purchase": COLOURS["sky"],
+    "popularity": COLOURS["amber"],
+    "RFM": COLOURS["pink"],
+    "random": PALE,
+}
 
 
 def use() -> None:

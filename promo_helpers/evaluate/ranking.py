@@ -6,6 +6,7 @@ to send an offer to); with customers as groups it ranks products (what to offer)
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -158,11 +159,52 @@ def calibration_curve(chance: np.ndarray, bought: np.ndarray, date: np.ndarray, 
 
 
 def precision_recall(chances: Mapping[str, np.ndarray], bought: np.ndarray, points: int = 200) -> pd.DataFrame:
-    """Tidy: method, recall, precision at about `points` thresholds, pooled over the given pairs."""
-    rows = []
+    """Tidy: method, recall, precision, pooled over the given pairs; precision is interpolated at `points` recalls."""
+    at = np.linspace(0.005, 1, points)
+    parts = []
     for name, chance in chances.items():
         precision, recall, _ = precision_recall_curve(bought.ravel(), chance.ravel())
-        at = np.unique(np.linspace(0, len(recall) - 2, points).astype(int))
-        keep = np.unique(np.concatenate([at, np.searchsorted(-recall, -np.linspace(0.01, 1, points)).clip(max=len(recall) - 2)]))
-        rows.append(pd.DataFrame({"method": name, "recall": recall[keep], "precision": precision[keep]}))
-    return pd.concat(rows, ignore_index=True)
+        parts.append(pd.DataFrame({"method": name, "recall": at, "precision": np.interp(at, recall[::-1], precision[::-1])}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def thinned(
+    scores: np.ndarray, relevant: np.ndarray, k: int, shares: Sequence[float], rng: np.random.Generator, draws: int = 10
+) -> pd.DataFrame:
+    """Precision at k when only a share of the candidates is there to be ranked: share, buyers, value, ceiling, low, high.
+
+    buyers: relevant candidates of a group, on average. ceiling: precision if all that are relevant were found first. low and high: a
+    Student interval over the draws of candidates (none is drawn for a share of 1).
+    """
+    rows = []
+    for share in shares:
+        for draw in range(draws if share < 1 else 1):
+            here = np.sort(rng.choice(scores.shape[1], max(int(share * scores.shape[1]), 1), replace=False))
+            found = relevant[:, here].sum(axis=1)
+            precision = at_k(scores[:, here], relevant[:, here], [k], rng)["precision"].sum() / len(
+                scores
+            )  # none relevant: none found
+            rows.append((share, draw, found.mean(), precision, np.minimum(found, k).mean() / k))
+    frame = pd.DataFrame(rows, columns=["share", "draw", "buyers", "precision", "ceiling"])
+    means = over_dates(frame, ["share"], "precision").rename(columns={"mean": "value"})
+    means[["low", "high"]] = means[["low", "high"]].fillna({"low": means["value"], "high": means["value"]})
+    return means.join(frame.groupby("share", sort=False)[["buyers", "ceiling"]].mean(), on="share").drop(columns="dates")
+
+
+def newer(
+    scores: Mapping[str, np.ndarray], bought: np.ndarray, rng: np.random.Generator, k: int = 10, draws: int = 1000
+) -> dict[str, Any]:
+    """Is the score called "new" better than the one called "saved"? NDCG at k over customers of one window: mean, low, high, sentence.
+
+    The 95 % interval is a bootstrap over customers, whose two rankings stay together.
+    """
+    tie = rng.integers(2**32)
+    each = {name: at_k(s, bought, [k], np.random.default_rng(tie))["ndcg"].to_numpy() for name, s in scores.items()}
+    gap = each["new"] - each["saved"]
+    drawn = gap[rng.integers(0, len(gap), (draws, len(gap)))].mean(axis=1)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    verdict = (
+        "is better: keep it" if low > 0 else "is worse: keep the saved one" if high < 0 else "cannot be told from the saved one"
+    )
+    sentence = f"The new model {verdict} (NDCG at {k} {gap.mean():+.4f}, {low:+.4f} to {high:+.4f}, {len(gap):,} customers)."
+    return {"mean": float(gap.mean()), "low": float(low), "high": float(high), "sentence": sentence}

@@ -25,6 +25,8 @@ GRID: dict[str, dict[str, list[Any]]] = {
     "random forest": {"min_samples_leaf": [10, 40], "max_features": [0.3]},
     "LightGBM": {"num_leaves": [7, 31], "num_rounds": [200]},
 }
+THREADS = 2  # models side by side, each on one thread: the same sums in the same order on any machine
+SEARCHED = 40_000  # pairs that a setting is tried on
 CHUNK = 100_000  # rows predicted at a time
 LEAST = 1e-6  # a probability of zero has no logit
 
@@ -38,6 +40,11 @@ class Examples:
     weight: np.ndarray
     day: np.ndarray
     names: list[str]
+
+    def thinned(self, rows: int, seed: int) -> "Examples":
+        """At most `rows` of them, drawn at random."""
+        taken = np.sort(np.random.default_rng(seed).permutation(len(self.y))[:rows])
+        return Examples(self.x[taken], self.y[taken], self.weight[taken], self.day[taken], self.names)
 
 
 def schedule(days: int, tests: int, trains: int, window: int = WINDOW, step: int = 28) -> tuple[list[int], int, list[int]]:
@@ -58,7 +65,8 @@ def schedule(days: int, tests: int, trains: int, window: int = WINDOW, step: int
 
 def sample(panel: Panel, days: Sequence[int], pairs: int, rng: np.random.Generator, window: int = WINDOW) -> Examples:
     """About `pairs` rows from these days: up to half of them bought, the rest not, weighted back to how often each occurs."""
-    parts, names = [], []
+    parts: list[tuple[np.ndarray, ...]] = []
+    names: list[str] = []
     for day in days:
         (x, names), y = panel.features(day, window), panel.bought(day, window)
         flat, label = x.reshape(-1, x.shape[2]), y.ravel()
@@ -82,7 +90,7 @@ def estimator(name: str, setting: dict[str, Any], seed: int) -> Any:
         scaled = (SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=True), PowerTransformer())
         return make_pipeline(*scaled, LogisticRegression(C=setting["C"], max_iter=300))
     if name == "random forest":
-        return RandomForestClassifier(60, max_samples=0.25, n_jobs=2, random_state=seed, **setting)
+        return RandomForestClassifier(60, max_samples=0.25, n_jobs=1, random_state=seed, **setting)
     raise KeyError(f"there is no model '{name}'")
 
 
@@ -90,7 +98,7 @@ def fit_one(name: str, data: Examples, setting: dict[str, Any], seed: int) -> An
     """One fitted model. The same seed gives the same model, on any number of threads."""
     if name == "LightGBM":
         fixed = {"objective": "binary", "learning_rate": 0.07, "min_data_in_leaf": 100, "feature_fraction": 0.5, "verbose": -1}
-        fixed |= {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 2}
+        fixed |= {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 1}
         given = lgb.Dataset(data.x, data.y, weight=data.weight, feature_name=data.names)
         return lgb.train(fixed | {"num_leaves": setting["num_leaves"]}, given, setting["num_rounds"])
     model = estimator(name, setting, seed)
@@ -111,13 +119,16 @@ def chance(model: Any, x: np.ndarray) -> np.ndarray:
 
 def search(fit: Examples, tune: Examples, seed: int) -> pd.DataFrame:
     """Tidy: method, setting, average precision on the tune day, chosen. Fitted on earlier days than it is judged on."""
-    rows = []
-    for name, grid in GRID.items():
-        for values in product(*grid.values()):
-            setting = dict(zip(grid, values, strict=True))
-            score = average_precision_score(tune.y, chance(fit_one(name, fit, setting, seed), tune.x), sample_weight=tune.weight)
-            rows.append((name, setting, score))
-    table = pd.DataFrame(rows, columns=["method", "setting", "average precision"])
+    part = fit.thinned(SEARCHED, seed)
+    tried = [(n, dict(zip(grid, v, strict=True))) for n, grid in GRID.items() for v in product(*grid.values())]
+
+    def score(name: str, setting: dict[str, Any]) -> float:
+        model = fit_one(name, part, setting, seed)
+        return float(average_precision_score(tune.y, chance(model, tune.x), sample_weight=tune.weight))
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        scores = list(pool.map(lambda one: score(*one), tried))
+    table = pd.DataFrame(tried, columns=["method", "setting"]).assign(**{"average precision": scores})
     return table.assign(chosen=table.groupby("method")["average precision"].rank(ascending=False, method="first") == 1)
 
 
@@ -132,18 +143,24 @@ class PurchaseModel:
     @classmethod
     def fit(cls, fit: Examples, tune: Examples, settings: dict[str, dict[str, Any]], seed: int) -> "PurchaseModel":
         """Fit the three on `fit` and the stack, which also calibrates their sum, on `tune`: no customer-day is in both."""
-        models = {name: fit_one(name, fit, setting, seed) for name, setting in settings.items()}
+        with ThreadPoolExecutor(THREADS) as pool:
+            fitted = pool.map(lambda name: fit_one(name, fit, settings[name], seed), settings)
+            models = dict(zip(settings, fitted, strict=True))
         logits = np.column_stack([_logit(chance(m, tune.x)) for m in models.values()])
         return cls(models, LogisticRegression().fit(logits, tune.y, sample_weight=tune.weight), fit.names)
 
     def predict(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Probability by each model and by the "ensemble", for rows [row, feature] in the order of `names`."""
         parts = np.array_split(x, max(1, len(x) // CHUNK))
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             done = list(pool.map(lambda part: [chance(m, part) for m in self.models.values()], parts))
         each = {name: np.concatenate([d[k] for d in done]) for k, name in enumerate(self.models)}
         logits = np.column_stack([_logit(p) for p in each.values()])
         return each | {"ensemble": self.stack.predict_proba(logits)[:, 1]}
+
+    def matrices(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """The same for features [customer, item, feature], as matrices [customer, item]."""
+        return {name: p.reshape(x.shape[:2]) for name, p in self.predict(x.reshape(-1, x.shape[2])).items()}
 
     def parts(self) -> dict[str, Any]:
         """What `models.saved` keeps; `of_parts` makes the model of it again."""
@@ -175,3 +192,50 @@ def baselines(x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
         "personal frequency": np.nan_to_num(at["pair_baskets"]),
         "RFM": np.broadcast_to(rfm[:, None], x.shape[:2]),
     }
+
+
+def importances(model: PurchaseModel, data: Examples, rng: np.random.Generator) -> pd.DataFrame:
+    """Tidy: date, feature, value: the average precision that LightGBM loses on a day where a feature is shuffled between its pairs.
+
+    Features that say nearly the same share their importance (Breiman 2001): a small number does not mean that one is irrelevant.
+    """
+    booster = model.models["LightGBM"]
+
+    def one(given: tuple[int, np.random.Generator]) -> list[tuple[int, str, float]]:
+        day, own = given
+        mine = data.day == day
+        x, y, weight = data.x[mine].copy(), data.y[mine], data.weight[mine]
+        whole = average_precision_score(y, chance(booster, x), sample_weight=weight)
+        rows = []
+        for k, name in enumerate(model.names):
+            kept = x[:, k].copy()
+            x[:, k] = own.permutation(kept)
+            rows.append((int(day), name, float(whole - average_precision_score(y, chance(booster, x), sample_weight=weight))))
+            x[:, k] = kept
+        return rows
+
+    days = np.unique(data.day)
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = pool.map(one, zip(days.tolist(), rng.spawn(len(days)), strict=True))
+        return pd.DataFrame([row for part in parts for row in part], columns=["date", "feature", "value"])
+
+
+def likely(model: PurchaseModel, panel: Panel, customer: str, day: int, k: int = 5) -> tuple[pd.DataFrame, str]:
+    """The k items that a customer will most likely buy in the window, with the chance by the ensemble, and a note on a cold start.
+
+    A customer without a purchase before the day is predicted as one of whom nothing is known, and the note says so. Raises KeyError
+    for a customer whom the shop does not have, ValueError for k < 1 and for a day outside the data.
+    """
+    purchases = panel.purchases
+    purchases.number(purchases.moment(day))
+    if customer not in purchases.customers:
+        raise KeyError(f"customer_id {customer!r} is not in this shop of {len(purchases.customers):,} customers")
+    if k < 1:
+        raise ValueError(f"k = {k}: at least one item is needed")
+    who = purchases.customers.get_indexer([customer])
+    x, _ = panel.features(day, WINDOW, who)
+    score = model.matrices(x)["ensemble"][0]
+    best = np.argsort(-score, kind="stable")[:k]
+    cold = who[0] not in purchases.seen(day)
+    note = f"cold start: {customer} has bought nothing before {purchases.moment(day):%Y-%m-%d}" if cold else ""
+    return pd.DataFrame({"item": purchases.items[panel.what[best]], "chance": score[best]}), note

@@ -15,6 +15,7 @@ from promo_helpers.shop import Shop
 
 PAIR = ("baskets", "units", "spend", "recency", "first", "promo_share", "gap")
 CATEGORY = ("baskets", "units", "spend", "recency")
+FEW = 5  # baskets that the habit of all customers counts for in that of one
 ITEM = ("popularity", "buyers", "units_28", "repeat_rate", "price_paid", "promo_share", "discount_share", "age")
 
 
@@ -105,6 +106,12 @@ class Panel:
         for name in about:
             planes[f"customer_{name}"] = np.broadcast_to(about[name].to_numpy(np.float32)[:, None], shape)
         goods = _collected(product_features(self.lines, moment)).set_index("product_id").reindex(item)
+        # a habit in baskets, drawn towards the habit of all where there are few baskets, and times the visits to expect
+        everyone = np.nan_to_num(goods["baskets"].to_numpy(float)) / max(about["frequency"].sum(), 1)
+        visits = np.nan_to_num(about["frequency"].to_numpy(float))[:, None]
+        habit = (np.nan_to_num(mine) + FEW * everyone) / (visits + FEW)
+        rate = visits / np.fmax(about["tenure"].to_numpy(float)[:, None], window)
+        planes |= {"pair_habit": habit, "pair_expected": habit * rate * window}
         for name in ITEM:
             planes[f"item_{name}"] = np.broadcast_to(goods[name].to_numpy(np.float32)[None, :], shape)
         if self.promotions is not None:

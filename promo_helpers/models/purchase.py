@@ -15,7 +15,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import PowerTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from promo_helpers.features.panel import Panel
 
@@ -23,7 +23,7 @@ WINDOW = 14  # days
 GRID: dict[str, dict[str, list[Any]]] = {
     "logistic regression": {"C": [0.003, 0.1]},
     "random forest": {"min_samples_leaf": [10, 40], "max_features": [0.3]},
-    "LightGBM": {"num_leaves": [7, 31], "num_rounds": [200]},
+    "LightGBM": {"num_leaves": [7, 31], "num_rounds": [120]},
 }
 THREADS = 2  # models side by side, each on one thread: the same sums in the same order on any machine
 SEARCHED = 40_000  # pairs that a setting is tried on
@@ -63,41 +63,53 @@ def schedule(days: int, tests: int, trains: int, window: int = WINDOW, step: int
     return fit, tune, test
 
 
-def sample(panel: Panel, days: Sequence[int], pairs: int, rng: np.random.Generator, window: int = WINDOW) -> Examples:
-    """About `pairs` rows from these days: up to half of them bought, the rest not, weighted back to how often each occurs."""
-    parts: list[tuple[np.ndarray, ...]] = []
-    names: list[str] = []
-    for day in days:
-        (x, names), y = panel.features(day, window), panel.bought(day, window)
-        flat, label = x.reshape(-1, x.shape[2]), y.ravel()
-        rows, weights = [], []
-        for value in (True, False):
-            there = np.flatnonzero(label == value)
-            taken = np.sort(rng.choice(there, min(len(there), pairs // (2 * len(days))), replace=False))
-            rows.append(taken)
-            weights.append(np.full(len(taken), len(there) / max(len(taken), 1)))
-        chosen = np.concatenate(rows)
-        parts.append((flat[chosen], label[chosen], np.concatenate(weights), np.full(len(chosen), day)))
-    x, y, weight, day_of = (np.concatenate(c) for c in zip(*parts, strict=True))
+def drawn(x: np.ndarray, bought: np.ndarray, day: int, names: list[str], pairs: int, rng: np.random.Generator) -> Examples:
+    """About `pairs` of one day's [customer, item, feature]: up to half of them bought, weighted back to how often each occurs."""
+    flat, label = x.reshape(-1, x.shape[2]), bought.ravel()
+    rows, weights = [], []
+    for value in (True, False):
+        there = np.flatnonzero(label == value)
+        taken = np.sort(rng.choice(there, min(len(there), max(pairs // 2, 1)), replace=False))
+        rows.append(taken)
+        weights.append(np.full(len(taken), len(there) / max(len(taken), 1)))
+    chosen = np.concatenate(rows)
+    return Examples(flat[chosen], label[chosen], np.concatenate(weights), np.full(len(chosen), day), names)
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Examples of several days as one, with weights of mean 1. Raises ValueError where there is nothing to tell apart."""
+    x, y, weight, day = (np.concatenate([getattr(p, field) for p in parts]) for field in ("x", "y", "weight", "day"))
     if y.all() or not y.any():
         raise ValueError(f"of {len(y):,} pairs {'all' if len(y) and y.all() else 'none'} were bought: nothing to tell apart")
-    return Examples(x, y, weight / weight.mean(), day_of, names)
+    return Examples(x, y, weight / weight.mean(), day, parts[0].names)
+
+
+def sample(panel: Panel, days: Sequence[int], pairs: int, rng: np.random.Generator, window: int = WINDOW) -> Examples:
+    """About `pairs` examples as of these days, equally many of each; see `drawn`."""
+    parts = []
+    for day in days:
+        x, names = panel.features(day, window)
+        parts.append(drawn(x, panel.bought(day, window), day, names, pairs // len(days), rng))
+    return joined(parts)
 
 
 def estimator(name: str, setting: dict[str, Any], seed: int) -> Any:
     """An unfitted scikit-learn estimator of one of the names in GRID."""
     if name == "logistic regression":
-        scaled = (SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=True), PowerTransformer())
-        return make_pipeline(*scaled, LogisticRegression(C=setting["C"], max_iter=300))
+        filled = SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=True)
+        # arcsinh is a logarithm that also takes zeros and negative numbers: counts and money are skewed
+        return make_pipeline(
+            filled, FunctionTransformer(np.arcsinh), StandardScaler(), LogisticRegression(C=setting["C"], max_iter=300)
+        )
     if name == "random forest":
-        return RandomForestClassifier(60, max_samples=0.25, n_jobs=1, random_state=seed, **setting)
+        return RandomForestClassifier(40, max_samples=0.25, n_jobs=1, random_state=seed, **setting)
     raise KeyError(f"there is no model '{name}'")
 
 
 def fit_one(name: str, data: Examples, setting: dict[str, Any], seed: int) -> Any:
     """One fitted model. The same seed gives the same model, on any number of threads."""
     if name == "LightGBM":
-        fixed = {"objective": "binary", "learning_rate": 0.07, "min_data_in_leaf": 100, "feature_fraction": 0.5, "verbose": -1}
+        fixed = {"objective": "binary", "learning_rate": 0.1, "min_data_in_leaf": 100, "feature_fraction": 0.5, "verbose": -1}
         fixed |= {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 1}
         given = lgb.Dataset(data.x, data.y, weight=data.weight, feature_name=data.names)
         return lgb.train(fixed | {"num_leaves": setting["num_leaves"]}, given, setting["num_rounds"])
@@ -183,13 +195,16 @@ def baselines(x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     popularity: units in the last four weeks; last purchase: the latest first; personal frequency: baskets with it; RFM: ranks of
     recency, frequency and spend added up. What such a score cannot tell apart is ranked at random.
     """
-    at = {name: x[:, :, k].astype(float) for k, name in enumerate(names)}
-    rank = {n: pd.Series(at[f"customer_{n}"][:, 0]).rank().to_numpy() for n in ("recency", "frequency", "monetary")}
+
+    def plane(name: str) -> np.ndarray:
+        return x[:, :, names.index(name)]
+
+    rank = {n: pd.Series(plane(f"customer_{n}")[:, 0]).rank().to_numpy() for n in ("recency", "frequency", "monetary")}
     rfm = rank["frequency"] + rank["monetary"] - rank["recency"]
     return {
-        "popularity": np.nan_to_num(at["item_units_28"]),
-        "last purchase": -np.nan_to_num(at["pair_recency"], nan=1e6),
-        "personal frequency": np.nan_to_num(at["pair_baskets"]),
+        "popularity": np.nan_to_num(plane("item_units_28")),
+        "last purchase": -np.nan_to_num(plane("pair_recency"), nan=1e6),
+        "personal frequency": np.nan_to_num(plane("pair_baskets")),
         "RFM": np.broadcast_to(rfm[:, None], x.shape[:2]),
     }
 

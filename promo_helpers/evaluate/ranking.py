@@ -159,12 +159,13 @@ def calibration_curve(chance: np.ndarray, bought: np.ndarray, date: np.ndarray, 
 
 
 def precision_recall(chances: Mapping[str, np.ndarray], bought: np.ndarray, points: int = 200) -> pd.DataFrame:
-    """Tidy: method, recall, precision, pooled over the given pairs; precision is interpolated at `points` recalls."""
+    """Tidy: method, recall, precision, pooled over the given pairs: the highest precision at that recall or more, at `points` recalls."""
     at = np.linspace(0.005, 1, points)
     parts = []
     for name, chance in chances.items():
-        precision, recall, _ = precision_recall_curve(bought.ravel(), chance.ravel())
-        parts.append(pd.DataFrame({"method": name, "recall": at, "precision": np.interp(at, recall[::-1], precision[::-1])}))
+        precision, recall, _ = precision_recall_curve(bought.ravel(), chance.ravel())  # recall falls from 1
+        last = len(recall) - np.searchsorted(recall[::-1], at - 1e-12) - 1
+        parts.append(pd.DataFrame({"method": name, "recall": at, "precision": np.maximum.accumulate(precision)[last]}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -33,7 +33,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check lab bench replications lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check lab bench replications retrain lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -47,9 +47,9 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand
-$(R)/03_purchase.ipynb: $(R)/01_market.ipynb
+$(R)/02_shop.ipynb $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
 
-.PHONY: help paper runs test lint lab notebook check replications bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test lint lab notebook retrain check replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
@@ -59,6 +59,7 @@ help:
 	@echo "make lab                 JupyterLab, with the notebooks open"
 	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
 	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
+	@echo "make retrain             train the purchase model anew, and say whether it beats the saved one (also SHOP=...)"
 	@echo "make check               do the paper, the numbers and the files agree?"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
 	@echo "make replications        the long simulations (minutes), kept in data/replications/; paper reads them"
@@ -104,6 +105,9 @@ notebook: $(CHOSEN)
 	@test -n "$(CHOSEN)" || { echo "The profile $(PROFILE) has no run of '$(N)'; it has: $(notdir $(basename $(RUNS)))"; exit 1; }
 	@echo "Executed: $(CHOSEN)"
 	@echo "Numbers, tables: $(PROMO_OUT)/data; figures: $(PROMO_OUT)/figures"
+
+retrain:
+	@$(MAKE) notebook N=03_purchase_$(if $(SHOP),own_)retrain PROFILE=retrain OUT=$(if $(SHOP),build/own,$(OUT))
 
 check: .venv/ready
 	@$(BIN)/python -m promo_helpers.collect

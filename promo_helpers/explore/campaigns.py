@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 
 from promo_helpers.shop import Shop
 
+SPAN = 10**10  # seconds, more than any shop's data cover
 BEFORE = pd.Timedelta(weeks=8)  # long enough to see a rare customer, short enough for the early campaigns
 
 
@@ -32,17 +33,26 @@ def campaign_table(shop: Shop, first_day: pd.Timestamp, last_day: pd.Timestamp) 
 def before_contact(shop: Shop, trips: pd.DataFrame) -> pd.DataFrame:
     """One row per assignment whose eight weeks before it lie in the data: campaign_id, customer_id, sent, spend, baskets (in them)."""
     contacts = shop.frame("contacts", ["campaign_id", "customer_id", "time", "arm"])
-    contacts = contacts[contacts["time"] - BEFORE >= trips["time"].min().normalize()]
-    rows = []
-    for (campaign, start), group in contacts.groupby(["campaign_id", "time"], sort=True):
-        window = trips[(trips["time"] >= start - BEFORE) & (trips["time"] < start)].groupby("customer_id")
-        history = pd.DataFrame({"spend": window["spend"].sum(), "baskets": window.size()})
-        known = group[["customer_id"]].assign(campaign_id=campaign, sent=group["arm"] != "none")
-        rows.append(known.merge(history, on="customer_id", how="left").fillna({"spend": 0.0, "baskets": 0}))
-    return (
-        pd.concat(rows, ignore_index=True)
-        if rows
-        else pd.DataFrame(columns=["customer_id", "campaign_id", "sent", "spend", "baskets"])
+    first = trips["time"].min().normalize()
+    contacts = contacts[contacts["time"] - BEFORE >= first].sort_values(["campaign_id", "time"], kind="stable")
+    names = pd.Index(trips["customer_id"].unique())
+    # one key orders all trips by customer and second, so that each window is the rows between two places
+    own = names.get_indexer(trips["customer_id"]).astype(np.int64)
+    key = own * SPAN + (trips["time"] - first).dt.total_seconds().to_numpy(np.int64)
+    order = np.argsort(key, kind="stable")
+    cents = np.append(0, np.cumsum(np.rint(trips["spend"].to_numpy() * 100).astype(np.int64)[order]))
+    who = names.get_indexer(contacts["customer_id"]).astype(np.int64)
+    moment = (contacts["time"] - first).dt.total_seconds().to_numpy(np.int64)
+    since = np.searchsorted(key[order], who * SPAN + moment - int(BEFORE.total_seconds()))
+    until = np.where(who >= 0, np.searchsorted(key[order], who * SPAN + moment), since)
+    return pd.DataFrame(
+        {
+            "customer_id": contacts["customer_id"].to_numpy(),
+            "campaign_id": contacts["campaign_id"].to_numpy(),
+            "sent": (contacts["arm"] != "none").to_numpy(),
+            "spend": (cents[until] - cents[since]) / 100,
+            "baskets": (until - since).astype(float),
+        }
     )
 
 

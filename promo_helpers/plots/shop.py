@@ -146,8 +146,8 @@ def correlogram(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
 def depths(table: pd.DataFrame, axis: Axes, step: float = 0.05) -> Axes:
     """Bars: share of all lines sold at a discount of that depth (`assortment.discount_depths`)."""
     axis.bar(table["depth"] + step / 2, table["share"], width=step * 0.9, color=COLOURS["amber"])
-    for which, digits in ((axis.xaxis, 0), (axis.yaxis, 0)):
-        which.set_major_formatter(PercentFormatter(1, decimals=digits))
+    for which in (axis.xaxis, axis.yaxis):
+        which.set_major_formatter(PercentFormatter(1, decimals=None))
     axis.set_xlabel("discount off the list price")
     axis.set_ylabel("lines")
     return axis
@@ -159,7 +159,7 @@ def discount_shares(table: pd.DataFrame, axis: Axes, by: str) -> Axes:
     axis.barh(y, table["discount"], color=COLOURS["amber"], height=0.7)
     axis.set_yticks(y, table[by].astype(str))
     axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axis.set_xlabel("taken off the list price")
     return axis
 
@@ -172,7 +172,7 @@ def lifts(pairs: pd.DataFrame, axis: Axes, most: int = 9, least: int = 6) -> Axe
     axis.axvline(1, color=PALE, lw=1.5, zorder=0)
     axis.hlines(y, shown["low"], shown["high"], color=colours)
     axis.scatter(shown["adjusted"], y, color=colours, s=18, zorder=2)
-    axis.set_yticks(y, [f"{a} with {b[0].lower() + b[1:]}" for a, b in zip(shown["a"], shown["b"], strict=True)])
+    axis.set_yticks(y, [f"{a} with {b.lower()}" for a, b in zip(shown["a"], shown["b"], strict=True)])
     axis.tick_params(axis="y", length=0)
     axis.set_xscale("log")
     axis.set_xticks(LIFT_TICKS, [f"{t:g}" for t in LIFT_TICKS])

@@ -59,7 +59,8 @@ SQL = {
                 sum(units) AS units, sum(units_28) AS units_28, sum(promo_units) AS promo_units, sum(list) AS list, sum(paid) AS paid
             FROM pairs GROUP BY ALL
         ), made AS (
-            SELECT product_id, buyers, baskets::BIGINT AS baskets, units::BIGINT AS units, units_28::BIGINT AS units_28, paid / 100 AS sales, again / buyers AS repeat_rate,
+            SELECT product_id, buyers, baskets::BIGINT AS baskets, units::BIGINT AS units, units_28::BIGINT AS units_28,
+                paid / 100 AS sales, again / buyers AS repeat_rate,
                 buyers / (SELECT count(DISTINCT customer_id) FROM pairs) AS popularity, list / nullif(units, 0) / 100 AS price_list,
                 paid / nullif(units, 0) / 100 AS price_paid, 1 - paid / nullif(list, 0) AS discount_share,
                 promo_units / nullif(units, 0) AS promo_share, age / {DAY} AS age

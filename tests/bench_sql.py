@@ -33,7 +33,8 @@ SQL = {
         ), made AS (
             SELECT customer_id, last / {DAY} AS recency, first / {DAY} AS tenure, n AS frequency, trip_days, paid / 100 AS monetary,
                 units::BIGINT AS units, lines::BIGINT AS lines, products, paid / n / 100 AS spend_mean,
-                sqrt(greatest((square - paid::DOUBLE * paid / n) / nullif(n - 1, 0), 0)) / 100 AS spend_sd, units / n AS basket_units,
+                CASE WHEN n > 1 THEN sqrt(greatest((square - paid::DOUBLE * paid / n) / (n - 1), 0)) / 100 END AS spend_sd,
+                units / n AS basket_units,
                 (first - last) / nullif(trip_days - 1, 0) / {DAY} AS gap_mean, paid_30 / 100 AS spend_30,
                 ln(recent / 100 + 1) - ln(earlier / 100 + 1) AS spend_trend, weekend / n AS weekend_share,
                 morning / n AS morning_share, evening / n AS evening_share, hours / n AS mean_hour,
@@ -89,6 +90,7 @@ SQL = {
 def write(shop: Shop, as_of: datetime, folder: Path) -> list[Path]:
     """The five files, sorted on their keys."""
     folder.mkdir(parents=True)
+    shop = Shop(shop.folder)  # with a connection of its own
     connection = shop.connection
     for table in ("transactions", "products", "customers", "contacts"):
         connection.read_parquet(str(shop.path(table))).create_view(table)

@@ -89,7 +89,7 @@ SQL = {
 
 def write(shop: Shop, as_of: datetime, folder: Path) -> list[Path]:
     """The five files, sorted on their keys."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     shop = Shop(shop.folder)  # with a connection of its own
     connection = shop.connection
     for table in ("transactions", "products", "customers", "contacts"):

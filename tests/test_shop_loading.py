@@ -12,6 +12,7 @@ import pytest
 
 from promo_helpers.shop import TABLES, Shop, ShopWriter, data_dictionary, loading
 from promo_helpers.shop.cells import read_cells
+from promo_helpers.shop.checks import ShopError
 from promo_helpers.shop.loading import complete_lines, load_shop
 from promo_helpers.shop.template import write_template
 from tests.shops import shop_frames, spoilt, write_shop
@@ -253,6 +254,49 @@ def test_parquet_with_percentages_numbered_ids_and_codes(corner, tmp_path, out):
     assert read["contact_id"].dropna().tolist() == [7]
     assert read["transaction_id"].tolist() == list(range(len(lines)))
     assert read["product_id"].tolist() == lines["product_id"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "cells"),
+    [
+        ("id", ["a", " a", "b ", "", "N/A", "b", "-"]),
+        ("id", [3, 1, 2, 1, 3, 3, 1]),
+        ("key", [3, 1, 2, 1, 3, 3, 1]),
+        ("key", [3.0, None, 2.0, 1.0, 3.0, 3.0, 1.0]),
+        ("text", [None, "", " ", "NA", None, "", "-"]),
+        ("whole", ["1", "2.5", " 3", "", "x", "1", "-4"]),
+        ("number", ["1", "2.5", " 3", "", "x", "1", "1e300"]),
+        ("number", [1.5, None, 2.0, 1.5, 3.0, 3.0, 1e300]),
+        ("date", ["2025-03-31", "soon", "", "2025-03-31", "2025-13-01", None, "2025-04-01"]),
+        ("flag", ["yes", "NO", "", "perhaps", "1", "0", "yes"]),
+    ],
+)
+def test_cells_that_come_as_codes_are_read_as_the_same_cells(kind, cells):
+    plain = pd.Series(cells)
+    for index in (None, [9, 8, 7, 6, 5, 4, 3]):
+        coded = plain.astype("category").set_axis(plain.index if index is None else index)
+        value, wrong = read_cells(coded, kind)
+        wanted, unreadable = read_cells(plain.set_axis(coded.index), kind)
+        assert wrong.tolist() == unreadable.tolist()
+        assert wrong.index.equals(coded.index)
+        plainly = value.astype(wanted.dtype) if isinstance(value.dtype, pd.CategoricalDtype) else value
+        pd.testing.assert_series_equal(plainly, wanted)
+
+
+@pytest.mark.parametrize("batch", [100, 500_000])
+def test_a_folder_of_parquet_with_codes_is_the_same_shop(corner, tmp_path, out, monkeypatch, batch):
+    monkeypatch.setattr(loading, "BATCH", batch)
+    folder = to_parquet(corner, tmp_path / "parquet")
+    for table in TABLES:
+        frame = corner.frame(table)
+        text = [c for c in frame if isinstance(frame[c].dtype, pd.StringDtype)]
+        frame.astype(dict.fromkeys(text, "category")).to_parquet(folder / f"{table}.parquet", index=False, row_group_size=70)
+    same(load_shop(folder), corner)
+    lines = corner.frame("transactions").drop(columns="basket_id").astype({"customer_id": "category", "store_id": "category"})
+    lines.loc[[4, 7], "customer_id"] = None
+    lines.to_parquet(folder / "transactions.parquet", index=False)
+    with pytest.raises(ShopError, match=r"customer_id is empty in 2 rows: row 6 \(blank\), row 9 \(blank\)"):
+        load_shop(folder)
 
 
 def test_moments_with_a_zone_are_refused_in_parquet_too(corner, tmp_path, out):

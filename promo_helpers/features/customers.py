@@ -93,13 +93,13 @@ def customer_features(lines: Frame, as_of: datetime, contacts: Frame | None = No
     return (
         frame
         if contacts is None
-        else frame.join(_contacted(contacts, as_of), on="customer_id", how="left").with_columns(
+        else frame.join(contact_features(contacts, as_of), on="customer_id", how="left").with_columns(
             nw.col("contacts_30", "contacts_all").fill_null(0)
         )
     )
 
 
-def _contacted(contacts: Frame, as_of: datetime) -> Frame:
+def contact_features(contacts: Frame, as_of: datetime) -> Frame:
     """Offers sent before the moment. A redemption is known only once the window is over, so younger contacts do not count for it."""
     window = 14 * DAY
     sent = past(contacts, as_of).filter(nw.col("arm") != "none")

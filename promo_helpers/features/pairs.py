@@ -6,17 +6,32 @@ import narwhals.stable.v2 as nw
 
 from promo_helpers.features.point_in_time import DAY, Frame, past, ratio, total
 
+RECENT = 28 * DAY  # seconds: four whole weeks, so that every weekday counts alike
+
+
+def pair_sums(lines: Frame, as_of: datetime) -> Frame:
+    """One row per customer and product bought before the moment, with the exact sums that `interactions` and `product_features` share:
+    baskets, last and first (seconds to the moment), units, units_28 (in the last four weeks), promo_units, list_cents, paid_cents."""
+    earlier = past(lines, as_of).with_columns(
+        promo_units=nw.when(nw.col("discount") > 0).then(nw.col("units")).otherwise(0),
+        units_28=nw.when(nw.col("age") <= RECENT).then(nw.col("units")).otherwise(0),
+    )
+    return earlier.group_by("customer_id", "product_id").agg(
+        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
+        nw.col("age").min().alias("last"),
+        nw.col("age").max().alias("first"),
+        *(total(c) for c in ("units", "units_28", "promo_units", "list_cents", "paid_cents")),
+    )
+
 
 def interactions(lines: Frame, as_of: datetime) -> Frame:
     """One row per customer and product bought before the moment: baskets, units, spend, recency and first (days), promo_share,
     gap (mean days between baskets with it, missing for one)."""
-    earlier = past(lines, as_of).with_columns(promo_units=nw.when(nw.col("discount") > 0).then(nw.col("units")).otherwise(0))
-    pairs = earlier.group_by("customer_id", "product_id").agg(
-        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
-        nw.col("age").min().alias("last"),
-        nw.col("age").max().alias("first"),
-        *(total(c) for c in ("units", "promo_units", "paid_cents")),
-    )
+    return interactions_of(pair_sums(lines, as_of))
+
+
+def interactions_of(pairs: Frame) -> Frame:
+    """The same from `pair_sums`."""
     return pairs.select(
         "customer_id",
         "product_id",

@@ -4,9 +4,8 @@ from datetime import datetime
 
 import narwhals.stable.v2 as nw
 
-from promo_helpers.features.point_in_time import DAY, Frame, count_if, past, ratio, total
-
-RECENT = 28 * DAY  # seconds: four whole weeks, so that every weekday counts alike
+from promo_helpers.features.pairs import pair_sums
+from promo_helpers.features.point_in_time import DAY, Frame, count_if, ratio, total
 
 
 def product_features(lines: Frame, as_of: datetime) -> Frame:
@@ -16,20 +15,16 @@ def product_features(lines: Frame, as_of: datetime) -> Frame:
     baskets or more), popularity (buyers / all customers seen), price_list and price_paid (means per unit), discount_share,
     promo_share (units sold below list price), age (days since first sold).
     """
-    earlier = past(lines, as_of).with_columns(
-        promo_units=nw.when(nw.col("discount") > 0).then(nw.col("units")).otherwise(0),
-        units_28=nw.when(nw.col("age") <= RECENT).then(nw.col("units")).otherwise(0),
-    )
-    pairs = earlier.group_by("customer_id", "product_id").agg(
-        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
-        nw.col("age").max(),
-        *(total(c) for c in ("units", "units_28", "promo_units", "list_cents", "paid_cents")),
-    )
-    customers = earlier.select("customer_id").unique().select(nw.len().cast(nw.Int64).alias("customers"))
+    return product_features_of(pair_sums(lines, as_of))
+
+
+def product_features_of(pairs: Frame) -> Frame:
+    """The same from `pair_sums`."""
+    customers = pairs.select("customer_id").unique().select(nw.len().cast(nw.Int64).alias("customers"))
     frame = pairs.group_by("product_id").agg(
         nw.len().cast(nw.Int64).alias("buyers"),
         count_if(nw.col("baskets") > 1).alias("again"),
-        nw.col("age").max(),
+        nw.col("first").max(),
         *(total(c) for c in ("baskets", "units", "units_28", "promo_units", "list_cents", "paid_cents")),
     )
     units = nw.col("units")
@@ -46,5 +41,5 @@ def product_features(lines: Frame, as_of: datetime) -> Frame:
         price_paid=ratio(nw.col("paid_cents"), units) / 100,
         discount_share=1 - ratio(nw.col("paid_cents"), nw.col("list_cents")),
         promo_share=ratio(nw.col("promo_units"), units),
-        age=nw.col("age") / DAY,
+        age=nw.col("first") / DAY,
     )

@@ -90,8 +90,8 @@ class Purchases:
 
     @property
     def days(self) -> int:
-        """Days from the first purchase to the last, both included."""
-        return int(self.day.max()) + 1
+        """Days from the first purchase to the last, both included; 0 where nothing was bought."""
+        return int(self.day.max(initial=-1)) + 1
 
     def moment(self, day: int) -> datetime:
         """Midnight at which a day begins: what is known then is strictly before it."""
@@ -99,6 +99,8 @@ class Purchases:
 
     def number(self, moment: str | datetime | pd.Timestamp) -> int:
         """The day of a date. Raises ValueError where it lies outside the data (the day after the last is allowed)."""
+        if not self.days:
+            raise ValueError(f"{pd.Timestamp(moment):%Y-%m-%d} lies outside the data: nothing was bought")
         day = (pd.Timestamp(moment).normalize() - self.start).days
         if not 0 <= day <= self.days:
             last = self.start + pd.Timedelta(days=self.days - 1)

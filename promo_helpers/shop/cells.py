@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pandas as pd
 
 BLANK = {"", "na", "n/a", "nan", "null", "none", "-"}
@@ -22,8 +23,17 @@ def read_cells(cells: pd.Series, kind: str, keep_none: bool = False) -> tuple[pd
 
     Blanks, "N/A" and the like become missing; `keep_none` is for arms: it spares the word "none", which is the name of one, and
     writes each arm in one way.
-    Numbers that are numbers already, and dates that are dates, pass through.
+    Numbers that are numbers already, and dates that are dates, pass through. Text that comes as codes (a pandas category) leaves as
+    codes: each different cell is read once.
     """
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        values, unreadable = read_cells(pd.Series(cells.cat.categories), kind, keep_none)
+        codes = cells.cat.codes.to_numpy()
+        if isinstance(values.dtype, pd.StringDtype):
+            numbers, names = pd.factorize(values)  # two cells may be read as one name, and a blank as none
+            category = pd.Categorical.from_codes(np.append(numbers, -1)[codes], names)
+            return pd.Series(category, cells.index), pd.Series(False, index=cells.index)
+        return values.reindex(codes).set_axis(cells.index), unreadable.reindex(codes, fill_value=False).set_axis(cells.index)
     if kind in ("key", "id", "text"):
         if pd.api.types.is_float_dtype(cells) and (cells.dropna() % 1 == 0).all():
             cells = cells.astype("Int64")  # numbers with gaps: the name is 12, not 12.0

@@ -84,7 +84,7 @@ def check_batch(table: Table, frame: pd.DataFrame, first_row: int, problems: Pro
     `frame` has columns named as in `Table.columns` and a fresh index; `first_row` is the row number of its first row.
     """
     try:
-        table.schema().validate(frame, lazy=True)
+        table.schema().validate(frame, lazy=True, inplace=True)
     except pa.errors.SchemaErrors as error:
         cases = error.failure_cases
         for (column, check), group in cases.groupby(["column", "check"], sort=False):

@@ -131,7 +131,7 @@ def complete_lines(lines: pd.DataFrame) -> pd.DataFrame:
     """
     if not {"units", "price"} <= set(lines):
         return lines
-    lines = lines.copy()
+    lines = lines.copy(deep=False)
     listed = np.rint((lines["units"].astype("float64") * lines["price"] * 100).fillna(0))
     paid = np.rint(listed * (1 - lines["discount"].fillna(0))) if "discount" in lines else listed
     if "paid" in lines:
@@ -167,7 +167,8 @@ def _check_paid(given: pd.DataFrame, lines: pd.DataFrame, row: int, problems: Pr
 
 def _basket(lines: pd.DataFrame) -> pd.Series:
     """What one customer bought in one store at one moment is one basket."""
-    return lines["customer_id"] + " " + lines["store_id"] + " " + lines["time"].astype("str")
+    customer, store, time = (lines[c].astype("str") for c in ("customer_id", "store_id", "time"))
+    return customer + " " + store + " " + time
 
 
 def _heading(text: str) -> str:

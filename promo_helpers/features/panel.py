@@ -10,7 +10,7 @@ from promo_helpers.features.customers import customer_features
 from promo_helpers.features.pairs import category_purchases, category_spending, interactions
 from promo_helpers.features.point_in_time import Frame
 from promo_helpers.features.products import product_features
-from promo_helpers.features.purchases import Purchases, item_lines
+from promo_helpers.features.purchases import Purchases, item_lines, with_discount
 from promo_helpers.shop import Shop
 
 PAIR = ("baskets", "units", "spend", "recency", "first", "promo_share", "gap")
@@ -42,7 +42,13 @@ class Panel:
         chosen = pd.DataFrame({"customer_id": purchases.customers[who].astype(str)})
         kept = nw.from_native(connection.from_df(chosen))
         columns = ["customer_id", "product_id", "basket_id", "time", "units", "discount", "list_cents", "paid_cents"]
-        lines = item_lines(shop, item).join(kept, on="customer_id", how="inner").select(*columns).collect("pyarrow").to_native()
+        lines = (
+            with_discount(item_lines(shop, item))
+            .join(kept, on="customer_id", how="inner")
+            .select(*columns)
+            .collect("pyarrow")
+            .to_native()
+        )
         names = shop.frame("products", list(dict.fromkeys(["product_id", item, "category"])))
         # a type that stands in several categories counts in the one with most of its products
         first = (
@@ -52,7 +58,7 @@ class Panel:
         )
         catalogue = pd.DataFrame({"product_id": first.index.astype(str), "category": first.to_numpy(object)})
         contacts = None
-        if shop.has("contacts", "arm"):
+        if shop.has("contacts", "arm", "redeemed"):
             sent = (
                 shop.lazy("contacts").join(kept, on="customer_id", how="inner").select("customer_id", "time", "arm", "redeemed")
             )

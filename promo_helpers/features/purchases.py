@@ -28,6 +28,11 @@ def item_lines(shop: Shop, item: str = "product_id") -> Frame:
     return lines.join(named, on="product_id", how="inner").drop("product_id").rename({item: "product_id"})
 
 
+def with_discount(lines: Frame) -> Frame:
+    """The same lines with a column `discount`: where nothing was said of discounts, no line is known to have one."""
+    return lines if "discount" in lines.columns else lines.with_columns(discount=nw.lit(None, nw.Float64))
+
+
 @dataclass(frozen=True)
 class Purchases:
     """Each customer, item and basket once: arrays of equal length, ordered by customer, day, basket and item.

@@ -13,6 +13,7 @@ from promo_helpers.features.customers import contact_features, customer_features
 from promo_helpers.features.pairs import category_purchases, category_spending, interactions_of, pair_sums
 from promo_helpers.features.point_in_time import Frame
 from promo_helpers.features.products import product_features_of
+from promo_helpers.features.purchases import with_discount
 from promo_helpers.files import remove, replace_folder, scratch_beside
 from promo_helpers.shop import Shop
 
@@ -50,7 +51,7 @@ def write_features(shop: Shop, as_of: datetime, folder: Path | str, csv: bool = 
     try:
         scratch.mkdir()
         for cut in _slices(shop):
-            lines = cut(_lines(shop))
+            lines = cut(with_discount(shop.lazy("transactions")))
             write("customer_features", _customers(shop, cut, lines, as_of))
             write("customer_product_interactions", interactions_of(write("pairs", pair_sums(lines, as_of))))
             purchases = write("category_purchases", category_purchases(lines, products, as_of))
@@ -80,13 +81,6 @@ def _slices(shop: Shop) -> list[Callable[[Frame], Frame]]:
         return lambda frame: frame.filter(name >= first, *([name < stop] if stop is not None else []))
 
     return [between(first, stop) for first, stop in itertools.pairwise([*names[::size], None])]
-
-
-def _lines(shop: Shop) -> Frame:
-    lines = shop.lazy("transactions")
-    if "discount" in lines.columns:
-        return lines
-    return lines.with_columns(discount=nw.lit(None, nw.Float64))  # nothing was said of discounts: no line is known to have one
 
 
 def _customers(shop: Shop, cut: Callable[[Frame], Frame], lines: Frame, as_of: datetime) -> Frame:

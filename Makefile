@@ -46,7 +46,8 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 # a run that is asked for by name, or on another shop than its last one, is made again
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
-# what one run reads of another, by hand:  $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
+# what one run reads of another, by hand
+$(R)/04_recommendation.ipynb: $(R)/01_market.ipynb
 
 .PHONY: help paper runs test lint lab notebook check replications bench template lock clean tex poppler FORCE
 FORCE:

@@ -140,6 +140,26 @@ def described(settings: Settings) -> str:
     return ", ".join(f"{k.replace('_', ' ')} {v:g}" if not isinstance(v, str) else f"{k} {v}" for k, v in kept.items()) or "-"
 
 
+def calendar(days: int, dates: int, window: int = 14, past: int = 28) -> tuple[int, list[int]]:
+    """The day on which settings are chosen, and the test days: windows one after the other up to the end of `days`.
+
+    Between the window of the choice and the first test day lies an embargo of one window. A short history gives fewer test days than
+    `dates`; at least `past` days lie before the first day. Raises ValueError where there is room for none.
+    """
+    room = (days - past - 2 * window) // window
+    if room < 1:
+        raise ValueError(f"the shop has {days} days: at least {past + 3 * window} are needed to choose, wait and test")
+    tests = [days - window * i for i in range(min(dates, room), 0, -1)]
+    return tests[0] - 2 * window, tests
+
+
+def wide(summary: pd.DataFrame) -> pd.DataFrame:
+    """One row a method, as a reader compares them: recall, ndcg and hit of repeat and new items, coverage, recall of the next basket."""
+    table = summary.pivot(index="method", columns=["scope", "metric"], values="mean").loc[summary["method"].unique()]
+    shown = [(s, m) for s in ("repeat", "new") for m in METRICS] + [("new", "coverage"), ("all", "ndcg"), ("basket", "recall")]
+    return table[shown].set_axis([f"{s} {m}" for s, m in shown], axis=1).reset_index()
+
+
 def sampled(number: int, customers: int, rng: np.random.Generator) -> np.ndarray:
     """At most `customers` of the numbers below `number`, drawn at random, in order."""
     return np.arange(number) if customers >= number else np.sort(rng.choice(number, customers, replace=False))

@@ -34,8 +34,9 @@ def pairs(
     """All pairs of items of different categories with at least `least` expected baskets, the highest affinity first.
 
     `category` [item] of text; items without one (missing) are in no pair. Columns a, b (numbers of items, a < b), baskets (with both),
-    expected, support (share of all baskets), lift, affinity, low, high. With `within` false "her" other baskets are those
-    of a hundredth of all customers: the expected number then adjusts for the size of baskets, and not for habits.
+    expected, support (share of all baskets), lift, lift_low (of an interval that takes baskets for independent), affinity, low, high.
+    With `within` false "her" other baskets are those of a hundredth of all customers: the expected number then adjusts for the size
+    of baskets, and not for habits.
     low and high are of the affinity and hold for all pairs at once: its logarithm with the spread over GROUPS groups of whole customers
     and Student's quantile at (1 - level) / pairs (Bonferroni). A pair is *found* where low > 1: with the level .95 not one false pair in
     95 of 100 shops. Raises ValueError without two categories.
@@ -56,7 +57,9 @@ def pairs(
     ratio = baskets / expected
     spread = np.sqrt(GROUPS / (GROUPS - 1) * (squares - 2 * ratio * products + ratio**2 * expectations)) / np.maximum(baskets, 1)
     critical = stats.t.ppf(1 - (1 - level) / 2 / max(len(a), 1), GROUPS - 1)
-    alone = np.asarray(has.sum(axis=0)).ravel()
+    alone, number = np.asarray(has.sum(axis=0)).ravel(), has.shape[0]
+    lift = baskets * number / (alone[a] * alone[b])
+    plain = np.sqrt(1 / np.maximum(baskets, 1) - 1 / alone[a] - 1 / alone[b] + 1 / number)  # as if baskets were independent
     with np.errstate(divide="ignore"):
         logarithm = np.log(ratio)
     usual = _usual(a, b, logarithm, spread, len(category))
@@ -67,8 +70,9 @@ def pairs(
             "b": b,
             "baskets": baskets.astype(int),
             "expected": expected * np.exp(usual[a] + usual[b]),
-            "support": baskets / has.shape[0],
-            "lift": baskets * has.shape[0] / (alone[a] * alone[b]),
+            "support": baskets / number,
+            "lift": lift,
+            "lift_low": lift * np.exp(-critical * plain),
             "affinity": np.exp(logarithm),
             "low": np.exp(logarithm - critical * spread),
             "high": np.exp(logarithm + critical * spread),

@@ -134,4 +134,4 @@ def write(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
 def read(path: Path) -> pd.DataFrame:
     """The list as it was written: text as text, also where it looks like a number or says NA."""
     kinds = dict.fromkeys(COLUMNS[:3], str) | dict.fromkeys(COLUMNS[3:], float)
-    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=dict.fromkeys(COLUMNS[3:], [""]), encoding="utf-8")
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in COLUMNS[3:]}, encoding="utf-8")

@@ -91,7 +91,7 @@ def _item_neighbours(counts: sparse.csr_matrix, seed: int, neighbours: int = 50,
     length = np.sqrt(np.asarray(taste.multiply(taste).sum(axis=0)).ravel())
     weighted = taste @ sparse.diags(1 / np.maximum(length, 1e-9)) if weights == "cosine" else tfidf_weight(taste)
     model = ItemItemRecommender(K=min(neighbours, counts.shape[1]), num_threads=1)
-    model.fit(sparse.csr_matrix(weighted), show_progress=False)
+    model.fit(sparse.csr_matrix(weighted, dtype=np.float64), show_progress=False)
     return {"similarity": sparse.csr_matrix(model.similarity).astype(np.float32)}
 
 

@@ -18,6 +18,8 @@ from scipy import sparse, stats
 from promo_helpers.features.purchases import Purchases
 
 GROUPS = 100  # of customers: the spread of the affinity between them
+PASSES = 10  # parts in which all pairs are counted at first, to bound memory
+EVEN = 20  # groups that the expected baskets must come from, in effect (Kish): of what few customers do, no spread is known
 PARTNERS = 10  # pairs of an item from which its usual affinity is told
 ROUNDS = 60  # halving each time: far beyond the digits that are shown
 
@@ -31,7 +33,7 @@ def pairs(
     level: float = 0.95,
     least: float = 20.0,
 ) -> pd.DataFrame:
-    """All pairs of items of different categories with at least `least` expected baskets, the highest affinity first.
+    """All pairs of items of different categories with at least `least` expected baskets by many, the highest affinity first.
 
     `category` [item] of text; items without one (missing) are in no pair. Columns a, b (numbers of items, a < b), baskets (with both),
     expected, support (share of all baskets), lift, lift_low (of an interval that takes baskets for independent), affinity, low, high.
@@ -46,14 +48,20 @@ def pairs(
         raise ValueError(f"{len(pd.unique(category[known]))} category in all: a bundle across categories needs two")
     a, b = np.nonzero(np.triu(category[:, None] != category[None, :], 1) & known[:, None] & known[None, :])
     has, owner = _baskets(purchases)
-    group = rng.permutation(len(purchases.customers)) % GROUPS
+    group = (rng.permutation(len(purchases.customers)) % GROUPS)[owner]
+    stratum = owner if within else group
+    whole = np.zeros((len(category), len(category)))
+    for number in range(PASSES):  # first which pairs have baskets enough, then only those, group by group
+        rows = np.flatnonzero(group % PASSES == number)
+        whole += counted(has[rows], stratum[rows])[1]
+    a, b = a[whole[a, b] >= least], b[whole[a, b] >= least]
     sums = np.zeros((5, len(a)))  # met, expected, and of each group: met^2, met x expected, expected^2
     for number in range(GROUPS):
-        rows = np.flatnonzero(group[owner] == number)
-        met, expected = (of[a, b] for of in counted(has[rows], owner[rows] if within else np.zeros(len(rows), np.int64)))
+        rows = np.flatnonzero(group == number)
+        met, expected = (of[a, b] for of in counted(has[rows], stratum[rows]))
         sums += np.stack([met, expected, met**2, met * expected, expected**2])
-    baskets, expected, squares, products, expectations = sums[:, sums[1] >= least]
-    a, b = a[sums[1] >= least], b[sums[1] >= least]
+    spread_out = sums[1] ** 2 >= EVEN * sums[4]
+    a, b, (baskets, expected, squares, products, expectations) = a[spread_out], b[spread_out], sums[:, spread_out]
     ratio = baskets / expected
     spread = np.sqrt(GROUPS / (GROUPS - 1) * (squares - 2 * ratio * products + ratio**2 * expectations)) / np.maximum(baskets, 1)
     critical = stats.t.ppf(1 - (1 - level) / 2 / max(len(a), 1), GROUPS - 1)
@@ -105,8 +113,8 @@ def counted(has: sparse.csr_matrix, owner: np.ndarray) -> tuple[np.ndarray, np.n
     Owner i with n_a baskets that hold a expects F_i (n_a n_b - n_ab) with both, where n_a n_b - n_ab counts her pairs of different
     baskets, and F_i is all her pairs of items in one basket over all her pairs of items in two. Owners without such pairs are left out.
     """
-    _, owner = np.unique(owner, return_inverse=True)
-    belongs = sparse.csr_matrix((np.ones(len(owner)), (owner, np.arange(len(owner)))))
+    names, owner = np.unique(owner, return_inverse=True)
+    belongs = sparse.csr_matrix((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(names), len(owner)))
     each = np.asarray((belongs @ has).todense())  # [owner, item]
     size = np.asarray(has.sum(axis=1)).ravel()
     together = belongs @ (size * (size - 1))

@@ -81,13 +81,17 @@ def chance(model: Pipeline | float, who: pd.DataFrame) -> np.ndarray:
 
 def calibration(promised: np.ndarray, buys: np.ndarray, groups: int = 10, level: float = 0.95) -> pd.DataFrame:
     """Promised against what happened in groups of equal size by promise: promised, share, low, high (Wilson's interval), customers."""
-    order = np.argsort(promised, kind="stable")
     rows = []
-    for part in np.array_split(order, min(groups, max(len(order), 1))):
-        if len(part):
-            between = stats.binomtest(int(buys[part].sum()), len(part)).proportion_ci(level, method="wilson")
-            rows.append((promised[part].mean(), buys[part].mean(), between.low, between.high, len(part)))
+    for part in groups_of(promised, buys, groups):
+        between = stats.binomtest(int(buys[part].sum()), len(part)).proportion_ci(level, method="wilson")
+        rows.append((promised[part].mean(), buys[part].mean(), between.low, between.high, len(part)))
     return pd.DataFrame(rows, columns=["promised", "share", "low", "high", "customers"])
+
+
+def groups_of(promised: np.ndarray, buys: np.ndarray, groups: int = 10) -> list[np.ndarray]:
+    """Row numbers in at most `groups` groups by promise, few enough for ten purchases a group; none of them is empty."""
+    number = min(groups, max(int(buys.sum()) // 10, 1))
+    return [part for part in np.array_split(np.argsort(promised, kind="stable"), number) if len(part)]
 
 
 def safe(text: str) -> str:

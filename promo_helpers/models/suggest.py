@@ -1,6 +1,7 @@
 """A recommender with the names of customers and items: one customer's list, what is similar to what, and the saved model."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +9,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from implicit.nearest_neighbours import tfidf_weight
 from scipy import sparse
 
 from promo_helpers.models import saved
-from promo_helpers.models.recommend import Recommender, logs, unit_rows
+from promo_helpers.models.recommend import Recommender
 from promo_helpers.shop import Shop
+
+SHORT = 16  # letters of a type's name that may need its category to be understood
 
 
 def labels(shop: Shop, items: Sequence[Any], item: str = "product_id") -> pd.DataFrame:
-    """Columns item, name, category of items in their order; a type with products of several categories gets the most frequent one."""
+    """Columns item, name, category of items in their order; a type with products of several categories gets the most frequent one.
+
+    The name of a type that is short and shares no word with its category has it in brackets: "Red" is nothing to a reader.
+    """
     known = [c for c in dict.fromkeys(["product_id", item, "name", "category"]) if shop.has("products", c)]
     products = shop.frame("products", known).dropna(subset=[item])
     given = products.sort_values("product_id").groupby(item)
@@ -26,7 +31,16 @@ def labels(shop: Shop, items: Sequence[Any], item: str = "product_id") -> pd.Dat
     frame["name"] = frame["item"].map(name).astype(object).fillna(frame["item"]).astype(str)
     most = given["category"].agg(lambda c: c.value_counts(sort=False).sort_index().idxmax() if c.notna().any() else None)
     frame["category"] = frame["item"].map(most.astype(object)).astype(object).where(lambda c: c.notna(), None)
+    if item == "name":
+        frame["name"] = [_told(n, c) for n, c in zip(frame["name"], frame["category"], strict=True)]
     return frame
+
+
+def _told(name: str, category: str | None) -> str:
+    known = (
+        category is None or len(name) > SHORT or set(re.findall(r"\w+", name.lower())) & set(re.findall(r"\w+", category.lower()))
+    )
+    return name if known else f"{name} ({category})"
 
 
 def find(asked: str, names: Sequence[str], kind: str = "product") -> int:
@@ -39,9 +53,36 @@ def find(asked: str, names: Sequence[str], kind: str = "product") -> int:
     raise KeyError(f"no {kind} is called '{asked}'{hint}")
 
 
-def tastes(counts: sparse.csr_matrix) -> sparse.csr_matrix:
-    """[customer, item] log counts, weighted down for items that everybody buys (TF-IDF): what a customer is known by."""
-    return sparse.csr_matrix(tfidf_weight(logs(counts)))
+def item_likeness(counts: sparse.csr_matrix, number: int) -> np.ndarray:
+    """[item] cosine of each item with one, between columns of (count - expected) / sqrt(expected), customer by customer.
+
+    Expected is her baskets' total times the item's share of all: so an item is like another one where the same customers buy more of
+    both than they would of anything; without that, the most popular items would be like everything (Greenacre 1984, chi-squared metric).
+    Zero for items that nobody bought.
+    """
+    rows, columns, total = _margins(counts)
+    scaled = (
+        sparse.diags(1 / np.sqrt(np.maximum(rows, 1e-9))) @ counts @ sparse.diags(1 / np.sqrt(np.maximum(columns, 1e-9)))
+    ).tocsc()
+    usual = np.sqrt(columns / total)
+    dot = np.asarray((scaled.T @ scaled[:, [number]]).todense()).ravel() - usual * usual[number]
+    length = np.sqrt(np.maximum(np.asarray(scaled.multiply(scaled).sum(axis=0)).ravel() - usual**2, 0))
+    return np.where(length > 1e-9, dot / np.maximum(length * length[number], 1e-18), 0.0)
+
+
+def customer_likeness(counts: sparse.csr_matrix, number: int) -> np.ndarray:
+    """[customer] cosine of each customer with one, between rows of count - expected (as above, so that size does not matter)."""
+    rows, columns, total = _margins(counts)
+    share = columns / total
+    one = counts[number].toarray()[0] - rows[number] * share
+    dot = counts @ one - rows * (share @ one)
+    square = np.asarray(counts.multiply(counts).sum(axis=1)).ravel() - 2 * rows * (counts @ share) + rows**2 * (share @ share)
+    return np.asarray(dot / np.maximum(np.sqrt(np.maximum(square, 0)) * np.linalg.norm(one), 1e-9))
+
+
+def _margins(counts: sparse.csr_matrix) -> tuple[np.ndarray, np.ndarray, float]:
+    rows = np.asarray(counts.sum(axis=1), float).ravel()
+    return rows, np.asarray(counts.sum(axis=0), float).ravel(), float(rows.sum())
 
 
 @dataclass(frozen=True)
@@ -78,17 +119,16 @@ class Suggester:
         return [str(self.items["name"].iloc[i]) for i in order if own[i] > 0]
 
     def similar_items(self, name: str, k: int = 8) -> pd.DataFrame:
-        """Items bought by the same customers as the named one: name, category, similarity (cosine of TF-IDF weights), customers.
+        """Items bought by the same customers as the named one: name, category, similarity (`item_likeness`), customers.
 
         Raises KeyError for an unknown name, with the nearest ones, and ValueError for an item that nobody has bought.
         """
         number = find(name, self.items["name"].tolist())
-        columns = unit_rows(tastes(self.recommender.counts).T.tocsr())
-        if not columns[number].any():
+        value = item_likeness(self.recommender.counts, number)
+        if not self.recommender.popularity[number]:
             raise ValueError(
                 f"nobody bought {self.items['name'].iloc[number]} in the time the model knows: nothing is similar to it"
             )
-        value = columns @ columns[number]
         buyers = np.asarray((self.recommender.counts > 0).sum(axis=0)).ravel()
         order = np.argsort(-value, kind="stable")
         order = order[order != number][:k]
@@ -96,16 +136,15 @@ class Suggester:
         return table.assign(similarity=value[order].astype(float), customers=buyers[order])
 
     def similar_customers(self, customer: str, k: int = 5) -> pd.DataFrame:
-        """Customers who buy the same, after the customer herself: customer, similarity, shared (items both bought), favourites.
+        """Customers who buy the same, after the customer herself: customer, similarity (`customer_likeness`), shared items, favourites.
 
         `favourites` are the categories of which most of her purchases are, against what is usual. Raises KeyError for an unknown id and
         ValueError for a customer without purchases: nobody can be called similar to her.
         """
         number = find(customer, self.customers.tolist(), "customer")
-        rows = unit_rows(tastes(self.recommender.counts))
-        if not rows[number].any():
+        if not self.recommender.counts[number].nnz:
             raise ValueError(f"{customer} has bought nothing yet: a cold start, to whom nobody can be called similar")
-        value = rows @ rows[number]
+        value = customer_likeness(self.recommender.counts, number)
         value[number] = np.inf
         order = np.argsort(-value, kind="stable")[: k + 1]
         bought = self.recommender.counts[order].toarray() > 0

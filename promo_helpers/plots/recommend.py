@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from promo_helpers.style import COLOURS, INK, PALE
 
@@ -17,7 +17,7 @@ FAMILY = {  # a colour for each kind of method
     "matrix factors (SVD)": COLOURS["green"],
     "own, shrunk to SVD": COLOURS["pink"],
 }
-LIFT_TICKS = (0.5, 1, 2, 5, 10, 20, 50)
+LIFT_TICKS = (0.2, 0.5, 1, 1.5, 2, 5, 10, 20, 50)
 
 
 def methods(summary: pd.DataFrame, axis: Axes, scope: str, metric: str, label: str, best: str = "Bayes-optimal") -> Axes:
@@ -81,7 +81,8 @@ def strongest(table: pd.DataFrame, axis: Axes, names: np.ndarray, planted: np.nd
     axis.set_yticks(y, [f"{names[a]} with {names[b]}" for a, b in zip(table["a"], table["b"], strict=True)], fontsize=7)
     axis.tick_params(axis="y", length=0)
     axis.set_xscale("log")
-    ticks = [t for t in (1, 1.2, 1.4, 1.6, 2, 3, 5, 10, 20) if t <= table["high"].max() * 1.05]
+    steps = (1, 1.2, 1.4, 1.6, 1.8, 2) if table["high"].max() < 2.5 else (1, 2, 3, 5, 10, 20, 50)
+    ticks = [t for t in steps if t <= table["high"].max() * 1.05]
     axis.set_xticks(ticks, [f"{t:g}" for t in ticks])
     axis.minorticks_off()
     axis.set_xlabel("affinity")
@@ -97,7 +98,8 @@ def calibration(table: pd.DataFrame, axis: Axes) -> Axes:
     if "truth" in table:
         axis.scatter(table["promised"], table["truth"], marker="_", color=COLOURS["orange"], s=60, label="true chance", zorder=3)
     for which in (axis.xaxis, axis.yaxis):
-        which.set_major_formatter(PercentFormatter(1, decimals=0))
+        which.set_major_formatter(PercentFormatter(1, decimals=0 if top > 0.08 else 1))
+        which.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axis.set_xlim(0, top)
     axis.set_ylim(0, top)
     axis.set_xlabel("promised chance")

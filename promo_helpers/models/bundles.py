@@ -4,8 +4,8 @@
     affinity    baskets with both / as many as would be expected if each customer's items fell into her baskets independently
 
 Lift is above one for nearly every pair: large baskets hold a bit of everything, and who likes one thing likes another. So the expected
-number of baskets with both is taken from *different* baskets of the same customer: of her baskets t and t', how often does a lie in t and
-b in t'? That number is scaled, per customer, so that all pairs of items together meet as often as they do; then a customer whose baskets
+number of baskets with both is taken from *different* baskets of the same customer and season: of her baskets t and t', how often does a
+lie in t and b in t'? That number is scaled, per customer, so that all pairs of items together meet as often as they do; then a customer whose baskets
 are of very different sizes explains by that why everything meets. No customer's few baskets bias it, since no basket meets itself.
 Last, an item that meets *everything* more or less than that (bread is in every large basket once, and not in proportion to its size) is
 no bundle: the affinity is relative to what both items have with all others.
@@ -18,6 +18,7 @@ from scipy import sparse, stats
 from promo_helpers.features.purchases import Purchases
 
 GROUPS = 100  # of customers: the spread of the affinity between them
+SEASON = 91  # days within which her habits are taken for constant
 PASSES = 10  # parts in which all pairs are counted at first, to bound memory
 EVEN = 20  # groups that the expected baskets must come from, in effect (Kish): of what few customers do, no spread is known
 PARTNERS = 10  # pairs of an item from which its usual affinity is told
@@ -47,9 +48,9 @@ def pairs(
     if len(pd.unique(category[known])) < 2:
         raise ValueError(f"{len(pd.unique(category[known]))} category in all: a bundle across categories needs two")
     a, b = np.nonzero(np.triu(category[:, None] != category[None, :], 1) & known[:, None] & known[None, :])
-    has, owner = _baskets(purchases)
+    has, owner, day = _baskets(purchases)
     group = (rng.permutation(len(purchases.customers)) % GROUPS)[owner]
-    stratum = owner if within else group
+    stratum = owner.astype(np.int64) * (purchases.days // SEASON + 1) + day // SEASON if within else group
     whole = np.zeros((len(category), len(category)))
     for number in range(PASSES):  # first which pairs have baskets enough, then only those, group by group
         rows = np.flatnonzero(group % PASSES == number)
@@ -126,14 +127,14 @@ def counted(has: sparse.csr_matrix, owner: np.ndarray) -> tuple[np.ndarray, np.n
     return met.toarray(), each.T @ (each * scale[:, None]) - here.toarray()
 
 
-def _baskets(purchases: Purchases) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """[basket, item] of 0 and 1, and [basket] the number of its customer."""
+def _baskets(purchases: Purchases) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+    """[basket, item] of 0 and 1, and [basket] the number of its customer, and its day."""
     number = int(purchases.basket.max(initial=-1)) + 1
     shape = (number, len(purchases.items))
     has = sparse.csr_matrix((np.ones(len(purchases.what)), (purchases.basket, purchases.what)), shape=shape)
-    owner = np.zeros(number, np.int64)
-    owner[purchases.basket] = purchases.who
-    return has, owner
+    owner, day = np.zeros(number, np.int64), np.zeros(number, np.int64)
+    owner[purchases.basket], day[purchases.basket] = purchases.who, purchases.day
+    return has, owner, day
 
 
 def as_found(table: pd.DataFrame, planted: set[tuple[int, int]], bound: str = "low") -> dict[str, float]:

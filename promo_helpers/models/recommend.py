@@ -99,11 +99,14 @@ def _item_neighbours(counts: sparse.csr_matrix, seed: int, neighbours: int = 50,
 
 
 def _als(counts: sparse.csr_matrix, seed: int, factors: int = 32, regularization: float = 10.0, alpha: float = 5.0) -> Parts:
-    """Alternating least squares on log counts as confidences (Hu, Koren and Volinsky 2008)."""
+    """Alternating least squares on log counts as confidences (Hu, Koren and Volinsky 2008).
+
+    Every row is solved by itself, so that two threads give the same factors as one.
+    """
     with threadpool_limits(1, "blas"):  # the library's own advice; and the same sums everywhere
         model = AlternatingLeastSquares(
             factors=min(factors, min(counts.shape) - 1), regularization=regularization, alpha=alpha, iterations=6, random_state=seed,
-            num_threads=1, use_gpu=False,
+            num_threads=2, use_gpu=False,
         )  # fmt: skip
         model.fit(logs(counts), show_progress=False)
     return {"customer_factors": model.user_factors, "item_factors": model.item_factors}
@@ -176,7 +179,8 @@ GRIDS: dict[str, list[dict[str, Any]]] = {  # what is tried on earlier weeks; ha
     "user neighbours": [{"neighbours": n, "half_life": h} for n in (20, 50, 200) for h in (0.0, 120.0)],
     "item neighbours": [{"neighbours": n, "weights": w} for n in (20, 100) for w in ("cosine", "tfidf")],
     "matrix factors (ALS)": [
-        {"factors": f, "regularization": r, "alpha": a} for f in (16, 48) for r, a in ((10.0, 1.0), (50.0, 1.0), (50.0, 5.0))
+        {"factors": f, "regularization": r, "alpha": a}
+        for f, r, a in ((16, 10.0, 1.0), (16, 50.0, 5.0), (48, 50.0, 1.0), (48, 50.0, 5.0))
     ],
     "matrix factors (SVD)": [{"factors": f, "half_life": h} for f in (8, 16, 64) for h in (0.0, 120.0)],
     "own, shrunk to SVD": [{"factors": 8, "strength": s, "half_life": h} for s in (5.0, 20.0, 80.0, 320.0) for h in (0.0, 120.0)],

@@ -235,6 +235,17 @@ def test_a_cold_start_gets_popularity_and_says_so(suggester, customer):
     assert suggester.habits(customer) == []
 
 
+def test_a_sentence_for_everybody(suggester):
+    new = ", ".join(suggester.recommend("C000", 3)["name"])
+    usual = ", ".join(suggester.habits("C000"))
+    said = f"C000 buys {usual} most often; new to this customer, suggest {new} (item neighbours)."
+    assert suggester.sentence("C000") == said
+    assert suggester.sentence("C059").startswith("C059 is new here (a cold start): suggest what most customers buy, Thing")
+    counts = sparse.csr_matrix(suggester.recommender.counts.toarray() + 1)
+    everything = replace(suggester, recommender=replace(suggester.recommender, counts=counts))
+    assert everything.sentence("C000") == "C000 has bought everything there is: nothing new can be suggested."
+
+
 def test_unknown_names_suggest_the_nearest_and_the_unsold_has_nothing_similar(suggester):
     with pytest.raises(KeyError, match=r"no product is called 'Thnig 7'; the nearest: .*Thing 7"):
         suggester.similar_items("Thnig 7")
@@ -286,3 +297,11 @@ def test_labels_of_types_take_the_most_frequent_category(tmp_path):
     shop = Shop(tmp_path / "shop")
     assert labels(shop, ["Red", "Red onions"], "name")["name"].tolist() == ["Red (Wine)", "Red onions"]
     assert labels(shop, ["a", "d"])[["name", "category"]].to_numpy().tolist() == [["Red", "Wine"], ["Red onions", "Onions"]]
+
+
+def test_labels_of_a_shop_that_knows_ids_only(tmp_path):
+    with ShopWriter(tmp_path / "shop", source="x", currency="LKR") as writer:
+        writer.append("products", pd.DataFrame({"product_id": ["a", "b"]}))
+    table = labels(Shop(tmp_path / "shop"), ["a", "b"])
+    assert table["name"].tolist() == ["a", "b"]
+    assert table["category"].isna().all()

@@ -5,8 +5,8 @@
 
 Lift is above one for nearly every pair: large baskets hold a bit of everything, and who likes one thing likes another. So the expected
 number of baskets with both is taken from *different* baskets of the same customer and season: of her baskets t and t', how often does a
-lie in t and b in t'? That number is scaled, per customer, so that all pairs of items together meet as often as they do; then a customer whose baskets
-are of very different sizes explains by that why everything meets. No customer's few baskets bias it, since no basket meets itself.
+lie in t and b in t'? That number is scaled, per customer and season, so that all pairs of items together meet as often as they do; then
+baskets of very different sizes explain by that why everything meets. Few baskets of a customer do no harm, since no basket meets itself.
 Last, an item that meets *everything* more or less than that (bread is in every large basket once, and not in proportion to its size) is
 no bundle: the affinity is relative to what both items have with all others.
 """
@@ -17,6 +17,7 @@ from scipy import sparse, stats
 
 from promo_helpers.features.purchases import Purchases
 
+COLUMNS = ["a", "b", "baskets", "expected", "support", "lift", "lift_low", "affinity", "low", "high"]
 GROUPS = 100  # of customers: the spread of the affinity between them
 SEASON = 91  # days within which her habits are taken for constant
 PASSES = 10  # parts in which all pairs are counted at first, to bound memory

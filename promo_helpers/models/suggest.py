@@ -29,7 +29,9 @@ def labels(shop: Shop, items: Sequence[Any], item: str = "product_id") -> pd.Dat
     name = given["name"].first() if "name" in products and item != "name" else pd.Series(dtype=object)
     frame = pd.DataFrame({"item": list(items)}).astype(object)
     frame["name"] = frame["item"].map(name).astype(object).fillna(frame["item"]).astype(str)
-    most = given["category"].agg(lambda c: c.value_counts(sort=False).sort_index().idxmax() if c.notna().any() else None)
+    most = pd.Series(dtype=object)
+    if "category" in products:
+        most = given["category"].agg(lambda c: c.value_counts(sort=False).sort_index().idxmax() if c.notna().any() else None)
     frame["category"] = frame["item"].map(most.astype(object)).astype(object).where(lambda c: c.notna(), None)
     if item == "name":
         frame["name"] = [_told(n, c) for n, c in zip(frame["name"], frame["category"], strict=True)]
@@ -117,6 +119,16 @@ class Suggester:
         own = self.recommender.counts[number].toarray()[0] if number >= 0 else np.zeros(len(self.items))
         order = np.argsort(-own, kind="stable")[:k]
         return [str(self.items["name"].iloc[i]) for i in order if own[i] > 0]
+
+    def sentence(self, customer: str, k: int = 3) -> str:
+        """What a customer buys and what to suggest, as a person would say it."""
+        new, usual = self.recommend(customer, k), self.habits(customer)
+        if not len(new):
+            return f"{customer} has bought everything there is: nothing new can be suggested."
+        suggested = ", ".join(new["name"])
+        if not usual:
+            return f"{customer} is new here (a cold start): suggest what most customers buy, {suggested}."
+        return f"{customer} buys {', '.join(usual)} most often; new to this customer, suggest {suggested} ({new['why'].iloc[0]})."
 
     def similar_items(self, name: str, k: int = 8) -> pd.DataFrame:
         """Items bought by the same customers as the named one: name, category, similarity (`item_likeness`), customers.

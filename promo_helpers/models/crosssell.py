@@ -31,18 +31,20 @@ def candidates(purchases: Purchases, day: int, bought: int, suggested: int, cate
     if not 0 < day <= purchases.days:
         raise ValueError(f"day = {day}: must lie in 1 .. {purchases.days}, so that something was bought before it")
     n = len(purchases.customers)
+    kind = np.asarray(category == category[suggested]) if pd.notna(category[suggested]) else np.zeros(len(category), bool)
     past = purchases.between(0, day)
+    trip = past[np.append(True, np.diff(purchases.basket[past]) != 0)[: len(past)]]  # one row a basket
+    last = np.full(n, -1)
+    last[purchases.who[trip]] = purchases.day[trip]  # rows are in the order of days: the last one stays
+    asked = kind | np.isin(np.arange(len(category)), [bought, suggested])
+    past = past[asked[purchases.what[past]]]
     who, what, when = purchases.who[past], purchases.what[past], purchases.day[past]
     recent, quiet = when >= day - RECENT, when >= day - QUIET
-    first = np.append(True, np.diff(purchases.basket[past]) != 0)[: len(past)]  # one row a basket
-    last = np.full(n, -1)
-    np.maximum.at(last, who, when)
-    kind = np.asarray(category == category[suggested]) if pd.notna(category[suggested]) else np.zeros(len(category), bool)
     buys = np.bincount(who[recent & (what == bought)], minlength=n)
     has = np.bincount(who[quiet & (what == suggested)], minlength=n)
     chosen = np.flatnonzero((buys > 0) & (has == 0))
     values = {
-        "trips": np.bincount(who[recent & first], minlength=n),
+        "trips": np.bincount(purchases.who[trip][purchases.day[trip] >= day - RECENT], minlength=n),
         "recency": day - last,
         "bought": buys,
         "ever": np.bincount(who[what == suggested], minlength=n),

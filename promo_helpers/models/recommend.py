@@ -172,6 +172,9 @@ _SCORES: dict[str, Callable[[Recommender, np.ndarray], np.ndarray]] = {
     "own, shrunk to SVD": _shrunk_scores,
 }
 METHODS = tuple(_FITS)
+SHORT = dict(
+    zip(METHODS, ("random", "popularity", "own", "users", "items", "als", "svd", "shrunk"), strict=True)
+)  # for names of numbers
 GRIDS: dict[str, list[dict[str, Any]]] = {  # what is tried on earlier weeks; half_life is that of the history
     "random": [{}],
     "popularity": [{"half_life": h} for h in (0.0, 30.0, 90.0)],

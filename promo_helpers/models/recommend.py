@@ -179,7 +179,7 @@ GRIDS: dict[str, list[dict[str, Any]]] = {  # what is tried on earlier weeks; ha
     "random": [{}],
     "popularity": [{"half_life": h} for h in (0.0, 30.0, 90.0)],
     "own frequency": [{"half_life": h} for h in (0.0, 120.0)],
-    "user neighbours": [{"neighbours": n, "half_life": h} for n in (20, 50, 200) for h in (0.0, 120.0)],
+    "user neighbours": [{"neighbours": n, "half_life": h} for n in (20, 50) for h in (0.0, 120.0)],
     "item neighbours": [{"neighbours": n, "weights": w} for n in (20, 100) for w in ("cosine", "tfidf")],
     "matrix factors (ALS)": [
         {"factors": f, "regularization": r, "alpha": a}

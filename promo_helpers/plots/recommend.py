@@ -63,7 +63,7 @@ def lifts(table: pd.DataFrame, axis: Axes, value: str, label: str, planted: np.n
     axis.set_xscale("log")
     axis.set_yscale("log")
     low, high = table.loc[table[value] > 0, value].min(), table[value].max()
-    ticks = [t for t in LIFT_TICKS if low * 0.8 <= t <= high * 1.2]
+    ticks = [t for t in LIFT_TICKS if low * 0.8 <= t <= high * 1.2 and (t != 1.5 or high / low < 20)]
     axis.set_yticks(ticks, [f"{t:g}" for t in ticks])
     axis.yaxis.minorticks_off()
     axis.set_xlabel("expected baskets with both")

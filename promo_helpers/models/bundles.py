@@ -117,15 +117,14 @@ def counted(has: sparse.csr_matrix, owner: np.ndarray) -> tuple[np.ndarray, np.n
     """
     names, owner = np.unique(owner, return_inverse=True)
     belongs = sparse.csr_matrix((np.ones(len(owner)), (owner, np.arange(len(owner)))), shape=(len(names), len(owner)))
-    each = np.asarray((belongs @ has).todense())  # [owner, item]
+    each = belongs @ has  # [owner, item], sparse: few of all items
     size = np.asarray(has.sum(axis=1)).ravel()
     together = belongs @ (size * (size - 1))
-    apart = each.sum(axis=1) ** 2 - (each**2).sum(axis=1) - together
+    apart = np.asarray(each.sum(axis=1)).ravel() ** 2 - np.asarray(each.multiply(each).sum(axis=1)).ravel() - together
     scale = np.divide(together, apart, out=np.zeros(len(apart)), where=apart > 0)
     used = (apart > 0)[owner]
-    here = has.T @ has.multiply(scale[owner][:, None])
-    met = has[used].T @ has[used]
-    return met.toarray(), each.T @ (each * scale[:, None]) - here.toarray()
+    apiece = each.T @ sparse.diags(scale) @ each - has.T @ sparse.diags(scale[owner]) @ has
+    return (has[used].T @ has[used]).toarray(), apiece.toarray()
 
 
 def _baskets(purchases: Purchases) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:

@@ -99,14 +99,11 @@ def _item_neighbours(counts: sparse.csr_matrix, seed: int, neighbours: int = 50,
 
 
 def _als(counts: sparse.csr_matrix, seed: int, factors: int = 32, regularization: float = 10.0, alpha: float = 5.0) -> Parts:
-    """Alternating least squares on log counts as confidences (Hu, Koren and Volinsky 2008).
-
-    Every row is solved by itself, so that two threads give the same factors as one.
-    """
+    """Alternating least squares on log counts as confidences (Hu, Koren and Volinsky 2008)."""
     with threadpool_limits(1, "blas"):  # the library's own advice; and the same sums everywhere
         model = AlternatingLeastSquares(
             factors=min(factors, min(counts.shape) - 1), regularization=regularization, alpha=alpha, iterations=6, random_state=seed,
-            num_threads=2, use_gpu=False,
+            num_threads=1, use_gpu=False,
         )  # fmt: skip
         model.fit(logs(counts), show_progress=False)
     return {"customer_factors": model.user_factors, "item_factors": model.item_factors}

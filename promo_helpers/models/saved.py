@@ -21,7 +21,7 @@ from promo_helpers import paths
 from promo_helpers.files import remove, replace_folder, scratch_beside
 
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]  # beyond what skops trusts: a compiled class, whose file holds arrays only
-LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lifelines")
+LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lifelines", "implicit")
 
 
 def folder_of(name: str) -> Path:

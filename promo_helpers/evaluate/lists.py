@@ -1,0 +1,176 @@
+"""How good are lists of recommendations for the next window? Repeats and new items apart, on several dates.
+
+The protocol: a method learns from before a date; what it is judged by is bought in the `days` from that date on. Lists of what a
+customer bought before are judged by her repeats, lists of what she never bought by her new items, lists of all by everything, and
+by her very next basket.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from promo_helpers.features.purchases import Purchases
+from promo_helpers.models import recommend
+
+SCOPES = ("repeat", "new", "all", "basket")
+METRICS = ("recall", "ndcg", "hit")
+Settings = Mapping[str, Any]
+Choice = Mapping[str, Mapping[str, Settings]]  # method -> scope (repeat, new) -> settings
+
+
+def top(scores: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.ndarray:
+    """[row, k] numbers of the best candidates, best first, -1 where fewer than k are allowed. Raises ValueError for k < 1."""
+    if k < 1:
+        raise ValueError(f"k = {k}: at least one place is needed")
+    scores = np.asarray(scores, np.float64)
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{(~np.isfinite(scores)).sum()} scores are not finite: a ranking needs a number for each candidate")
+    value = scores if allowed is None else np.where(allowed, scores, -np.inf)
+    few = min(k, value.shape[1])
+    best = np.argpartition(-value, few - 1, axis=1)[:, :few] if few < value.shape[1] else np.tile(np.arange(few), (len(value), 1))
+    best = np.sort(best, axis=1)  # equal scores in one order, whatever the partition did
+    found = np.take_along_axis(value, best, axis=1)
+    order = np.argsort(-found, axis=1, kind="stable")
+    best, found = np.take_along_axis(best, order, axis=1), np.take_along_axis(found, order, axis=1)
+    out = np.full((len(value), k), -1)
+    out[:, :few] = np.where(np.isfinite(found), best, -1)
+    return out
+
+
+def judged(lists: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
+    """Means over the rows with something relevant: recall, ndcg, hit (as in `ranking.at_k`), and coverage.
+
+    `lists` [row, place] of candidate numbers (-1: an empty place), `relevant` [row, candidate] bool. Coverage is the share of all
+    candidates that are on at least one of those rows' lists, so it grows with their number. NaN where no row has anything relevant.
+    """
+    rows = relevant.any(axis=1)
+    lists, relevant = lists[rows], relevant[rows]
+    if not len(lists):
+        return dict.fromkeys((*METRICS, "coverage", "customers"), float("nan")) | {"customers": 0.0}
+    found = np.take_along_axis(relevant, np.maximum(lists, 0), axis=1) & (lists >= 0)
+    total, k = relevant.sum(axis=1), lists.shape[1]
+    discount = 1 / np.log2(np.arange(k) + 2)
+    return {
+        "recall": float((found.sum(axis=1) / total).mean()),
+        "ndcg": float((found @ discount / np.cumsum(discount)[np.minimum(total, k) - 1]).mean()),
+        "hit": float(found.any(axis=1).mean()),
+        "coverage": len(np.unique(lists[lists >= 0])) / relevant.shape[1],
+        "customers": float(len(lists)),
+    }
+
+
+def next_baskets(purchases: Purchases, who: np.ndarray, first: int, stop: int) -> np.ndarray:
+    """[customer of `who`, item] bool: the first basket of each customer in the days first .. stop - 1."""
+    rows = purchases.between(first, stop)  # ordered by customer, then by time
+    begins = np.append(True, np.diff(purchases.who[rows]) != 0)[: len(rows)]
+    earliest = purchases.basket[rows][begins][np.cumsum(begins) - 1] if len(rows) else rows
+    rows = rows[purchases.basket[rows] == earliest]
+    shape = (len(purchases.customers), len(purchases.items))
+    has = sparse.csr_matrix((np.ones(len(rows), bool), (purchases.who[rows], purchases.what[rows])), shape=shape)
+    return np.asarray(has[who].toarray())
+
+
+def on_date(
+    purchases: Purchases,
+    who: np.ndarray,
+    day: int,
+    choice: Choice,
+    seed: int,
+    k: int = 10,
+    days: int = 14,
+    given: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Every method learns before `day` and is judged on the customers `who`: tidy method, scope, metric, value.
+
+    `choice`: label -> scope (repeat, new) -> settings with the name of their "method". Lists of new items use the settings for "new",
+    all others those for "repeat". `given` are further scores [customer, item], such as those of the truth.
+    """
+    histories: dict[float, sparse.csr_matrix] = {0.0: recommend.history(purchases, day)}
+    before = histories[0.0][who].toarray() > 0
+    window = purchases.counts(day, day + days)[who].toarray() > 0
+    every = np.ones_like(before)
+    asked = {"repeat": (before, window), "new": (~before, window), "all": (every, window)}
+    asked["basket"] = (every, next_baskets(purchases, who, day, day + days))
+    rows = []
+    for label in (*choice, *(given or {})):
+        scored: dict[str, np.ndarray] = {}
+        for scope, (allowed, bought) in asked.items():
+            settings = dict(choice[label]["new" if scope == "new" else "repeat"]) if label in choice else {}
+            key = str(settings)
+            if key not in scored and label in choice:
+                method, half_life = settings.pop("method"), settings.pop("half_life", 0.0)
+                if half_life not in histories:
+                    histories[half_life] = recommend.history(purchases, day, half_life)
+                scored[key] = recommend.fit(method, histories[half_life], seed, **settings).scores(who)
+            scores = scored[key] if label in choice else (given or {})[label]
+            found = judged(top(scores, k, allowed), bought & allowed)
+            rows += [(label, scope, metric, value) for metric, value in found.items()]
+    return pd.DataFrame(rows, columns=["method", "scope", "metric", "value"])
+
+
+def tuned(
+    purchases: Purchases, who: np.ndarray, day: int, grids: Mapping[str, Sequence[Settings]], seed: int, k: int = 10, days: int = 14
+) -> tuple[pd.DataFrame, dict[str, dict[str, Settings]]]:  # fmt: skip
+    """Every setting of every method's grid on one date: a tidy table (method, settings, scope, recall, ndcg), and the best by NDCG.
+
+    The choice is what `on_date` takes. The first of equals is taken.
+    """
+    tried = {f"{method}|{i}": {"method": method, **grid} for method, of in grids.items() for i, grid in enumerate(of)}
+    found = on_date(purchases, who, day, {key: {"repeat": s, "new": s} for key, s in tried.items()}, seed, k, days)
+    table = found[found["scope"].isin(["repeat", "new"])].pivot(index=["method", "scope"], columns="metric", values="value")
+    table = table.loc[[(key, scope) for key in tried for scope in ("repeat", "new")], ["recall", "ndcg"]].reset_index()
+    keys = table.pop("method")
+    table.insert(0, "method", [tried[key]["method"] for key in keys])
+    table.insert(1, "settings", [described(tried[key]) for key in keys])
+    choice: dict[str, dict[str, Settings]] = {}
+    for method, grid in grids.items():
+        mine = table[table["method"] == method]
+        best = {scope: int(np.argmax(mine.loc[mine["scope"] == scope, "ndcg"].fillna(0))) for scope in ("repeat", "new")}
+        choice[method] = {scope: tried[f"{method}|{i}"] for scope, i in best.items() if i < len(grid)}
+    return table, choice
+
+
+def described(settings: Settings) -> str:
+    """Settings as a person reads them, "factors 8, half life 120"; "-" where there are none."""
+    kept = {k: v for k, v in settings.items() if k != "method" and not (k == "half_life" and not v)}
+    return ", ".join(f"{k.replace('_', ' ')} {v:g}" if not isinstance(v, str) else f"{k} {v}" for k, v in kept.items()) or "-"
+
+
+def calendar(days: int, dates: int, window: int = 14, past: int = 28) -> tuple[int, list[int]]:
+    """The day on which settings are chosen, and the test days: windows one after the other up to the end of `days`.
+
+    Between the window of the choice and the first test day lies an embargo of one window. A short history gives fewer test days than
+    `dates`; at least `past` days lie before the first day. Raises ValueError where there is room for none.
+    """
+    room = (days - past - 2 * window) // window
+    if room < 1:
+        raise ValueError(f"the shop has {days} days: at least {past + 3 * window} are needed to choose, wait and test")
+    tests = [days - window * i for i in range(min(dates, room), 0, -1)]
+    return tests[0] - 2 * window, tests
+
+
+def wide(summary: pd.DataFrame) -> pd.DataFrame:
+    """One row a method, as a reader compares them: recall, ndcg and hit of repeat and new items, coverage, recall of the next basket."""
+    table = summary.pivot(index="method", columns=["scope", "metric"], values="mean").loc[summary["method"].unique()]
+    shown = [(s, m) for s in ("repeat", "new") for m in METRICS] + [("new", "coverage"), ("all", "ndcg"), ("basket", "recall")]
+    return table[shown].set_axis([f"{s} {m}" for s, m in shown], axis=1).reset_index()
+
+
+def sampled(number: int, customers: int, rng: np.random.Generator) -> np.ndarray:
+    """At most `customers` of the numbers below `number`, drawn at random, in order."""
+    return np.arange(number) if customers >= number else np.sort(rng.choice(number, customers, replace=False))
+
+
+def only(purchases: Purchases, who: np.ndarray) -> Purchases:
+    """The purchases of some customers, who are numbered anew in the order of `who`; the items stay."""
+    number = np.full(len(purchases.customers), -1)
+    number[who] = np.arange(len(who))
+    rows = np.flatnonzero(number[purchases.who] >= 0)
+    kept = {name: getattr(purchases, name)[rows] for name in ("what", "day", "hour", "units", "cents")}
+    basket = np.unique(purchases.basket[rows], return_inverse=True)[1].astype(np.int32)
+    owner = number[purchases.who[rows]].astype(np.int32)
+    return replace(purchases, customers=purchases.customers[who], who=owner, basket=basket, **kept)

@@ -47,6 +47,7 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand:  $(R)/03_purchase.ipynb: $(R)/01_market.ipynb
+$(R)/05_timing.ipynb: $(R)/01_market.ipynb
 
 .PHONY: help paper runs test lint lab notebook check replications bench template lock clean tex poppler FORCE
 FORCE:

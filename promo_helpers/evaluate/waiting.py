@@ -24,6 +24,11 @@ class Forecast:
     high: np.ndarray | None = None
     curve: np.ndarray | None = None
 
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the wait cut at horizon + 1, of the curve; a forecast without one has only its middle."""
+        return self.middle if self.curve is None else self.curve.shape[1] + 1 - self.curve.sum(axis=1)
+
 
 def of_curve(curve: np.ndarray, level: float = 0.8) -> Forecast:
     """Median and central interval of a curve of chances [row, horizon]. A quantile is the first day by which its chance is reached."""
@@ -54,7 +59,7 @@ def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) 
     came = seen & (wait <= horizon)
     true = np.where(came, wait, horizon + 1).astype(float)
     gap = np.abs(forecast.middle - true)
-    order = forecast.middle if forecast.curve is None else horizon + 1 - forecast.curve.sum(axis=1)  # mean of the cut wait
+    order = forecast.mean
     scores = {
         "error": gap.mean(),
         "crps": gap.mean(),
@@ -118,7 +123,7 @@ def overdue(
 ) -> pd.DataFrame:
     """Tidy: method, since ("1 to 1.5": days already waited over her median gap), days, low, high, rows.
 
-    The mean wait to come, cut at horizon + 1, as it was (method "happened", with an interval) and as each method's middle says.
+    The mean wait to come, cut at horizon + 1, as it was (method "happened", with an interval) and as each method says.
     Customers without a gap are left out, and so are bins with fewer than two.
     """
     true = np.where(rows["seen"] & (rows["wait"] <= horizon), rows["wait"], horizon + 1).astype(float)
@@ -132,5 +137,5 @@ def overdue(
         mean, half = true[places].mean(), 1.96 * true[places].std(ddof=1) / np.sqrt(len(places))
         out.append(("happened", label, mean, mean - half, mean + half, len(places)))
         for name, forecast in forecasts.items():
-            out.append((name, label, forecast.middle[places].mean(), np.nan, np.nan, len(places)))
+            out.append((name, label, forecast.mean[places].mean(), np.nan, np.nan, len(places)))
     return pd.DataFrame(out, columns=["method", "since", "days", "low", "high", "rows"])

@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from promo_helpers.models.labels import UNKNOWN, Labels
 from promo_helpers.models.orders import NOTHING, NUMBERS, OWNED, next_by_rule
 
-GRID = {"n_estimators": [50, 100], "max_depth": [4, 8], "min_samples_split": [2, 20]}
+GRID = {"n_estimators": [30, 60], "max_depth": [4, 8], "min_samples_split": [2, 20]}
 
 
 def _searched(model: Any, features: np.ndarray, target: np.ndarray, scoring: str, seed: int) -> Any:

@@ -26,7 +26,7 @@ def generate(rng: np.random.Generator, customers: int = 2000, dirty: float = 0.0
     Each customer has a mean time between orders (log-normal about 20 days) and orders as a Poisson process with it; the number of
     orders is independent of that. Names are made up and look it.
     """
-    orders = 2 + rng.geometric(0.12, customers)
+    orders = 1 + rng.geometric(0.12, customers)
     habit = 20 * np.exp(0.5 * rng.standard_normal(customers))
     gaps = [rng.exponential(m, n - 1) for m, n in zip(habit, orders, strict=True)]
     table = pd.DataFrame(

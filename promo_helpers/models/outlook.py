@@ -43,29 +43,34 @@ def part_of_day(hour: int) -> str:
 
 
 def sending_day(outlook: Outlook) -> int:
-    """Days from now: of the days in the interval that fall on her weekday, the one nearest to the middle; else the middle."""
+    """Days from now (0 is today): of the days in the interval that fall on her weekday, the one nearest to the middle; else the middle."""
     days = np.arange(outlook.low, min(outlook.high, outlook.horizon) + 1)
     hers = days[(outlook.moment.weekday() + days - 1) % 7 == outlook.weekday]
     if not len(hers):
-        return min(outlook.middle, outlook.horizon)
-    return int(hers[np.argmin(np.abs(hers - outlook.middle))])
+        return min(outlook.middle, outlook.horizon) - 1
+    return int(hers[np.argmin(np.abs(hers - outlook.middle))]) - 1
 
 
 def sentence(outlook: Outlook) -> str:
-    """The sentence that a marketer reads. A customer without history is named as a cold start, a long silence as such."""
+    """The sentence that a marketer reads: in brackets the interval of her next visit, in days from now (0 is today).
+
+    A customer without history is named as a cold start, a long silence as such.
+    """
     what = outlook.what.lower()
     offer = f"{'an' if what[:1] in 'aeiou' else 'a'} {what} offer"
     who = outlook.customer + (" (cold start: no history, so everybody's habits)" if outlook.cold else "")
+    part = part_of_day(outlook.hour)
     if outlook.middle > outlook.horizon:
+        at = f"at {part}" if part == "night" else f"in the {part}"
         return (
             f"Do not time an offer to {who}: the chance of coming within {outlook.horizon} days is {outlook.back:.0%}; "
-            f"to win back, {offer} in the {part_of_day(outlook.hour)} is the best guess."
+            f"to win back, {offer} {at} is the best guess."
         )
     day = sending_day(outlook)
-    name = WEEKDAYS[(outlook.moment.weekday() + day - 1) % 7]
-    last = f"{outlook.high}" if outlook.high <= outlook.horizon else f"{outlook.horizon} or more"
-    away = f"about {day} days from now" if day > 1 else "today"
-    return f"Send {who} {offer} on {name} {part_of_day(outlook.hour)}, {away} ({outlook.low} to {last})."
+    name = WEEKDAYS[(outlook.moment.weekday() + day) % 7]
+    last = f"{outlook.high - 1}" if outlook.high <= outlook.horizon else f"{outlook.horizon} or more"
+    away = "today" if day == 0 else "tomorrow" if day == 1 else f"about {day} days from now"
+    return f"Send {who} {offer} on {name} {part}, {away} ({outlook.low - 1} to {last})."
 
 
 def reasons(outlook: Outlook) -> str:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from promo_helpers.evaluate.waiting import Forecast, of_curve, of_points
 from promo_helpers.features.waiting import FEATURES
 
-GRID = {"n_estimators": [50, 100], "max_depth": [4, 8], "min_samples_split": [20, 100]}
+GRID = {"n_estimators": [30, 80], "max_depth": [4, 8], "min_samples_split": [20, 100]}
 LEAF = 10  # rows: fewer would make a leaf's distribution a handful of anecdotes
 
 
@@ -66,7 +66,7 @@ def search(
     scoring: str,
     rng: np.random.Generator,
     columns: list[str],
-    most: int = 3000,
+    most: int = 2000,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Best settings of GRID by GridSearchCV on at most `most` rows (a sample), and the table of all: settings, score, spread.
 

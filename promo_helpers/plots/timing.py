@@ -16,13 +16,19 @@ COLOUR = {
     "Weibull survival": COLOURS["sky"],
     "own rate": COLOURS["pink"],
     "own gap": COLOURS["orange"],
+    "own shares, shrunk": COLOURS["blue"],
+    "forest": COLOURS["amber"],
+    "her own hour": COLOURS["blue"],
+    "her busiest hour": COLOURS["sky"],
+    "mean of her hours": COLOURS["green"],
 }
+PLAIN = "#7d8894"  # of every other method
 
 
 def methods(table: pd.DataFrame, axis: Axes, label: str, percent: bool = False) -> Axes:
     """Dots with intervals, one row per method in the order of the frame (columns method, mean, low, high)."""
     y = np.arange(len(table))[::-1]
-    colours = [COLOUR.get(m, COLOURS["blue"]) for m in table["method"]]
+    colours = [COLOUR.get(m, PLAIN) for m in table["method"]]
     axis.hlines(y, table["low"], table["high"], color=colours)
     axis.scatter(table["mean"], y, color=colours, s=20, zorder=2)
     if "truth" in set(table["method"]):
@@ -69,15 +75,15 @@ def overdue(table: pd.DataFrame, axis: Axes, names: list[str]) -> Axes:
 
 def by_visits(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     """A value of the learnt hour, and of one hour for all, by number of visits seen: columns visits, method, mean, low, high."""
-    for (name, mine), colour in zip(table.groupby("method", sort=False), COLOURS.values(), strict=False):
-        x = np.arange(len(mine))
+    for name, mine in table.groupby("method", sort=False):
+        x, colour = np.arange(len(mine)), COLOUR.get(str(name), PLAIN)
         axis.vlines(x, mine["low"], mine["high"], color=colour)
-        axis.plot(x, mine["mean"], "o-", ms=3.5, lw=1, color=colour, label=name)
-        axis.set_xticks(x, mine["visits"])
+        axis.plot(x, mine["mean"], "o-", ms=3.5, lw=1, color=colour, label=str(name))
+        axis.set_xticks(x, mine["visits"], rotation=40, ha="right")
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("visits seen")
     axis.set_ylabel(label)
-    axis.legend(loc="lower right")
+    axis.legend(loc="center right", bbox_to_anchor=(1, 0.42))
     return axis
 
 

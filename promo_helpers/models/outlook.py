@@ -58,7 +58,7 @@ def sentence(outlook: Outlook) -> str:
     """
     what = outlook.what.lower()
     offer = f"{'an' if what[:1] in 'aeiou' else 'a'} {what} offer"
-    who = outlook.customer + (" (cold start: no history, so everybody's habits)" if outlook.cold else "")
+    who = named(outlook.customer) + (" (cold start: no history, so everybody's habits)" if outlook.cold else "")
     part = part_of_day(outlook.hour)
     if outlook.middle > outlook.horizon:
         at = f"at {part}" if part == "night" else f"in the {part}"
@@ -73,12 +73,18 @@ def sentence(outlook: Outlook) -> str:
     return f"Send {who} {offer} on {name} {part}, {away} ({outlook.low - 1} to {last})."
 
 
+def named(customer: str) -> str:
+    """A customer's id, with the word before it where it is a bare number."""
+    return f"customer {customer}" if customer.isdigit() else customer
+
+
 def reasons(outlook: Outlook) -> str:
     """What the sentence rests on, in one more: time, product and their chances."""
     date = outlook.moment + pd.Timedelta(days=min(outlook.middle, outlook.horizon) - 1)
     when = f"by {date:%A %d %B %Y} with a chance of one half" if outlook.middle <= outlook.horizon else "later than that"
+    who = named(outlook.customer)
     return (
-        f"{outlook.customer} is expected back {when}, within {outlook.horizon} days with a chance of {outlook.back:.0%}; "
+        f"{who[:1].upper()}{who[1:]} is expected back {when}, within {outlook.horizon} days with a chance of {outlook.back:.0%}; "
         f"a product of the next basket is from {outlook.what} with a chance of {outlook.chance:.0%}."
     )
 

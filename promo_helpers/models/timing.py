@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from joblib import parallel_config
 from lifelines import WeibullAFTFitter
+from pandas.errors import Pandas4Warning
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
@@ -141,6 +142,9 @@ def boosted_quantiles(
     return Forecast(middle, np.floor(low), np.ceil(high))
 
 
+ALL_LOGS = ("recency", "gap", "tenure", "days", "days_28", "days_84")
+
+
 def logs(rows: pd.DataFrame, fallback: float) -> pd.DataFrame:
     """What the survival model is told: logarithms of recency, gaps and shopping days. A single shopping day gets the `fallback` gap."""
     return pd.DataFrame(
@@ -159,9 +163,12 @@ def survival(fitted: pd.DataFrame, fallback: float) -> WeibullAFTFitter:
     """Weibull accelerated failure time on all fitted rows; who was still waiting is told as such, however short she was followed."""
     table = logs(fitted, fallback).assign(wait=fitted["wait"].to_numpy() - 0.5, seen=fitted["seen"].to_numpy())
     table.loc[~fitted["seen"].to_numpy(bool), "wait"] += 0.5  # followed to the end of that day
+    constant = [c for c in ALL_LOGS if table[c].max() == table[c].min()]  # beside the intercept it has no effect
+    table = table.drop(columns=constant)
     model = WeibullAFTFitter(penalizer=0.001)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # the optimiser's first steps overflow and are taken back
+        warnings.simplefilter("ignore", Pandas4Warning)  # lifelines 0.30 calls std(0); pandas 3 still takes it
         model.fit(table[table["wait"] > 0], duration_col="wait", event_col="seen")
     return model
 

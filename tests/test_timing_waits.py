@@ -73,6 +73,15 @@ def test_waits_against_plain_loops_and_who_waits_stays(world):
     assert (~rows["seen"]).any()
 
 
+def test_sizes_by_hand(world):
+    rows = waiting.moments(world[0], [300, 360], np.arange(50))
+    table = waiting.sizes(world[0], {"a": rows}, H).iloc[0]
+    assert (table["dates"], table["customers"], table["number"]) == (2, rows["customer"].nunique(), len(rows))
+    assert table["first"] == pd.Timestamp("2025-01-06") + pd.Timedelta(days=300)
+    assert table["never"] == pytest.approx(1 - rows["seen"].mean())
+    assert table["later"] == pytest.approx((timing.cut_waits(rows, H) > H).mean())
+
+
 def test_a_moment_outside_the_data_is_refused(world):
     for moment in (0, -3, 401):
         with pytest.raises(ValueError, match=rf"moment = {moment}: must lie in 1 .. 400"):

@@ -1,6 +1,6 @@
 """How long until a customer shops again: what is known of her at a moment, and what then happened."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,6 +112,18 @@ def moments(
         wait, seen = waits(days, frame["customer"].to_numpy(), date, until)
         frames.append(frame.assign(date=date, wait=wait, seen=seen))
     return pd.concat(frames, ignore_index=True)
+
+
+def sizes(days: ShoppingDays, parts: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
+    """One row per part of `moments`: rows (its name), dates, first, last, customers, number, later (share that waited beyond the
+    horizon) and never (share that was not seen to come at all)."""
+    table = []
+    for name, part in parts.items():
+        first, last = (days.start + pd.Timedelta(days=int(d)) for d in (part["date"].min(), part["date"].max()))
+        later = float((~part["seen"] | (part["wait"] > horizon)).mean())
+        never = float((~part["seen"]).mean())
+        table.append((name, part["date"].nunique(), first, last, part["customer"].nunique(), len(part), later, never))
+    return pd.DataFrame(table, columns=["rows", "dates", "first", "last", "customers", "number", "later", "never"])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ MISSING = {"", "n/a", "na", "nan", "none", "null", "-", "?"}
 YES, NO = {"yes", "y", "true", "1", "1.0"}, {"no", "n", "false", "0", "0.0"}
 
 
-def generate(rng: np.random.Generator, customers: int = 2000, dirty: float = 0.04) -> pd.DataFrame:
+def generate(rng: np.random.Generator, customers: int = 1500, dirty: float = 0.04) -> pd.DataFrame:
     """The table as text, a share `dirty` of its cells spoilt: "N/A", blanks, words in number columns.
 
     Each customer has a mean time between orders (log-normal about 20 days) and orders as a Poisson process with it; the number of

@@ -67,7 +67,7 @@ def search(
     scoring: str,
     rng: np.random.Generator,
     columns: list[str],
-    most: int = 2000,
+    most: int = 1500,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Best settings of GRID by GridSearchCV on at most `most` rows (a sample), and the table of all: settings, score, spread.
 

@@ -60,6 +60,17 @@ def test_without_visits_a_customer_has_everybodys_habit(known):
         st.fit_habit(np.zeros((5, 24)), {1.0: st.hour_kernel(1.0)})
 
 
+def test_without_any_habit_the_hour_is_the_shops():
+    rng = np.random.default_rng(2)
+    counts = np.zeros((300, 24), int)
+    counts[:, 9:13] = rng.multinomial(3, np.full(4, 0.25), 300)
+    flat = st.fit_habit(counts, {0.0: st.hour_kernel(0.0)})
+    np.testing.assert_allclose(st.own_hours(flat, counts), 10.5, atol=0.2)
+    assert (flat.prior[counts.sum(axis=0) == 0] == 0).all()  # nobody prefers an hour at which the shop is closed
+    tilted = st.fit_habit(counts, {2.0: st.hour_kernel(2.0)})
+    assert (np.abs(st.own_hours(tilted, counts) - 10.5) <= 2).all()
+
+
 def test_the_clock_has_no_ends():
     night = np.zeros((1, 24))
     night[0, [23, 1]] = 5

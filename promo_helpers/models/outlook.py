@@ -14,7 +14,7 @@ from promo_helpers.features.waiting import WEEKDAYS, ShoppingDays, known
 from promo_helpers.models.daily import daily_curve
 from promo_helpers.models.labels import Labels
 from promo_helpers.models.next_product import own_share, without_owned
-from promo_helpers.models.send_time import Habit, circular_mean, day_kernel, hour_kernel, visits
+from promo_helpers.models.send_time import Habit, day_kernel, hour_kernel, own_hours, visits
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def outlook(
         what=labels.decode([best])[0],
         chance=float(chance[best]),
         weekday=int(_habit(timing["weekdays"], "day").foretold(weekdays[row])[0].argmax()),
-        hour=round(float(circular_mean(_habit(timing["hours"], "hour").weights(hours[row]))[0])) % 24,
+        hour=round(float(own_hours(_habit(timing["hours"], "hour"), hours[row])[0])) % 24,
     )
 
 

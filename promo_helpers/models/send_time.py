@@ -71,7 +71,8 @@ def fit_habit(counts: np.ndarray, kernels: dict[float, np.ndarray], rounds: int 
 
 def _fit(counts: np.ndarray, kernel: np.ndarray, strength: float, rounds: int) -> Habit:
     total, visits = counts.sum(axis=0), counts.sum(axis=1)
-    habit = Habit(total / total.sum(), np.full(len(kernel), 1 / len(kernel)), kernel, strength)
+    prior = (total > 0) / (total > 0).sum()  # nobody prefers a time at which the shop has no visits
+    habit = Habit(total / total.sum(), prior, kernel, strength)
     for _ in range(rounds):
         weight = habit.weights(counts)
         held = weight.T @ visits  # visits by preference
@@ -97,6 +98,14 @@ def circular_mean(weights: np.ndarray) -> np.ndarray:
     return np.asarray((np.angle(weights @ turn) / (2 * np.pi) * HOURS) % HOURS)
 
 
+def own_hours(habit: Habit, counts: np.ndarray, least: float = 0.05) -> np.ndarray:
+    """[customer] the hour she tilts the shop's hours towards: the mean of what it may be. Where that points nowhere (its resultant
+    is shorter than `least`, as without any habit), the mean of the shop's own hours."""
+    weights = habit.weights(counts)
+    length = np.abs(weights @ np.exp(2j * np.pi * np.arange(HOURS) / HOURS))
+    return np.where((length >= least) & (habit.strength > 0), circular_mean(weights), circular_mean(habit.base[None, :])[0])
+
+
 def best_hours(habit: Habit, counts: np.ndarray) -> dict[str, np.ndarray]:
     """Hours [customer] to write at, by method: one for all, her most frequent, the mean of hers, and two answers of her habit.
 
@@ -109,7 +118,7 @@ def best_hours(habit: Habit, counts: np.ndarray) -> dict[str, np.ndarray]:
         "one hour for all": np.full(len(counts), everybody),
         "her most frequent hour": np.where(some, counts.argmax(axis=1), everybody),
         "mean of her hours": np.where(some, circular_mean(counts), everybody),
-        "her own hour": circular_mean(habit.weights(counts)),
+        "her own hour": own_hours(habit, counts),
         "her busiest hour": window(habit.foretold(counts)).argmax(axis=1).astype(float),
     }
 

@@ -83,7 +83,8 @@ def by_visits(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("visits seen")
     axis.set_ylabel(label)
-    axis.legend(loc="center right", bbox_to_anchor=(1, 0.42))
+    axis.set_ylim(bottom=max(0, table["low"].min() - 0.25))  # room for the legend
+    axis.legend(loc="lower right")
     return axis
 
 

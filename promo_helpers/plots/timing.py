@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from promo_helpers.style import COLOURS, INK, PALE
 
@@ -37,6 +37,7 @@ def methods(table: pd.DataFrame, axis: Axes, label: str, percent: bool = False) 
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.6, len(table) - 0.4)
     if percent:
+        axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # whole per cents
         axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel(label)
     return axis

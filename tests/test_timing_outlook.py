@@ -115,6 +115,20 @@ def test_saved_models_say_the_same_as_before(fitted, out):
     assert loaded[1]["forest"].classes_.tolist() == what[0]["forest"].classes_.tolist()
 
 
+def test_a_saved_forest_has_the_same_bytes_twice(fitted, out):
+    """Names of its parts are addresses in memory, and its files bear the time of day, unless that is seen to."""
+    facts = {"features": {}, "trained_from": "", "trained_to": "", "seed": 1, "command": ""}
+    features = np.random.default_rng(0).random((80, 3))
+    files, models = [], []
+    for name in ("a", "b"):
+        model = next_product.forest(features, (features[:, 0] > 0.5).astype(int), {"n_estimators": 4, "max_depth": 3}, 1)
+        files.append((saved.save(name, {"forest": model}, facts) / "forest.skops").read_bytes())
+        models.append(model)
+    assert files[0] == files[1]
+    back = saved.load("a")[0]["forest"]
+    np.testing.assert_array_equal(back.predict_proba(features), models[0].predict_proba(features))
+
+
 def test_a_customer_without_history_is_a_cold_start_and_gets_everybodys(fitted):
     cold = view(fitted, "nobody at all")
     assert cold.cold

@@ -5,6 +5,8 @@ with features, versions and dates. There is no pickle in it.
 """
 
 import json
+import re
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,7 @@ def _write(folder: Path, part: str, value: Any) -> str:
         return f"{part}.txt"
     if isinstance(value, BaseEstimator):
         skops.io.dump(value, folder / f"{part}.skops")
+        _steady(folder / f"{part}.skops")
         return f"{part}.skops"
     if sparse.issparse(value):
         sparse.save_npz(folder / f"{part}.sparse.npz", value.tocsr())
@@ -82,6 +85,23 @@ def _write(folder: Path, part: str, value: Any) -> str:
         value.to_parquet(folder / f"{part}.parquet", index=False)
         return f"{part}.parquet"
     raise TypeError(f"the part '{part}' is a {type(value).__name__}, which no safe file format is known for")
+
+
+def _steady(path: Path) -> None:
+    """Write a skops file anew without what differs from run to run: addresses in memory as names, and times of day."""
+    with zipfile.ZipFile(path) as file:
+        schema = file.read("schema.json").decode()
+        held = {name: file.read(name) for name in file.namelist() if name != "schema.json"}
+    found = re.findall(r'"__id__": (\d+)|"file": "(\d+)\.', schema)
+    number = {old: str(i) for i, old in enumerate(dict.fromkeys(a or b for a, b in found), 1)}
+    schema = re.sub(r'("__id__": |"file": ")(\d+)', lambda m: m.group(1) + number[m.group(2)], schema)
+    names = {
+        name: number.get(name.partition(".")[0], name.partition(".")[0]) + name[len(name.partition(".")[0]) :] for name in held
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in sorted(held, key=lambda n: (len(names[n]), names[n])):
+            file.writestr(zipfile.ZipInfo(names[name]), held[name], zipfile.ZIP_DEFLATED)
+        file.writestr(zipfile.ZipInfo("schema.json"), schema, zipfile.ZIP_DEFLATED)
 
 
 def _read(path: Path) -> Any:

@@ -1,0 +1,141 @@
+"""How good is a forecast of a waiting time? Scores on a restricted horizon, so that who is still waiting counts and biases nothing.
+
+A forecast is a curve [row, horizon]: the chance that the wait is at most 1, 2, ... days. Waits beyond the horizon count as
+horizon + 1 days, "later": every score below needs to know only whether somebody came within the horizon, and when.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from lifelines.utils import concordance_index
+
+NEAR = (1, 3, 7)  # days
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Per row, in days up to horizon + 1, which means later: `middle`, and where known `low`, `high` and the chances `curve`."""
+
+    middle: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    curve: np.ndarray | None = None
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of the wait cut at horizon + 1, of the curve; a forecast without one has only its middle."""
+        return self.middle if self.curve is None else self.curve.shape[1] + 1 - self.curve.sum(axis=1)
+
+
+def of_curve(curve: np.ndarray, level: float = 0.8) -> Forecast:
+    """Median and central interval of a curve of chances [row, horizon]. A quantile is the first day by which its chance is reached."""
+    curve = np.maximum.accumulate(np.clip(curve, 0.0, 1.0), axis=1)
+    low, middle, high = (1.0 + (curve < q - 1e-12).sum(axis=1) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
+    return Forecast(middle, low, high, curve)
+
+
+def of_points(points: np.ndarray, horizon: int) -> Forecast:
+    """Forecasts that are one number of days each: cut to 1 .. horizon + 1. Raises ValueError where one is not finite."""
+    if not np.isfinite(points).all():
+        raise ValueError(f"{(~np.isfinite(points)).sum()} forecasts are not finite: each row needs a number of days")
+    return Forecast(np.clip(np.asarray(points, float), 1.0, horizon + 1.0))
+
+
+def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) -> dict[str, float]:
+    """Scores of one date.
+
+    error: mean absolute error of the wait cut at horizon + 1, days. crps: mean over rows of the sum over days of the squared
+    distance of the curve from what happened (the ranked probability score, in days; equals the absolute error for a forecast
+    XX: chance that of two customers the one forecast to come first does
+    (Harrell 1982; ties count half). within_1, within_3, within_7: share forecast to within so many days. coverage, width: of the
+    interval, in share and days. Raises ValueError for a wait that was not followed to the horizon.
+    """
+    short = ~seen & (wait < horizon)
+    if short.any():
+        raise ValueError(f"{short.sum()} waits were not followed for {horizon} days: choose earlier dates")
+    came = seen & (wait <= horizon)
+    true = np.where(came, wait, horizon + 1).astype(float)
+    gap = np.abs(forecast.middle - true)
+    order = forecast.mean
+    scores = {
+        "error": gap.mean(),
+        "crps": gap.mean(),
+        "rmse": np.sqrt(((order - true) ** 2).mean()),
+        "bias": (forecast.middle - true).mean(),
+        "concordance": concordance_index(true, order, came) if came.any() else np.nan,
+    } | {f"within_{d}": (gap <= d).mean() for d in NEAR}
+    if forecast.curve is not None:
+        happened = true[:, None] <= np.arange(1, horizon + 1)
+        scores["crps"] = ((forecast.curve - happened) ** 2).sum(axis=1).mean()
+    if forecast.low is not None and forecast.high is not None:
+        scores["coverage"] = ((forecast.low <= true) & (true <= forecast.high)).mean()
+        scores["width"] = (forecast.high - forecast.low).mean()
+    return {name: float(value) for name, value in scores.items()}
+
+
+def scores(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+    """Tidy: method, date, metric, value. `rows` has date, wait, seen (`features.waiting.moments`), in the order of the forecasts."""
+    out = []
+    for name, forecast in forecasts.items():
+        for date, places in rows.groupby("date", sort=True).indices.items():
+            parts = (forecast.middle, forecast.low, forecast.high, forecast.curve)
+            part = Forecast(*(None if p is None else p[places] for p in parts))  # type: ignore[arg-type]
+            wait, seen = rows["wait"].to_numpy()[places], rows["seen"].to_numpy(bool)[places]
+            out += [(name, date, metric, value) for metric, value in score(part, wait, seen, horizon).items()]
+    return pd.DataFrame(out, columns=["method", "date", "metric", "value"])
+
+
+def attained(values: pd.DataFrame, floor: str, base: str, metric: str = "crps") -> pd.DataFrame:
+    """Tidy: method, date, metric "attained", value: what of the way from the method `base` to the truth `floor` each covers."""
+    wide = values[values["metric"] == metric].pivot(index="date", columns="method", values="value")
+    share = wide.rsub(wide[base], axis=0).div(wide[base] - wide[floor], axis=0)
+    tidy = share.reset_index().melt("date", var_name="method", value_name="value")
+    return tidy.assign(metric="attained")[["method", "date", "metric", "value"]]
+
+
+def calibration(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, within: int = 7, bins: int = 10) -> pd.DataFrame:
+    """Tidy: method, foretold, happened, low, high, rows. Rows in equal bins of the chance of coming within so many days.
+
+    The interval is of the share that came (normal, rows taken as independent, so that it is a little narrow). Forecasts without a
+    curve have no chances and no rows here.
+    """
+    came = (rows["seen"] & (rows["wait"] <= within)).to_numpy(float)
+    out = []
+    for name, forecast in forecasts.items():
+        if forecast.curve is None:
+            continue
+        chance = forecast.curve[:, within - 1]
+        for places in np.array_split(np.argsort(chance, kind="stable"), bins):
+            share = came[places].mean()
+            half = 1.96 * np.sqrt(share * (1 - share) / len(places))
+            out.append((name, chance[places].mean(), share, share - half, share + half, len(places)))
+    return pd.DataFrame(out, columns=["method", "foretold", "happened", "low", "high", "rows"])
+
+
+def overdue(
+    forecasts: Mapping[str, Forecast],
+    rows: pd.DataFrame,
+    horizon: int,
+    edges: Sequence[float] = (0, 0.5, 1, 1.5, 2, 3, 5, 10, np.inf),
+) -> pd.DataFrame:
+    """Tidy: method, since ("1 to 1.5": days already waited over her median gap), days, low, high, rows.
+
+    The mean wait to come, cut at horizon + 1, as it was (method "happened", with an interval) and as each method says.
+    Customers without a gap are left out, and so are bins with fewer than two.
+    """
+    true = np.where(rows["seen"] & (rows["wait"] <= horizon), rows["wait"], horizon + 1).astype(float)
+    since = (rows["recency"] / rows["gap_median"]).to_numpy()
+    out = []
+    for low, high in itertools.pairwise(edges):
+        places = np.flatnonzero((since > low) & (since <= high))
+        if len(places) < 2:
+            continue
+        label = f"{low:g} to {high:g}" if np.isfinite(high) else f"over {low:g}"
+        mean, half = true[places].mean(), 1.96 * true[places].std(ddof=1) / np.sqrt(len(places))
+        out.append(("happened", label, mean, mean - half, mean + half, len(places)))
+        for name, forecast in forecasts.items():
+            out.append((name, label, forecast.mean[places].mean(), np.nan, np.nan, len(places)))
+    return pd.DataFrame(out, columns=["method", "since", "days", "low", "high", "rows"])

@@ -1,0 +1,160 @@
+"""How long until a customer shops again: what is known of her at a moment, and what then happened."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.features.purchases import Purchases
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+FEATURES = (
+    "recency", "tenure", "shopping_days", "rate", "gap_mean", "gap_median", "gap_last", "gap_spread", "days_28", "days_84",
+    "spend_mean", "spend_84", *(f"share_{d[:3].lower()}" for d in WEEKDAYS),
+)  # fmt: skip
+RECENT, LATELY = 28, 84  # days
+
+
+@dataclass(frozen=True)
+class ShoppingDays:
+    """Each customer and day of shopping once, ordered by customer and day: arrays of equal length.
+
+    who: number of the customer. day: days since `start`. spend: in the shop's currency. `length` is the number of days of the data,
+    after which nothing is known.
+    """
+
+    start: pd.Timestamp
+    length: int
+    who: np.ndarray
+    day: np.ndarray
+    spend: np.ndarray
+
+    @classmethod
+    def of(cls, purchases: Purchases) -> "ShoppingDays":
+        """The days of all purchases; several baskets of a day are one."""
+        if not len(purchases.who):
+            return cls(purchases.start, 0, purchases.who, purchases.day, purchases.cents / 100)
+        new = np.append(True, (np.diff(purchases.who) != 0) | (np.diff(purchases.day) != 0))
+        first = np.flatnonzero(new)
+        spend = np.add.reduceat(purchases.cents, first) / 100
+        return cls(purchases.start, purchases.days, purchases.who[first], purchases.day[first], spend)
+
+    def weekday(self, day: np.ndarray | int) -> np.ndarray:
+        """0 for Monday to 6 for Sunday."""
+        return np.asarray((np.asarray(day) + self.start.weekday()) % 7)
+
+
+def known(days: ShoppingDays, moment: int) -> pd.DataFrame:
+    """What is known of each customer who shopped before the midnight that begins day `moment`: one row each, ordered by customer.
+
+    Columns customer (number), then FEATURES: recency, tenure (days since the last and the first day of shopping), shopping_days, rate
+    (shopping days per day of tenure), gap_mean, gap_median, gap_last (days between shopping days; missing for one), gap_spread
+    (standard deviation; missing below three), days_28, days_84 (shopping days lately), spend_mean (a shopping day), spend_84,
+    share_mon .. share_sun (of her shopping days). Raises ValueError for a moment outside the data.
+    """
+    if not 0 < moment <= days.length:
+        raise ValueError(f"moment = {moment}: must lie in 1 .. {days.length}, the days of the data")
+    rows = days.day < moment
+    who, day, spend = days.who[rows], days.day[rows].astype(np.int64), days.spend[rows]
+    customers, place, count = np.unique(who, return_inverse=True, return_counts=True)
+    last = np.cumsum(count) - 1
+    first = last - count + 1
+    gap = np.diff(day)
+    within = np.diff(who) == 0
+    gaps = pd.Series(gap[within], dtype=float).groupby(place[1:][within])
+    number = np.arange(len(customers))
+    weekday = np.bincount(place * 7 + days.weekday(day), minlength=7 * len(customers)).reshape(-1, 7)
+    tenure = (moment - day[first]).astype(float)
+    lately = moment - day <= LATELY
+    table = {
+        "customer": customers,
+        "recency": (moment - day[last]).astype(float),
+        "tenure": tenure,
+        "shopping_days": count.astype(float),
+        "rate": count / tenure,
+        "gap_mean": gaps.mean().reindex(number).to_numpy(),
+        "gap_median": gaps.median().reindex(number).to_numpy(),
+        "gap_last": gaps.last().reindex(number).to_numpy(),
+        "gap_spread": gaps.std().reindex(number).to_numpy(),
+        "days_28": np.bincount(place, moment - day <= RECENT, len(customers)),
+        "days_84": np.bincount(place, lately, len(customers)),
+        "spend_mean": np.bincount(place, spend, len(customers)) / count,
+        "spend_84": np.bincount(place, spend * lately, len(customers)),
+    }
+    return pd.DataFrame(table | {f"share_{d[:3].lower()}": weekday[:, i] / count for i, d in enumerate(WEEKDAYS)})
+
+
+def waits(days: ShoppingDays, customers: np.ndarray, moment: int, until: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Days until each customer next shops, and whether that was seen: 1 is the day that begins at the moment.
+
+    Nothing after day `until` (the end of the data unless given) is looked at: who has not shopped by then is still waiting, and the
+    wait is longer than the number that stands there.
+    """
+    until = days.length if until is None else min(until, days.length)
+    width = days.length + 1
+    key = days.who.astype(np.int64) * width + days.day
+    place = np.searchsorted(key, np.asarray(customers, np.int64) * width + moment)
+    inside = np.minimum(place, len(key) - 1)
+    seen = (place < len(key)) & (days.who[inside] == customers) & (days.day[inside] < until)
+    return np.where(seen, days.day[inside] - moment + 1, until - moment).astype(np.int64), seen
+
+
+def moments(
+    days: ShoppingDays, dates: Sequence[int], customers: np.ndarray | None = None, until: int | None = None
+) -> pd.DataFrame:
+    """`known` at each of the dates, below each other, with date, wait and seen (`waits`), for the customers named (default: all)."""
+    frames = []
+    for date in dates:
+        frame = known(days, date)
+        if customers is not None:
+            frame = frame[np.isin(frame["customer"], customers)].reset_index(drop=True)
+        wait, seen = waits(days, frame["customer"].to_numpy(), date, until)
+        frames.append(frame.assign(date=date, wait=wait, seen=seen))
+    return pd.concat(frames, ignore_index=True)
+
+
+def sizes(days: ShoppingDays, parts: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
+    """One row per part of `moments`: rows (its name), dates, first, last, customers, number, later (share that waited beyond the
+    horizon) and never (share that was not seen to come at all)."""
+    table = []
+    for name, part in parts.items():
+        first, last = (days.start + pd.Timedelta(days=int(d)) for d in (part["date"].min(), part["date"].max()))
+        later = float((~part["seen"] | (part["wait"] > horizon)).mean())
+        never = float((~part["seen"]).mean())
+        table.append((name, part["date"].nunique(), first, last, part["customer"].nunique(), len(part), later, never))
+    return pd.DataFrame(table, columns=["rows", "dates", "first", "last", "customers", "number", "later", "never"])
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """As-of dates, as days of the data: models are fitted on `fit`, scored on `test`. Windows of `horizon` days don't overlap."""
+
+    fit: list[int]
+    test: list[int]
+    horizon: int
+
+    @property
+    def cut(self) -> int:
+        """What is fitted may look at nothing from this day on."""
+        return self.fit[-1] + self.horizon
+
+
+def schedule(length: int, horizon: int = 28, embargo: int = 14, tests: int = 6, fits: int = 6, history: int = 84) -> Schedule:
+    """Dates for data of `length` days: the latest windows for testing, before them an embargo, before that the windows for fitting.
+
+    Dates lie a horizon and a day apart, so that all weekdays take their turn; the first has `history` days before it. With too few
+    days for what was asked there are fewer dates. Raises ValueError, with what is needed, where not even one and two remain.
+    """
+    step = horizon + 1
+    last = length - horizon
+    room = last - history - embargo - horizon  # between the last date of a test and the first one for fitting
+    if room < step:
+        need = history + embargo + 2 * horizon + step
+        raise ValueError(f"{length} days of data: at least {need} are needed to fit on two dates and test on another one")
+    both = room // step + 1  # dates that fit in: windows for fitting, and for testing one more than takes the embargo
+    tests = max(1, min(tests, both // 2))
+    first_test = last - (tests - 1) * step
+    top = first_test - embargo - horizon
+    fits = min(fits, (top - history) // step + 1)
+    return Schedule([top - i * step for i in reversed(range(fits))], [first_test + i * step for i in range(tests)], horizon)

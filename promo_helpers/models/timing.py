@@ -1,0 +1,188 @@
+"""When will they be back? Waiting times by personal gaps, rates, forests, quantile boosting, a survival model and daily chances.
+
+All learn from the frame of `features.waiting.moments`; each gives a `Forecast` (evaluate.waiting). A wait beyond the horizon is "later".
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from joblib import parallel_config
+from lifelines import WeibullAFTFitter
+from pandas.errors import Pandas4Warning
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import threadpool_limits
+
+from promo_helpers.evaluate.waiting import Forecast, of_curve, of_points
+from promo_helpers.features.waiting import FEATURES
+
+GRID = {"n_estimators": [30, 80], "max_depth": [4, 8], "min_samples_split": [20, 100]}
+LEAF = 10  # rows: fewer would make a leaf's distribution a handful of anecdotes
+
+
+def usable(rows: pd.DataFrame, columns: Sequence[str] = FEATURES) -> list[str]:
+    """The columns that hold anything at all: one that is missing everywhere teaches nothing. Raises ValueError where none is left."""
+    kept = [c for c in columns if c in rows and rows[c].notna().any()]
+    if not kept:
+        raise ValueError(f"none of the {len(columns)} features has a value: there is nothing to learn from")
+    return kept
+
+
+def cut_waits(rows: pd.DataFrame, horizon: int) -> np.ndarray:
+    """Days until the next shopping, horizon + 1 for later. Raises ValueError for rows that were not followed to the horizon."""
+    wait, seen = rows["wait"].to_numpy(), rows["seen"].to_numpy(bool)
+    short = ~seen & (wait < horizon)
+    if short.any():
+        raise ValueError(f"{short.sum()} customers were not followed for {horizon} days: their waits are unknown, not short")
+    return np.where(seen & (wait <= horizon), wait, horizon + 1)
+
+
+def folds(rows: pd.DataFrame, rng: np.random.Generator, number: int = 3, groups: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds for a search that respect time and customers: places of rows to fit on, and to score on.
+
+    The latest dates are scored, each with the models of all earlier dates; the customers fall into groups, and who is scored is
+    not fitted on. Raises ValueError with fewer than two dates.
+    """
+    dates = np.unique(rows["date"])
+    if len(dates) < 2:
+        raise ValueError(f"{len(dates)} date: a search that respects time needs two")
+    customers, place = np.unique(rows["customer"], return_inverse=True)
+    group = rng.permutation(np.arange(len(customers)) % groups)[place]
+    date = rows["date"].to_numpy()
+    scored = dates[1:][-number:]
+    return [
+        (np.flatnonzero((date < d) & (group != i % groups)), np.flatnonzero((date == d) & (group == i % groups)))
+        for i, d in enumerate(scored)
+    ]
+
+
+def search(
+    model: Any,
+    rows: pd.DataFrame,
+    target: np.ndarray,
+    scoring: str,
+    rng: np.random.Generator,
+    columns: list[str],
+    most: int = 1500,
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Best settings of GRID by GridSearchCV on at most `most` rows (a sample), and the table of all: settings, score, spread.
+
+    Threads share the work of the search, and each model has one: the same numbers on every run.
+    """
+    some = np.sort(rng.choice(len(rows), min(most, len(rows)), replace=False))
+    part = rows.iloc[some]
+    grid = GridSearchCV(model, GRID, scoring=scoring, cv=folds(part, rng), refit=False, n_jobs=2)
+    with parallel_config(backend="threading"):
+        grid.fit(part[columns].to_numpy(float), target[some])
+    found = pd.DataFrame({name: grid.cv_results_[f"param_{name}"].astype(int) for name in GRID})
+    found = found.assign(score=grid.cv_results_["mean_test_score"], spread=grid.cv_results_["std_test_score"])
+    return {name: int(value) for name, value in grid.best_params_.items()}, found
+
+
+def forest(rows: pd.DataFrame, horizon: int, settings: dict[str, Any], columns: list[str], seed: int) -> RandomForestRegressor:
+    """A forest on the cut wait, fitted with squared error, so that its prediction is a mean."""
+    model = RandomForestRegressor(**settings, min_samples_leaf=LEAF, max_features=1 / 3, random_state=seed, n_jobs=2)
+    model.fit(rows[columns].to_numpy(float), cut_waits(rows, horizon))
+    return model.set_params(n_jobs=1)  # threads would add the trees up in another order each time
+
+
+def forest_mean(model: RandomForestRegressor, rows: pd.DataFrame, horizon: int, columns: list[str]) -> Forecast:
+    """The forest as it comes: one number."""
+    return of_points(model.predict(rows[columns].to_numpy(float)), horizon)
+
+
+def forest_curve(
+    model: RandomForestRegressor, fitted: pd.DataFrame, rows: pd.DataFrame, horizon: int, columns: list[str]
+) -> Forecast:
+    """The forest's whole distribution: the waits of the fitted rows in the leaves that a row falls into (Meinshausen 2006)."""
+    target = cut_waits(fitted, horizon)
+    there, here = (model.apply(r[columns].to_numpy(float)) for r in (fitted, rows))
+    chance = np.zeros((len(rows), horizon + 1))
+    for tree in range(there.shape[1]):
+        leaves = there[:, tree].max() + 1
+        counts = np.bincount(there[:, tree] * (horizon + 1) + target - 1, minlength=leaves * (horizon + 1)).reshape(leaves, -1)
+        chance += (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[here[:, tree]]
+    return of_curve(np.cumsum(chance, axis=1)[:, :horizon] / there.shape[1])
+
+
+def everybody(fitted: pd.DataFrame, rows: int, horizon: int) -> Forecast:
+    """The same for all: how long the customers of the fitted rows waited."""
+    target = cut_waits(fitted, horizon)
+    curve = (target[:, None] <= np.arange(1, horizon + 1)).mean(axis=0)
+    return of_curve(np.tile(curve, (rows, 1)))
+
+
+def own_gap(rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
+    """Her median gap less the days already waited, at least a day; with a single shopping day, the `fallback` gap."""
+    return of_points((rows["gap_median"].fillna(fallback) - rows["recency"] + 1).clip(lower=1).to_numpy(), horizon)
+
+
+def constant_rate(rows: pd.DataFrame, horizon: int) -> Forecast:
+    """Exponential waits at her own rate of shopping days, whatever the time since the last one."""
+    return of_curve(-np.expm1(-rows["rate"].to_numpy()[:, None] * np.arange(1, horizon + 1)))
+
+
+def boosted_quantiles(
+    fitted: pd.DataFrame, rows: pd.DataFrame, horizon: int, columns: list[str], seed: int, level: float = 0.8
+) -> Forecast:
+    """Gradient boosting with the quantile loss for the middle and the ends of an interval of the cut wait."""
+    target, bounds = cut_waits(fitted, horizon), []
+    with threadpool_limits(1):  # the same sums on every run
+        for q in ((1 - level) / 2, 0.5, (1 + level) / 2):
+            model = HistGradientBoostingRegressor(
+                loss="quantile", quantile=q, max_iter=60, max_leaf_nodes=12, min_samples_leaf=40, random_state=seed
+            )
+            model.fit(fitted[columns].to_numpy(float), target)
+            bounds.append(np.clip(model.predict(rows[columns].to_numpy(float)), 1.0, horizon + 1.0))
+    low, middle, high = np.sort(np.stack(bounds), axis=0)
+    return Forecast(middle, np.floor(low), np.ceil(high))
+
+
+ALL_LOGS = ("recency", "gap", "tenure", "days", "days_28", "days_84")
+
+
+def logs(rows: pd.DataFrame, fallback: float) -> pd.DataFrame:
+    """What the survival model is told: logarithms of recency, gaps and shopping days. A single shopping day gets the `fallback` gap."""
+    return pd.DataFrame(
+        {
+            "recency": np.log(rows["recency"]),
+            "gap": np.log(rows["gap_mean"].fillna(fallback)),
+            "tenure": np.log(rows["tenure"]),
+            "days": np.log(rows["shopping_days"]),
+            "days_28": np.log1p(rows["days_28"]),
+            "days_84": np.log1p(rows["days_84"]),
+        }
+    )
+
+
+def survival(fitted: pd.DataFrame, fallback: float) -> WeibullAFTFitter:
+    """Weibull accelerated failure time on all fitted rows; who was still waiting is told as such, however short she was followed."""
+    table = logs(fitted, fallback).assign(wait=fitted["wait"].to_numpy() - 0.5, seen=fitted["seen"].to_numpy())
+    table.loc[~fitted["seen"].to_numpy(bool), "wait"] += 0.5  # followed to the end of that day
+    constant = [c for c in ALL_LOGS if table[c].max() == table[c].min()]  # beside the intercept it has no effect
+    table = table.drop(columns=constant)
+    model = WeibullAFTFitter(penalizer=0.001)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # the optimiser's first steps overflow and are taken back
+        warnings.simplefilter("ignore", Pandas4Warning)  # lifelines 0.30 calls std(0); pandas 3 still takes it
+        model.fit(table[table["wait"] > 0], duration_col="wait", event_col="seen")
+    return model
+
+
+def survival_curve(model: WeibullAFTFitter, rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
+    """Chances by day of the survival model."""
+    alive = model.predict_survival_function(logs(rows, fallback), times=np.arange(1, horizon + 1))
+    return of_curve(1 - alive.to_numpy().T)
+
+
+def booster(table: pd.DataFrame, target: np.ndarray, seed: int, rounds: int = 120) -> lgb.Booster:
+    """LightGBM with a logistic loss, the same on every run."""
+    settings = {
+        "objective": "binary", "learning_rate": 0.06, "num_leaves": 15, "min_data_in_leaf": 200, "lambda_l2": 5.0,
+        "deterministic": True, "force_col_wise": True, "num_threads": 1, "seed": seed, "verbose": -1,
+    }  # fmt: skip
+    return lgb.train(settings, lgb.Dataset(table, target), num_boost_round=rounds)

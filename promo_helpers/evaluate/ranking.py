@@ -83,7 +83,8 @@ def auc(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
 def over_dates(values: pd.DataFrame, by: Sequence[str], value: str = "value", level: float = 0.95) -> pd.DataFrame:
     """Mean of one value per date, with a Student interval over the dates: the columns `by`, then mean, low, high, dates.
 
-    Windows do not overlap, so the dates are nearly independent. With one date there is no interval: low and high are missing.
+    Windows do not overlap, so the dates are nearly independent. The interval is for these customers and this model at other dates: that
+    other customers or another market would have been drawn is not in it (see `studies`). With one date low and high are missing.
     """
     grouped = values.groupby(list(by), sort=False)[value]
     out = grouped.agg(["mean", "std", "count"]).rename(columns={"count": "dates"})
@@ -126,16 +127,23 @@ def pooled(chances: Mapping[str, np.ndarray], bought: np.ndarray) -> pd.DataFram
     return pd.DataFrame(rows, columns=["method", "metric", "value"])
 
 
-def share_of(values: pd.DataFrame, best: str, by: Sequence[str], level: float = 0.95) -> pd.DataFrame:
-    """Each method's mean over dates as a share of that of `best`: a ratio of means, with a jackknife interval over dates."""
-    wide = values.pivot_table(index="date", columns=[*by, "method"], values="value")
+def share_of(
+    values: pd.DataFrame, best: str, by: Sequence[str], floor: str | None = None, unit: str = "date", level: float = 0.95
+) -> pd.DataFrame:
+    """Each method's mean as a share of that of `best`: the columns `by`, method, share, low, high.
+
+    A ratio of means over dates (or another `unit`, such as seeds), with a jackknife interval over them. With a `floor`, the share of
+    the way from that method to the best.
+    """
+    wide = values.pivot_table(index=unit, columns=[*by, "method"], values="value")
     rows = []
     for key in wide:
-        mine, theirs = wide[key].to_numpy(), wide[(*key[:-1], best)].to_numpy()
+        least = wide[(*key[:-1], floor)].to_numpy() if floor else 0.0
+        mine, theirs = wide[key].to_numpy() - least, wide[(*key[:-1], best)].to_numpy() - least
         n = len(mine)
-        ratio = mine.mean() / theirs.mean()
-        out = (mine.sum() - mine) / (theirs.sum() - theirs) if n > 1 else np.full(1, np.nan)
+        out = (mine.sum() - mine) / (theirs.sum() - theirs) if n > 1 and key[-1] != floor else np.full(1, np.nan)
         half = stats.t.ppf((1 + level) / 2, max(n - 1, 1)) * np.sqrt((n - 1) / n * ((out - out.mean()) ** 2).sum())
+        ratio = mine.mean() / theirs.mean() if theirs.mean() else np.nan
         rows.append((*key, ratio, ratio - half, ratio + half))
     return pd.DataFrame(rows, columns=[*by, "method", "share", "low", "high"])
 
@@ -169,27 +177,21 @@ def precision_recall(chances: Mapping[str, np.ndarray], bought: np.ndarray, poin
     return pd.concat(parts, ignore_index=True)
 
 
-def thinned(
-    scores: np.ndarray, relevant: np.ndarray, k: int, shares: Sequence[float], rng: np.random.Generator, draws: int = 10
-) -> pd.DataFrame:
-    """Precision at k when only a share of the candidates is there to be ranked: share, buyers, value, ceiling, low, high.
+def thinned(scores: np.ndarray, relevant: np.ndarray, k: int, shares: Sequence[float], rng: np.random.Generator) -> pd.DataFrame:
+    """Precision at k when only a share of the candidates is there to be ranked: share, buyers, value, ceiling.
 
-    buyers: relevant candidates of a group, on average. ceiling: precision if all that are relevant were found first. low and high: a
-    Student interval over the draws of candidates (none is drawn for a share of 1).
+    Means over all groups, those included in which nothing is relevant. buyers: relevant candidates of a group. ceiling: precision if all
+    that are relevant were found first.
     """
     rows = []
     for share in shares:
-        for draw in range(draws if share < 1 else 1):
-            here = np.sort(rng.choice(scores.shape[1], max(int(share * scores.shape[1]), 1), replace=False))
-            found = relevant[:, here].sum(axis=1)
-            precision = at_k(scores[:, here], relevant[:, here], [k], rng)["precision"].sum() / len(
-                scores
-            )  # none relevant: none found
-            rows.append((share, draw, found.mean(), precision, np.minimum(found, k).mean() / k))
-    frame = pd.DataFrame(rows, columns=["share", "draw", "buyers", "precision", "ceiling"])
-    means = over_dates(frame, ["share"], "precision").rename(columns={"mean": "value"})
-    means[["low", "high"]] = means[["low", "high"]].fillna({"low": means["value"], "high": means["value"]})
-    return means.join(frame.groupby("share", sort=False)[["buyers", "ceiling"]].mean(), on="share").drop(columns="dates")
+        here = np.sort(rng.choice(scores.shape[1], max(int(share * scores.shape[1]), 1), replace=False))
+        found = relevant[:, here].sum(axis=1)
+        precision = at_k(scores[:, here], relevant[:, here], [k], rng)["precision"].sum() / len(
+            scores
+        )  # none relevant: none found
+        rows.append((share, found.mean(), precision, np.minimum(found, k).mean() / k))
+    return pd.DataFrame(rows, columns=["share", "buyers", "value", "ceiling"])
 
 
 def newer(

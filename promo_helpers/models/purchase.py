@@ -21,9 +21,9 @@ from promo_helpers.features.panel import Panel
 
 WINDOW = 14  # days
 GRID: dict[str, dict[str, list[Any]]] = {
-    "logistic regression": {"C": [0.003, 0.1]},
-    "random forest": {"min_samples_leaf": [10, 40], "max_features": [0.3]},
-    "LightGBM": {"num_leaves": [7, 31], "num_rounds": [120]},
+    "logistic regression": {"C": [0.001, 0.01, 0.1, 1.0]},
+    "random forest": {"min_samples_leaf": [10, 40, 160], "max_features": [0.3]},
+    "LightGBM": {"num_leaves": [4, 7, 15], "num_rounds": [120]},
 }
 THREADS = 2  # models side by side, each on one thread: the same sums in the same order on any machine
 SEARCHED = 40_000  # pairs that a setting is tried on
@@ -43,24 +43,37 @@ class Examples:
 
     def thinned(self, rows: int, seed: int) -> "Examples":
         """At most `rows` of them, drawn at random."""
-        taken = np.sort(np.random.default_rng(seed).permutation(len(self.y))[:rows])
-        return Examples(self.x[taken], self.y[taken], self.weight[taken], self.day[taken], self.names)
+        return self.only(np.sort(np.random.default_rng(seed).permutation(len(self.y))[:rows]))
+
+    def only(self, rows: np.ndarray) -> "Examples":
+        """These rows of them."""
+        return Examples(self.x[rows], self.y[rows], self.weight[rows], self.day[rows], self.names)
 
 
 def schedule(days: int, tests: int, trains: int, window: int = WINDOW, step: int = 28) -> tuple[list[int], int, list[int]]:
-    """Days as of which to fit, to tune and to test, in that order of time: every window ends a whole window before the next set begins.
+    """Days as of which to fit, to calibrate and to test, in that order of time; each set ends a whole window before the next begins.
 
-    Test windows follow each other up to the end of the data; fit days lie `step` apart. Raises ValueError where the data are too
-    short to leave `window` * 4 days of history before the first of them.
+    Test windows follow each other up to the end of the data; fit days lie `step` apart, with four windows of history before the first.
+    Where the data are too short there are fewer of each, two at least. Raises ValueError where they are too short for that.
     """
+
+    def needed(tests: int, trains: int) -> int:
+        return (tests + 8) * window + step * (trains - 1)
+
+    while days < needed(tests, trains) and max(tests, trains) > 2:
+        tests, trains = (tests - 1, trains) if tests >= trains else (tests, trains - 1)
+    if days < needed(tests, trains):
+        raise ValueError(f"{days} days are too few to learn from some windows and be judged by later ones: {needed(2, 2)} needed")
     test = [days - window * k for k in range(tests, 0, -1)]
     tune = test[0] - 2 * window
-    fit = [tune - 2 * window - step * k for k in range(trains - 1, -1, -1)]
-    if fit[0] < 4 * window:
-        raise ValueError(
-            f"{days} days are too few for {trains} days to fit on and {tests} to test on: {days - fit[0] + 4 * window} needed"
-        )
-    return fit, tune, test
+    return [tune - 2 * window - step * k for k in range(trains - 1, -1, -1)], tune, test
+
+
+def latest(days: int, trains: int, window: int = WINDOW, step: int = 28) -> tuple[list[int], int]:
+    """Days to fit and to calibrate the model on that is put to use: the newest whose windows are over when `days` have passed."""
+    tune = days - window
+    first = 4 * window
+    return [day for day in (tune - 2 * window - step * k for k in range(trains - 1, -1, -1)) if day >= first] or [first], tune
 
 
 def drawn(x: np.ndarray, bought: np.ndarray, day: int, names: list[str], pairs: int, rng: np.random.Generator) -> Examples:
@@ -129,14 +142,15 @@ def chance(model: Any, x: np.ndarray) -> np.ndarray:
     return np.asarray(model.predict_proba(x)[:, 1])
 
 
-def search(fit: Examples, tune: Examples, seed: int) -> pd.DataFrame:
-    """Tidy: method, setting, average precision on the tune day, chosen. Fitted on earlier days than it is judged on."""
-    part = fit.thinned(SEARCHED, seed)
+def search(fit: Examples, seed: int) -> pd.DataFrame:
+    """Tidy: method, setting, average precision, chosen. Fitted on all fit days but the last, and judged on the last."""
+    last = fit.day == fit.day.max()
+    earlier, judge = fit.only(~last).thinned(SEARCHED, seed), fit.only(last)
     tried = [(n, dict(zip(grid, v, strict=True))) for n, grid in GRID.items() for v in product(*grid.values())]
 
     def score(name: str, setting: dict[str, Any]) -> float:
-        model = fit_one(name, part, setting, seed)
-        return float(average_precision_score(tune.y, chance(model, tune.x), sample_weight=tune.weight))
+        model = fit_one(name, earlier, setting, seed)
+        return float(average_precision_score(judge.y, chance(model, judge.x), sample_weight=judge.weight))
 
     with ThreadPoolExecutor(THREADS) as pool:
         scores = list(pool.map(lambda one: score(*one), tried))
@@ -163,10 +177,11 @@ class PurchaseModel:
 
     def predict(self, x: np.ndarray) -> dict[str, np.ndarray]:
         """Probability by each model and by the "ensemble", for rows [row, feature] in the order of `names`."""
-        parts = np.array_split(x, max(1, len(x) // CHUNK))
+        parts = np.array_split(x, -(-len(x) // CHUNK) or 1)
+        tasks = [(model, part) for model in self.models.values() for part in parts]
         with ThreadPoolExecutor(THREADS) as pool:
-            done = list(pool.map(lambda part: [chance(m, part) for m in self.models.values()], parts))
-        each = {name: np.concatenate([d[k] for d in done]) for k, name in enumerate(self.models)}
+            done = list(pool.map(lambda task: chance(*task), tasks))
+        each = {name: np.concatenate(done[k * len(parts) : (k + 1) * len(parts)]) for k, name in enumerate(self.models)}
         logits = np.column_stack([_logit(p) for p in each.values()])
         return each | {"ensemble": self.stack.predict_proba(logits)[:, 1]}
 
@@ -192,7 +207,8 @@ def _logit(p: np.ndarray) -> np.ndarray:
 def baselines(x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Scores [customer, item] that need no model, from features [customer, item, feature].
 
-    popularity: units in the last four weeks; last purchase: the latest first; personal frequency: baskets with it; RFM: ranks of
+    popularity: units in the last four weeks; last purchase: the latest first; personal frequency: baskets with it; own habit: the share
+    of her baskets that held it, drawn a little towards everybody's, times the baskets to expect of her in a window; RFM: ranks of
     recency, frequency and spend added up. What such a score cannot tell apart is ranked at random.
     """
 
@@ -205,34 +221,29 @@ def baselines(x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
         "popularity": np.nan_to_num(plane("item_units_28")),
         "last purchase": -np.nan_to_num(plane("pair_recency"), nan=1e6),
         "personal frequency": np.nan_to_num(plane("pair_baskets")),
+        "own habit": np.nan_to_num(plane("pair_expected")),
         "RFM": np.broadcast_to(rfm[:, None], x.shape[:2]),
     }
 
 
 def importances(model: PurchaseModel, data: Examples, rng: np.random.Generator) -> pd.DataFrame:
-    """Tidy: date, feature, value: the average precision that LightGBM loses on a day where a feature is shuffled between its pairs.
+    """Tidy: date, feature, value: the average precision that the ensemble loses on a day where a feature is drawn anew for each pair.
 
+    Values are drawn from all pairs of the day by their weights, so from the population and not from a sample that is half purchases.
     Features that say nearly the same share their importance (Breiman 2001): a small number does not mean that one is irrelevant.
     """
-    booster = model.models["LightGBM"]
-
-    def one(given: tuple[int, np.random.Generator]) -> list[tuple[int, str, float]]:
-        day, own = given
-        mine = data.day == day
-        x, y, weight = data.x[mine].copy(), data.y[mine], data.weight[mine]
-        whole = average_precision_score(y, chance(booster, x), sample_weight=weight)
-        rows = []
+    rows = []
+    for day in np.unique(data.day):
+        mine = data.only(data.day == day)
+        part = mine.weight / mine.weight.sum()
+        whole = average_precision_score(mine.y, model.predict(mine.x)["ensemble"], sample_weight=mine.weight)
         for k, name in enumerate(model.names):
-            kept = x[:, k].copy()
-            x[:, k] = own.permutation(kept)
-            rows.append((int(day), name, float(whole - average_precision_score(y, chance(booster, x), sample_weight=weight))))
-            x[:, k] = kept
-        return rows
-
-    days = np.unique(data.day)
-    with ThreadPoolExecutor(THREADS) as pool:
-        parts = pool.map(one, zip(days.tolist(), rng.spawn(len(days)), strict=True))
-        return pd.DataFrame([row for part in parts for row in part], columns=["date", "feature", "value"])
+            kept = mine.x[:, k].copy()
+            mine.x[:, k] = rng.choice(kept, len(kept), p=part)
+            without = average_precision_score(mine.y, model.predict(mine.x)["ensemble"], sample_weight=mine.weight)
+            rows.append((int(day), name, float(whole - without)))
+            mine.x[:, k] = kept
+    return pd.DataFrame(rows, columns=["date", "feature", "value"])
 
 
 def likely(model: PurchaseModel, panel: Panel, customer: str, day: int, k: int = 5) -> tuple[pd.DataFrame, str]:

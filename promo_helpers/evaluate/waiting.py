@@ -67,9 +67,10 @@ def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) 
     error: mean absolute error of the wait cut at horizon + 1, days. returned: the same over those only who came within the horizon; it
     says what an error is like for them, but chooses no method, since it favours whoever expects everybody back.
     crps: mean over rows of the sum over days of the squared distance of the curve from what happened (the ranked probability score, in
-    days; equals the absolute error for a forecast that is one number). rmse: root mean squared error of the mean. bias: mean of the middle
-    less the wait. concordance: chance that of two customers the one forecast to come first does (Harrell 1982; ties count half). within_1, within_3, within_7: share forecast to within so many days. coverage, width: of the
-    interval, in share and days. Raises ValueError for a wait that was not followed to the horizon.
+    days; equals the absolute error for a forecast that is one number). rmse: root mean squared error of the mean. bias: mean of the
+    middle less the wait. concordance: chance that of two customers the one forecast to come first does (Harrell 1982; ties count half).
+    within_1, within_3, within_7: share forecast to within so many days. coverage, width: of the interval, in share and days. Raises
+    ValueError for a wait that was not followed to the horizon.
     """
     short = ~seen & (wait < horizon)
     if short.any():

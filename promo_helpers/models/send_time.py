@@ -132,7 +132,7 @@ def best_method(counts: np.ndarray, later: np.ndarray) -> tuple[str, pd.DataFram
     """
     habit = fit_habit(counts, {pull: hour_kernel(pull) for pull in PULLS})
     table = over_customers({m: near(hour, later) for m, hour in best_hours(habit, counts).items()})
-    return str(table.loc[table["mean"].idxmax(), "method"]), table
+    return str(table.loc[table["mean"].fillna(-1).idxmax(), "method"]), table
 
 
 def best_days(habit: Habit, counts: np.ndarray) -> dict[str, np.ndarray]:

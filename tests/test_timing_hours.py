@@ -82,6 +82,24 @@ def test_the_clock_has_no_ends():
     assert before < 1
 
 
+def test_the_method_is_chosen_by_later_visits(known):
+    """Two rushes: her own hour lies between her visits' hours; with no rush at all every method of hers does."""
+    rng = np.random.default_rng(4)
+    base = np.zeros(24)
+    base[[8, 20]] = 1
+    shares = base * st.hour_kernel(1.0)[rng.integers(8, 21, 400)]
+    shares /= shares.sum(axis=1, keepdims=True)
+    before, after = (np.stack([rng.multinomial(12, s) for s in shares]) for _ in range(2))
+    method, table = st.best_method(before, after)
+    by = table.set_index("method")["mean"]
+    assert method in ("her busiest hour", "her most frequent hour")
+    assert by[method] == by.max() > by["mean of her hours"]
+    habit = st.fit_habit(before, {p: st.hour_kernel(p) for p in st.PULLS})
+    assert by["her own hour"] == pytest.approx(np.nanmean(st.near(st.own_hours(habit, before), after)))
+    given = st.best_hours(habit, np.zeros((1, 24)), 13.5)
+    assert given["one hour for all"][0] == given["mean of her hours"][0] == 13.5
+
+
 def test_noticing_and_shares_by_hand():
     assert st.noticed(np.array([6.0, 18.0]), np.array([6.0, 6.0]), 0.8).tolist() == pytest.approx([1, np.exp(-1.6)])
     later = np.array([[1, 0, 3, 0, 0, 0, 0], [0] * 7])

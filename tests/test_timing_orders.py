@@ -91,7 +91,8 @@ def test_a_forest_is_perfect_at_a_rule_and_so_is_the_rule():
     model, labels = next_order.rule_forest(table.iloc[:600], 1)
     assert labels.names == ("knife", "peak", "pivot")
     scores = next_order.rule_scores(model, labels, table.iloc[600:]).set_index("cells")
-    assert scores.loc["all known", "forest"] == scores.loc["all known", "rule"] == 1
+    assert scores.loc["all known", "forest"] == scores.loc["all known", "rule"] == scores.loc["all known", "high"] == 1
+    assert scores.loc["all known", "low"] == pytest.approx(0.025 ** (1 / scores.loc["all known", "rows"]))
     # where the labels do not follow from the columns the same forest is no better than chance
     shuffled = table.copy()
     shuffled[list(orders.OWNED)] = np.random.default_rng(1).permutation(table[list(orders.OWNED)].to_numpy())
@@ -108,7 +109,9 @@ def test_the_shortest_time_falls_with_the_number_of_orders_and_the_next_one_does
 def test_the_forest_learns_no_more_than_a_formula():
     table, _ = orders.clean(orders.generate(np.random.default_rng(0), 1500))
     model = next_order.shortest_forest(table.iloc[:1000], 1)
-    scores = next_order.shortest_scores(model, table.iloc[1000:]).set_index("method")["error"]
+    marks = next_order.shortest_scores(model, table.iloc[1000:])
+    assert ((marks["low"] < marks["error"]) & (marks["error"] < marks["high"])).all()
+    scores = marks.set_index("method")["error"]
     assert scores["average / (orders - 1)"] < scores["its mean for all"]
     assert scores["forest"] < scores["its mean for all"]
     assert scores["forest"] > 0.95 * scores["average / (orders - 1)"]  # nothing is left to learn beyond it

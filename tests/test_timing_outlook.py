@@ -6,17 +6,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from promo_helpers.evaluate import waiting as judge
 from promo_helpers.features import baskets, waiting
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import daily, next_product, outlook, saved, send_time, timing
 from promo_helpers.models.labels import Labels
 
 THURSDAY = pd.Timestamp("2025-06-05")
-VIEW = outlook.Outlook("CUST00148", False, THURSDAY, 7, 5, 10, 28, 0.9, "Bread", 0.2, 3, 19)
+VIEW = outlook.Outlook("CUST00148", False, THURSDAY, 7, 5, 10, 28, 0.9, "Bread", 0.2, 6, 19)
 
 
 def test_the_sentence_word_by_word():
-    assert outlook.sentence(VIEW) == "Send CUST00148 a bread offer on Thursday evening, about 7 days from now (4 to 9)."
+    assert outlook.sentence(VIEW) == (
+        "Send CUST00148 a bread offer on Tuesday 10 June in the evening; expected back in about 6 days (4 to 9)."
+    )
     assert outlook.reasons(VIEW) == (
         "CUST00148 is expected back by Wednesday 11 June 2025 with a chance of one half, within 28 days with a chance of 90%; "
         "a product of the next basket is from Bread with a chance of 20%."
@@ -27,18 +30,15 @@ def test_the_sentence_word_by_word():
     ("changes", "said"),
     [
         ({"what": "Eggs"}, "an eggs offer"),
-        ({"hour": 9}, "Thursday morning"),
-        ({"hour": 13}, "Thursday afternoon"),
-        ({"hour": 2}, "Thursday night"),
-        ({"weekday": 4, "low": 1, "middle": 2, "high": 3}, "on Friday evening, tomorrow (0 to 2)"),
-        ({"low": 1, "middle": 1, "high": 2}, "on Thursday evening, today (0 to 1)"),
-        (
-            {"weekday": 0, "low": 2, "middle": 3, "high": 4},
-            "on Saturday evening, about 2 days from now (1 to 3)",
-        ),  # no Monday in it
+        ({"hour": 9}, "in the morning;"),
+        ({"hour": 13}, "in the afternoon;"),
+        ({"hour": 2}, "on Tuesday 10 June at night;"),
+        ({"send": 1, "low": 1, "middle": 2, "high": 3}, "on Thursday 5 June in the evening; expected back tomorrow (0 to 2)"),
+        ({"send": 1, "low": 1, "middle": 1, "high": 2}, "on Thursday 5 June in the evening; expected back today (0 to 1)"),
+        ({"send": 28, "middle": 28}, "on Wednesday 2 July in the evening; expected back in about 27 days"),
         ({"high": 29}, "(4 to 28 or more)"),
         ({"customer": "148"}, "Send customer 148 a bread offer"),
-        ({"cold": True}, "CUST00148 (cold start: no history, so everybody's habits)"),
+        ({"cold": True}, "CUST00148 (cold start: no history, so what others do after a first visit)"),
         (
             {"middle": 29, "high": 29, "back": 0.04},
             "Do not time an offer to CUST00148: the chance of coming within 28 days is 4%",
@@ -49,18 +49,42 @@ def test_what_the_sentence_says(changes, said):
     assert said in outlook.sentence(dataclasses.replace(VIEW, **changes))
 
 
-def test_weekday_and_number_of_days_always_agree():
+def test_an_offer_never_leaves_after_the_expected_visit():
     rng = np.random.default_rng(0)
-    for _ in range(200):
-        low = int(rng.integers(1, 20))
-        middle = low + int(rng.integers(0, 5))
-        view = dataclasses.replace(
-            VIEW, low=low, middle=middle, high=middle + int(rng.integers(0, 9)), weekday=int(rng.integers(7))
-        )
-        day = outlook.sending_day(view)
-        assert low - 1 <= day <= min(view.high, 28) - 1
-        name = f"{THURSDAY + pd.Timedelta(days=day):%A}"
-        assert f"on {name} evening" in outlook.sentence(view)
+    for _ in range(300):
+        curve = np.cumsum(rng.dirichlet(np.full(29, 0.3)))[:28]
+        forecast = judge.of_curve(curve[None, :])
+        low, middle = int(forecast.low[0]), int(forecast.middle[0])
+        if middle > 28:
+            continue
+        send = outlook.sending_day(curve, low, middle)
+        assert low <= send <= middle
+        hazard = np.diff(curve, prepend=0) / (1 - np.append(0, curve[:-1]))
+        assert hazard[send - 1] >= hazard[low - 1 : middle].max() - 1e-8
+        view = dataclasses.replace(VIEW, send=send, low=low, middle=middle, high=int(forecast.high[0]))
+        date = THURSDAY + pd.Timedelta(days=send - 1)
+        assert f"on {date:%A} {date.day} {date:%B} in the evening" in outlook.sentence(view)
+
+
+def test_the_sending_day_follows_the_weekday_of_the_curve_and_not_beyond_the_middle():
+    hazard = np.full(28, 0.05)
+    hazard[[2, 9, 16]] = 0.3  # one weekday of three weeks
+    curve = 1 - np.cumprod(1 - hazard)
+    assert outlook.sending_day(curve, 1, 8) == 3
+    assert outlook.sending_day(curve, 4, 12) == 10
+    assert outlook.sending_day(curve, 4, 8) == 8  # all alike: the latest before she is expected
+    assert outlook.sending_day(curve, 4, 29) == 17
+    with pytest.raises(ValueError, match="low = 9, middle = 8: must be 1 <= low <= middle"):
+        outlook.sending_day(curve, 9, 8)
+
+
+def test_whom_to_show_where_a_shop_has_neither():
+    def made(low, middle, high):
+        return judge.Forecast(np.array(middle, float), np.array(low, float), np.array(high, float))
+
+    assert outlook.pick(made([1, 2, 3], [2, 7, 8], [3, 9, 9]), 28) == {"regular": 2}  # nobody is silent
+    assert outlook.pick(made([1, 9], [2, 29], [3, 29]), 28) == {"regular": 0, "silent": 1}  # nobody is due in four days or more
+    assert outlook.pick(made([9, 9], [29, 29], [29, 29]), 28) == {"silent": 0}
 
 
 def test_an_hour_that_no_day_has():
@@ -77,21 +101,19 @@ def fitted(corner):
     columns = timing.usable(fit)
     kinds = corner.frame("products", ["product_id", "category"]).set_index("product_id")["category"]
     classes = baskets.ClassDays.of(purchases, kinds, before=49)
-    table, lines = baskets.next_baskets(classes, fit, 14)
-    traits = list(baskets.features_of(table))
-    forest = next_product.forest(
-        table[traits].to_numpy(float), next_product.draw(lines, np.random.default_rng(0)), {"n_estimators": 5}, 1
-    )
-    hours, weekdays = send_time.visits(purchases, 0, 49)
+    lines = baskets.next_baskets(classes, fit, 14)[1]
+    hours = send_time.visits(purchases, 0, 49)[0]
     when = {
         "daily": daily.fit_daily(fit, days.weekday(fit["date"].to_numpy()), 14, columns, 1),
-        "everybody": (timing.cut_waits(fit, 14)[:, None] <= np.arange(1, 15)).mean(axis=0),
+        "newcomers": timing.after_first(*waiting.newcomers(days, np.arange(30), 0, 49), 14),
         "hours": outlook.habit_frame(send_time.fit_habit(hours, {1.0: send_time.hour_kernel(1.0)})),
-        "weekdays": outlook.habit_frame(send_time.fit_habit(weekdays, {2.0: send_time.day_kernel(2.0)})),
     }
     labels = Labels.of(classes.classes).frame().assign(share=next_product.popular(lines, 1)[0])
-    what = {"forest": forest, "labels": labels}
-    settings = {"horizon": 14, "columns": columns}, {"weight": 10.0, "durable": []}
+    what = {"labels": labels}
+    settings = (
+        {"horizon": 14, "columns": columns, "hour_method": "her busiest hour", "hour_for_all": 18.2},
+        {"weight": 10.0, "durable": []},
+    )
     return purchases, classes, (when, settings[0]), (what, settings[1])
 
 
@@ -112,7 +134,6 @@ def test_saved_models_say_the_same_as_before(fitted, out):
         loaded.append({**back, "settings": known["settings"]})
     for customer in ("CUST00036", "CUST00001", "nobody"):
         assert outlook.outlook(customer, 56, purchases, classes, *loaded) == view(fitted, customer)
-    assert loaded[1]["forest"].classes_.tolist() == what[0]["forest"].classes_.tolist()
 
 
 def test_a_saved_forest_has_the_same_bytes_twice(fitted, out):
@@ -136,9 +157,34 @@ def test_a_customer_without_history_is_a_cold_start_and_gets_everybodys(fitted):
     shares = fitted[3][0]["labels"].set_index("label")["share"]
     assert cold.what == shares.idxmax()
     assert cold.chance == pytest.approx(shares.max())
+    curve = fitted[2][0]["newcomers"]
+    assert cold.back == curve[-1]
+    assert cold.middle == 1 + (curve < 0.5).sum()
     known = view(fitted, "CUST00001")
     assert not known.cold
     assert known.low <= known.middle <= known.high
+    assert known.send <= min(known.middle, 14)
+
+
+def test_the_hour_is_told_by_the_method_that_was_chosen(fitted):
+    purchases, _, (parts, settings), _ = fitted
+    who = purchases.customers.get_loc("CUST00001")
+    hours = send_time.visits(purchases, 0, 56)[0]
+    assert hours[who].sum() > 3
+    for method in ("her busiest hour", "her most frequent hour", "one hour for all"):
+        when = (parts, {**settings, "hour_method": method})
+        said = view((*fitted[:2], when, fitted[3]), "CUST00001").hour
+        one = hours[[who]]
+        plain = {
+            "her most frequent hour": one[0].argmax(),
+            "one hour for all": 18,
+            "her busiest hour": send_time.window(
+                send_time.fit_habit(send_time.visits(purchases, 0, 49)[0], {1.0: send_time.hour_kernel(1.0)}).foretold(one)
+            )[0].argmax(),
+        }
+        assert said == plain[method]
+    cold = (parts, {**settings, "hour_method": "mean of her hours"})
+    assert view((*fitted[:2], cold, fitted[3]), "nobody").hour == 18
 
 
 def test_the_outlook_is_blind_to_the_future(fitted):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lifelines import KaplanMeierFitter
 
 from promo_helpers.evaluate import waiting as judge
 from promo_helpers.features import waiting
@@ -191,6 +192,92 @@ def test_overdue_means_by_hand():
     assert table.loc[("one", "0 to 0.5"), "days"] == 6
     assert table.loc[("happened", "2 to 3"), "days"] == H + 1
     assert set(table.index.get_level_values("since")) == {"0 to 0.5", "2 to 3"}
+
+
+def test_first_visits_of_a_poisson_process_with_loss_on_the_way():
+    """Against a simulation, day by day; one minus exp(-all visits) is too hopeful where many are lost."""
+    rng = np.random.default_rng(4)
+    shape, loss, rate, n = np.tile([1.0, 3.0, 0.5, 0.0, 1.0, 2.0, 1.0], 4), 0.05, 0.15, 200_000
+    there = rng.geometric(loss, n)[:, None]  # days on which she is there
+    visits = rng.poisson(rate * shape, (n, H)) * (np.arange(H) < there)
+    came = visits > 0
+    seen = (np.cumsum(came, axis=1) > 0).mean(axis=0)
+    curve = judge.of_visits(np.array([visits.sum(axis=1).mean()]), shape[None, :], loss).curve[0]
+    np.testing.assert_allclose(curve, seen, atol=0.005)
+    assert -np.expm1(-visits.sum(axis=1).mean()) > seen[-1] + 0.05
+    plain = judge.of_visits(np.array([2.0, 0.0]), np.ones((2, H))).curve
+    np.testing.assert_allclose(plain[0], -np.expm1(-2.0 * np.arange(1, H + 1) / H))
+    assert (plain[1] == 0).all()  # who is lost does not come
+    with pytest.raises(ValueError, match="1 rows of `shape` have no day"):
+        judge.of_visits(np.ones(2), np.stack([np.ones(H), np.zeros(H)]))
+
+
+def test_newcomers_against_plain_loops_and_the_waiting_are_counted():
+    days = shop_days(np.random.default_rng(6), 400, rates=(0.005, 0.1), lost=0.5)[0]
+    customers = np.arange(0, 400, 2)
+    for first, until in ((0, 60), (60, 160)):
+        wait, seen = waiting.newcomers(days, customers, first, until)
+        plain = []
+        for who in customers:
+            mine = days.day[(days.who == who) & (days.day < until)]
+            if len(mine) and mine[0] >= first and (len(mine) > 1 or until - 1 > mine[0]):
+                plain.append((mine[1] - mine[0], True) if len(mine) > 1 else (until - 1 - mine[0], False))
+        assert list(zip(wait.tolist(), seen.tolist(), strict=True)) == plain
+        assert 0 < seen.mean() < 1
+        curve = timing.after_first(wait, seen, H)
+        fitted = KaplanMeierFitter().fit(wait, seen).survival_function_at_times(np.arange(1, H + 1)).to_numpy()
+        np.testing.assert_allclose(curve, 1 - fitted, atol=1e-9)
+        assert curve[-1] < (wait[seen] <= H).mean()  # what leaving the waiting out would say
+    with pytest.raises(ValueError, match="nobody has a first visit"):
+        timing.after_first(*waiting.newcomers(days, customers[:0], 0, 100), H)
+
+
+def test_an_error_of_those_who_came_back():
+    found = judge.score(judge.of_points(np.array([2.0, 40, 9]), H), np.array([5, 200, 8]), np.array([True, False, True]), H)
+    assert found["error"] == pytest.approx(4 / 3)
+    assert found["returned"] == 2
+
+
+def test_off_points_by_hand_and_between_methods():
+    rng = np.random.default_rng(5)
+    n = 4000
+    chance = rng.uniform(0.1, 0.9, n)
+    seen = rng.random(n) < chance
+    rows = pd.DataFrame({"customer": np.arange(n) // 2, "wait": np.where(seen, 3, 50), "seen": True})
+    flat = {"right": chance, "over": np.minimum(chance + 0.1, 1), "all": np.full(n, 0.5)}
+    forecasts = {m: judge.of_curve(np.tile(c[:, None], (1, H))) for m, c in flat.items()}
+    forecasts["point"] = judge.of_points(np.full(n, 4.0), H)
+    table = judge.off_points(forecasts, rows, "right", np.random.default_rng(0), draws=200).set_index("method")
+    assert list(table.index) == ["right", "over", "all"]
+    plain = judge.calibration(forecasts, rows)
+    plain = (plain["happened"] - plain["foretold"]).abs().groupby(plain["method"]).mean()
+    for name in table.index:
+        assert table.loc[name, "off"] == pytest.approx(plain[name])
+        assert table.loc[name, "low"] < table.loc[name, "high"]
+    assert table.loc["over", "more_low"] > 0
+    assert table.loc["over", "more"] == pytest.approx(table.loc["over", "off"] - table.loc["right", "off"])
+    assert table.loc["right", "more_high"] == 0
+
+
+def test_a_dip_that_is_composition_goes_away_among_customers_alike():
+    """Memoryless visits: no step in truth, but the frequent cannot be in the first bin; a world of clocks has a real one."""
+    days = shop_days(np.random.default_rng(5), 900)[0]
+    rows = waiting.moments(days, list(range(150, 370, 29)))
+    rows = rows[rows["gap_median"].notna()].reset_index(drop=True)
+    table = judge.since_last(rows, H).set_index("since")
+    assert list(table.index) == ["0.5 to 1", "1 to 1.5", "1.5 to 2"]
+    true = np.where(rows["seen"] & (rows["wait"] <= H), rows["wait"], H + 1)
+    since = (rows["recency"] / rows["gap_median"]).to_numpy()
+    plain = true[(since > 0.5) & (since <= 1)].mean() - true[since <= 0.5].mean()
+    assert table.loc["0.5 to 1", "raw"] == pytest.approx(plain)
+    assert table.loc["0.5 to 1", "rows"] == ((since > 0.5) & (since <= 1)).sum()
+    assert table.loc["0.5 to 1", "raw_high"] < 0  # the dip
+    assert table.loc["0.5 to 1", "alike_low"] < 0 < table.loc["0.5 to 1", "alike_high"]
+    gap = np.repeat([6.0, 10, 14], 200)
+    waited = np.random.default_rng(0).integers(1, gap)
+    clock = pd.DataFrame({"customer": np.arange(600), "gap_median": gap, "rate": 1 / gap, "recency": waited + 0.0})
+    clock = clock.assign(wait=(gap - waited).astype(int), seen=True)
+    assert judge.since_last(clock, H).set_index("since").loc["0.5 to 1", "alike_high"] < -3
 
 
 def test_folds_respect_time_and_customers(world):

@@ -37,6 +37,23 @@ def of_curve(curve: np.ndarray, level: float = 0.8) -> Forecast:
     return Forecast(middle, low, high, curve)
 
 
+def of_visits(expected: np.ndarray, shape: np.ndarray, loss: float = 0.0) -> Forecast:
+    """The first visit of a Poisson process whose customer may be lost on the way, day by day.
+
+    expected [row]: visits expected within the days ahead, loss counted. shape [row, day]: in what proportion visits fall on the days
+    while she is there. loss: chance of being lost at the end of a day. One minus exp(-expected) would spread the loss over all days
+    and so promise too many returns. What is left as an approximation: that baskets are as likely to be empty on each of the days.
+    """
+    there = (1 - loss) ** np.arange(shape.shape[1])  # of being there still, whether she has come or not
+    weight = (shape * there).sum(axis=1)
+    if not (weight > 0).all():
+        raise ValueError(f"{(~(weight > 0)).sum()} rows of `shape` have no day on which a visit may fall: each needs one")
+    each = np.exp(-shape * (expected / weight)[:, None])  # of not coming on a day
+    waiting = np.cumprod(each, axis=1) * there
+    before = np.column_stack([np.ones(len(each)), waiting[:, :-1] * (1 - loss)])
+    return of_curve(np.cumsum(before * (1 - each), axis=1))
+
+
 def of_points(points: np.ndarray, horizon: int) -> Forecast:
     """Forecasts that are one number of days each: cut to 1 .. horizon + 1. Raises ValueError where one is not finite."""
     if not np.isfinite(points).all():
@@ -47,11 +64,13 @@ def of_points(points: np.ndarray, horizon: int) -> Forecast:
 def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) -> dict[str, float]:
     """Scores of one date.
 
-    error: mean absolute error of the wait cut at horizon + 1, days. crps: mean over rows of the sum over days of the squared
-    distance of the curve from what happened (the ranked probability score, in days; equals the absolute error for a forecast
-    XX: chance that of two customers the one forecast to come first does
-    (Harrell 1982; ties count half). within_1, within_3, within_7: share forecast to within so many days. coverage, width: of the
-    interval, in share and days. Raises ValueError for a wait that was not followed to the horizon.
+    error: mean absolute error of the wait cut at horizon + 1, days. returned: the same over those only who came within the horizon; it
+    says what an error is like for them, but chooses no method, since it favours whoever expects everybody back.
+    crps: mean over rows of the sum over days of the squared distance of the curve from what happened (the ranked probability score, in
+    days; equals the absolute error for a forecast that is one number). rmse: root mean squared error of the mean. bias: mean of the
+    middle less the wait. concordance: chance that of two customers the one forecast to come first does (Harrell 1982; ties count half).
+    within_1, within_3, within_7: share forecast to within so many days. coverage, width: of the interval, in share and days. Raises
+    ValueError for a wait that was not followed to the horizon.
     """
     short = ~seen & (wait < horizon)
     if short.any():
@@ -62,6 +81,7 @@ def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) 
     order = forecast.mean
     scores = {
         "error": gap.mean(),
+        "returned": gap[came].mean() if came.any() else np.nan,
         "crps": gap.mean(),
         "rmse": np.sqrt(((order - true) ** 2).mean()),
         "bias": (forecast.middle - true).mean(),
@@ -115,11 +135,74 @@ def calibration(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, within: i
     return pd.DataFrame(out, columns=["method", "foretold", "happened", "low", "high", "rows"])
 
 
+def off_points(
+    forecasts: Mapping[str, Forecast],
+    rows: pd.DataFrame,
+    base: str,
+    rng: np.random.Generator,
+    within: int = 7,
+    bins: int = 10,
+    draws: int = 400,
+) -> pd.DataFrame:
+    """How far chances of coming within so many days are off, mean over equal bins (`calibration`), with bootstrap intervals of customers.
+
+    Columns method, off, low, high, more, more_low, more_high: the last three against the method `base`, on the same draws. In shares.
+    Chance alone puts `off` a little above zero. Forecasts without a curve have no chances and no rows here.
+    """
+    came = (rows["seen"] & (rows["wait"] <= within)).to_numpy(float)
+    customers, who = np.unique(rows["customer"], return_inverse=True)
+    drawn = rng.multinomial(len(customers), np.full(len(customers), 1 / len(customers)), draws)
+    weight = np.vstack([np.ones(len(rows)), drawn[:, who]])  # the first is what was seen
+    found = {}
+    for name, forecast in forecasts.items():
+        if forecast.curve is not None:
+            chance = forecast.curve[:, within - 1]
+            parts = np.array_split(np.argsort(chance, kind="stable"), bins)
+            gaps = [np.abs(weight[:, p] @ (came[p] - chance[p])) / np.maximum(weight[:, p].sum(axis=1), 1) for p in parts]
+            found[name] = np.mean(gaps, axis=0)
+    ends = (0.025, 0.975)
+    table = [
+        (n, off[0], *np.quantile(off[1:], ends), off[0] - found[base][0], *np.quantile(off[1:] - found[base][1:], ends))
+        for n, off in found.items()
+    ]
+    return pd.DataFrame(table, columns=["method", "off", "low", "high", "more", "more_low", "more_high"])
+
+
+SINCE = (0, 0.5, 1, 1.5, 2, 3, 5, 10, np.inf)  # days already waited over the median gap
+
+
+def since_last(rows: pd.DataFrame, horizon: int, edges: Sequence[float] = SINCE[:5]) -> pd.DataFrame:
+    """Mean wait to come (cut at horizon + 1) by days already waited over her median gap, less that in the first of the bins.
+
+    Columns since, raw, raw_low, raw_high, alike, alike_low, alike_high, rows: as it is, and by least squares among customers alike in
+    their rate and median gap (both in logs), of those alone whose gap lets them fall into the first bin (2 days or more). Without that
+    the bins hold different customers. Intervals take customers, not rows, as independent. Bins with fewer than two rows are left out.
+    """
+    true = np.where(rows["seen"] & (rows["wait"] <= horizon), rows["wait"], horizon + 1).astype(float)
+    since = (rows["recency"] / rows["gap_median"]).to_numpy()
+    place = np.where(since > 0, np.searchsorted(np.asarray(edges), since) - 1, -1)
+    steps = [b for b in range(1, len(edges) - 1) if (place == b).sum() > 1]
+    table = pd.DataFrame(
+        {"since": [f"{edges[b]:g} to {edges[b + 1]:g}" for b in steps], "rows": [(place == b).sum() for b in steps]}
+    )
+    logs = np.log(rows[["rate", "gap_median"]].to_numpy(float))
+    for name, least, beside in (("raw", 0, logs[:, :0]), ("alike", 2, logs)):
+        mine = np.flatnonzero(np.isin(place, [0, *steps]) & (rows["gap_median"].to_numpy() >= least))
+        design = np.column_stack([np.ones(len(mine)), *(place[mine] == b for b in steps), beside[mine]]).astype(float)
+        inverse = np.linalg.pinv(design.T @ design)
+        effect = inverse @ design.T @ true[mine]
+        part = pd.DataFrame(design * (true[mine] - design @ effect)[:, None]).groupby(rows["customer"].to_numpy()[mine]).sum()
+        half = 1.96 * np.sqrt(np.diag(inverse @ (part.T.to_numpy() @ part.to_numpy()) @ inverse))
+        some = slice(1, len(steps) + 1)
+        table = table.assign(**{name: effect[some], f"{name}_low": (effect - half)[some], f"{name}_high": (effect + half)[some]})
+    return table
+
+
 def overdue(
     forecasts: Mapping[str, Forecast],
     rows: pd.DataFrame,
     horizon: int,
-    edges: Sequence[float] = (0, 0.5, 1, 1.5, 2, 3, 5, 10, np.inf),
+    edges: Sequence[float] = SINCE,
 ) -> pd.DataFrame:
     """Tidy: method, since ("1 to 1.5": days already waited over her median gap), days, low, high, rows.
 

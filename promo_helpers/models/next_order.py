@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import parallel_config
+from scipy import stats
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.model_selection import GridSearchCV, KFold
 
@@ -36,7 +37,10 @@ def shortest_forest(table: pd.DataFrame, seed: int) -> RandomForestRegressor:
 
 
 def shortest_scores(model: RandomForestRegressor, table: pd.DataFrame) -> pd.DataFrame:
-    """Columns method, error (mean absolute, days), explained (R squared): the forest, and average / (orders - 1), on complete rows."""
+    """Columns method, error (mean absolute, days), low, high (normal interval over rows), explained (R squared), rows.
+
+    The forest, and average / (orders - 1), on complete rows.
+    """
     whole = table.dropna(subset=list(NUMBERS))
     whole = whole[whole[NUMBERS[0]] >= 2]
     target = whole[NUMBERS[2]].to_numpy()
@@ -45,11 +49,13 @@ def shortest_scores(model: RandomForestRegressor, table: pd.DataFrame) -> pd.Dat
         "average / (orders - 1)": (whole[NUMBERS[1]] / (whole[NUMBERS[0]] - 1)).to_numpy(),
         "its mean for all": np.full(len(target), target.mean()),
     }
-    rows = [
-        (n, np.abs(a - target).mean(), 1 - ((a - target) ** 2).sum() / ((target - target.mean()) ** 2).sum())
-        for n, a in answers.items()
-    ]
-    return pd.DataFrame(rows, columns=["method", "error", "explained"])
+    rows = []
+    for name, answer in answers.items():
+        gap = np.abs(answer - target)
+        half = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else np.nan
+        explained = 1 - (gap**2).sum() / ((target - target.mean()) ** 2).sum()
+        rows.append((name, gap.mean(), gap.mean() - half, gap.mean() + half, explained, len(gap)))
+    return pd.DataFrame(rows, columns=["method", "error", "low", "high", "explained", "rows"])
 
 
 def rule_forest(table: pd.DataFrame, seed: int) -> tuple[RandomForestClassifier, Labels]:
@@ -66,7 +72,10 @@ def rule_forest(table: pd.DataFrame, seed: int) -> tuple[RandomForestClassifier,
 
 
 def rule_scores(model: RandomForestClassifier, labels: Labels, table: pd.DataFrame) -> pd.DataFrame:
-    """Accuracy of forest and rule on rows whose next product is known, by whether a cell was missing: cells, rows, forest, rule."""
+    """Accuracy of forest and rule on rows whose next product is known, by whether a cell was missing: cells, rows, forest, rule, low, high.
+
+    low and high are the exact interval of the forest's accuracy (Clopper and Pearson 1934); the rule is right by construction.
+    """
     answer = next_by_rule(table)
     target = labels.encode(answer)
     complete = table[list(OWNED)].notna().all(axis=1).to_numpy()
@@ -76,5 +85,7 @@ def rule_scores(model: RandomForestClassifier, labels: Labels, table: pd.DataFra
         chosen = mine & (target != UNKNOWN)
         if chosen.any():
             right = labels.encode(next_by_rule(table[chosen])) == target[chosen]
-            rows.append((name, int(chosen.sum()), float((said[chosen] == target[chosen]).mean()), float(right.mean())))
-    return pd.DataFrame(rows, columns=["cells", "rows", "forest", "rule"])
+            hits = said[chosen] == target[chosen]
+            ends = stats.binomtest(int(hits.sum()), len(hits)).proportion_ci()
+            rows.append((name, len(hits), float(hits.mean()), float(right.mean()), float(ends.low), float(ends.high)))
+    return pd.DataFrame(rows, columns=["cells", "rows", "forest", "rule", "low", "high"])

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.waiting import of_curve
+from promo_helpers.evaluate.waiting import Forecast, of_curve
 from promo_helpers.features.baskets import ClassDays
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.features.waiting import WEEKDAYS, ShoppingDays, known
+from promo_helpers.features.waiting import ShoppingDays, known
 from promo_helpers.models.daily import daily_curve
 from promo_helpers.models.labels import Labels
 from promo_helpers.models.next_product import own_share, without_owned
-from promo_helpers.models.send_time import Habit, day_kernel, hour_kernel, own_hours, visits
+from promo_helpers.models.send_time import HOURS, Habit, best_hours, hour_kernel, visits
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Outlook:
     """What is expected of one customer. Days count from `moment` (1 is that day); above `horizon` they mean later."""
 
     customer: str
-    cold: bool  # no history: everybody's habits stand in
+    cold: bool  # no history: what others did after a first visit stands in, and everybody's habits
     moment: pd.Timestamp
     middle: int
     low: int
@@ -31,7 +31,7 @@ class Outlook:
     back: float  # chance of coming within the horizon
     what: str  # class of product
     chance: float  # that a product drawn from her next basket is of it
-    weekday: int  # 0 for Monday: the habit
+    send: int  # day to send on, not after `middle`
     hour: int
 
 
@@ -42,35 +42,63 @@ def part_of_day(hour: int) -> str:
     return "morning" if 5 <= hour < 12 else "afternoon" if 12 <= hour < 17 else "evening" if 17 <= hour < 22 else "night"
 
 
-def sending_day(outlook: Outlook) -> int:
-    """Days from now (0 is today): of the days in the interval that fall on her weekday, the one nearest to the middle; else the middle."""
-    days = np.arange(outlook.low, min(outlook.high, outlook.horizon) + 1)
-    hers = days[(outlook.moment.weekday() + days - 1) % 7 == outlook.weekday]
-    if not len(hers):
-        return min(outlook.middle, outlook.horizon) - 1
-    return int(hers[np.argmin(np.abs(hers - outlook.middle))]) - 1
+def sending_day(curve: np.ndarray, low: int, middle: int) -> int:
+    """The day to send on, 1 for the moment's own: of the days low .. middle the one with the greatest chance of a visit, if none came yet.
+
+    `curve` [horizon] is the chance to have come by each day; weekdays are in it already, where its model knows them. Never after
+    `middle`, by which she is as likely as not to have come. Ties go to the later day. Raises ValueError where the days are none.
+    """
+    middle = min(middle, len(curve))
+    if not 1 <= low <= middle:
+        raise ValueError(f"low = {low}, middle = {middle}: must be 1 <= low <= middle, days of the {len(curve)} ahead")
+    before = np.concatenate([[0.0], curve[:-1]])
+    hazard = (curve - before) / np.maximum(1 - before, 1e-12)
+    days = np.arange(low, middle + 1)[::-1]
+    return int(days[np.argmax(np.round(hazard[days - 1], 9))])
+
+
+def pick(forecast: Forecast, horizon: int, soonest: int = 4) -> dict[str, int]:
+    """Rows to show: "regular", with the narrowest interval of those expected within the horizon, and "silent", not expected within it.
+
+    The regular one is expected in `soonest` days or later, so that there is a day to choose, or else in any. What a shop does not
+    have is not there. Ties go to the earlier row.
+    """
+    assert forecast.low is not None
+    assert forecast.high is not None
+    width, found = forecast.high - forecast.low, {}
+    for some in (forecast.middle <= horizon, (forecast.middle <= horizon) & (forecast.middle >= soonest)):
+        if some.any():
+            found["regular"] = int(np.where(some, width, np.inf).argmin())
+    if (forecast.middle > horizon).any():
+        found["silent"] = int((forecast.middle > horizon).argmax())
+    return found
+
+
+def in_days(low: int, high: int, horizon: int) -> str:
+    """An interval of days as a reader counts them, from now (0 is today): "4 to 9", "0 to 28 or more"."""
+    return f"{low - 1} to " + (f"{high - 1}" if high <= horizon else f"{horizon} or more")
 
 
 def sentence(outlook: Outlook) -> str:
-    """The sentence that a marketer reads: in brackets the interval of her next visit, in days from now (0 is today).
+    """The sentence that a marketer reads: the day to send on, and in brackets the interval of her next visit, in days from now.
 
     A customer without history is named as a cold start, a long silence as such.
     """
     what = outlook.what.lower()
     offer = f"{'an' if what[:1] in 'aeiou' else 'a'} {what} offer"
-    who = named(outlook.customer) + (" (cold start: no history, so everybody's habits)" if outlook.cold else "")
+    who = named(outlook.customer) + (" (cold start: no history, so what others do after a first visit)" if outlook.cold else "")
     part = part_of_day(outlook.hour)
+    at = "at night" if part == "night" else f"in the {part}"
     if outlook.middle > outlook.horizon:
-        at = f"at {part}" if part == "night" else f"in the {part}"
         return (
             f"Do not time an offer to {who}: the chance of coming within {outlook.horizon} days is {outlook.back:.0%}; "
             f"to win back, {offer} {at} is the best guess."
         )
-    day = sending_day(outlook)
-    name = WEEKDAYS[(outlook.moment.weekday() + day) % 7]
-    last = f"{outlook.high - 1}" if outlook.high <= outlook.horizon else f"{outlook.horizon} or more"
-    away = "today" if day == 0 else "tomorrow" if day == 1 else f"about {day} days from now"
-    return f"Send {who} {offer} on {name} {part}, {away} ({outlook.low - 1} to {last})."
+    date = outlook.moment + pd.Timedelta(days=outlook.send - 1)
+    away = outlook.middle - 1
+    back = "today" if away == 0 else "tomorrow" if away == 1 else f"in about {away} days"
+    when = f"{date:%A} {date.day} {date:%B}"
+    return f"Send {who} {offer} on {when} {at}; expected back {back} ({in_days(outlook.low, outlook.high, outlook.horizon)})."
 
 
 def named(customer: str) -> str:
@@ -94,14 +122,15 @@ def outlook(
 ) -> Outlook:
     """The outlook of a customer as of the midnight that begins day `moment`, from the parts of two saved models (`timing`, `what`).
 
-    A customer whom the shop does not know, or has never sold to, is a cold start. Raises ValueError for a moment outside the data.
+    A customer whom the shop does not know, or has never sold to, is a cold start: told is what others did after a first visit, as if
+    hers had been the day before. Raises ValueError for a moment outside the data.
     """
     days = ShoppingDays.of(purchases)
     table = known(days, moment)
     number = purchases.customers.get_indexer([customer])[0]
     mine = table[table["customer"] == number] if number >= 0 else table.iloc[:0]
     horizon = int(timing["settings"]["horizon"])
-    curve = timing["everybody"][None, :]
+    curve = timing["newcomers"][None, :]
     if len(mine):
         first = days.weekday(np.full(1, moment))
         curve = daily_curve(timing["daily"], mine, first, horizon, list(timing["settings"]["columns"])).curve
@@ -116,8 +145,8 @@ def outlook(
     chance = own_share(counted, prior, float(what["settings"]["weight"]))
     durable = np.isin(labels.names, list(what["settings"]["durable"]))
     chance = np.nan_to_num(without_owned(chance, counted > 0, durable))[0]
-    hours, weekdays = visits(purchases, 0, moment) if len(mine) else (np.zeros((1, 24)), np.zeros((1, 7)))
-    row = [number] if len(mine) else [0]
+    hours = visits(purchases, 0, moment)[0][[number]] if len(mine) else np.zeros((1, HOURS))
+    told = best_hours(_habit(timing["hours"]), hours, float(timing["settings"]["hour_for_all"]))
     best = int(chance.argmax())
     assert forecast.low is not None
     assert forecast.high is not None
@@ -133,17 +162,16 @@ def outlook(
         back=float(curve[0, -1]),
         what=labels.decode([best])[0],
         chance=float(chance[best]),
-        weekday=int(_habit(timing["weekdays"], "day").foretold(weekdays[row])[0].argmax()),
-        hour=round(float(own_hours(_habit(timing["hours"], "hour"), hours[row])[0])) % 24,
+        send=sending_day(curve[0], min(int(forecast.low[0]), horizon), int(forecast.middle[0])),
+        hour=round(float(told[timing["settings"]["hour_method"]][0])) % HOURS,
     )
 
 
 def habit_frame(habit: Habit) -> pd.DataFrame:
-    """A habit as it is saved: base, prior and strength, one row per hour or weekday."""
+    """A habit as it is saved: base, prior and strength, one row per hour."""
     return pd.DataFrame({"base": habit.base, "prior": habit.prior, "strength": habit.strength})
 
 
-def _habit(frame: pd.DataFrame, kind: str) -> Habit:
+def _habit(frame: pd.DataFrame) -> Habit:
     strength = float(frame["strength"].iloc[0])
-    kernel = hour_kernel(strength) if kind == "hour" else day_kernel(strength)
-    return Habit(frame["base"].to_numpy(), frame["prior"].to_numpy(), kernel, strength)
+    return Habit(frame["base"].to_numpy(), frame["prior"].to_numpy(), hour_kernel(strength), strength)

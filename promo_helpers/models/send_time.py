@@ -106,13 +106,15 @@ def own_hours(habit: Habit, counts: np.ndarray, least: float = 0.05) -> np.ndarr
     return np.where((length >= least) & (habit.strength > 0), circular_mean(weights), circular_mean(habit.base[None, :])[0])
 
 
-def best_hours(habit: Habit, counts: np.ndarray) -> dict[str, np.ndarray]:
+def best_hours(habit: Habit, counts: np.ndarray, everybody: float | None = None) -> dict[str, np.ndarray]:
     """Hours [customer] to write at, by method: one for all, her most frequent, the mean of hers, and two answers of her habit.
+
+    `everybody` is the one hour for all; without it, the mean of these customers'.
 
     The first, "her own hour", is the one she tilts the shop's hours towards; "her busiest hour" is where most of her next visits
     will fall (within two hours), which the shop's own busy hours share in.
     """
-    everybody = circular_mean(counts.sum(axis=0)[None, :])[0]
+    everybody = float(circular_mean(counts.sum(axis=0)[None, :])[0]) if everybody is None else everybody
     some = counts.sum(axis=1) > 0
     return {
         "one hour for all": np.full(len(counts), everybody),
@@ -121,6 +123,16 @@ def best_hours(habit: Habit, counts: np.ndarray) -> dict[str, np.ndarray]:
         "her own hour": own_hours(habit, counts),
         "her busiest hour": window(habit.foretold(counts)).argmax(axis=1).astype(float),
     }
+
+
+def best_method(counts: np.ndarray, later: np.ndarray) -> tuple[str, pd.DataFrame]:
+    """The method of `best_hours` that tells most of `later` visits [customer, hour] to within two hours, and how all of them do.
+
+    The habit is learnt from `counts` [customer, hour], the visits before. Ties go to the method named first.
+    """
+    habit = fit_habit(counts, {pull: hour_kernel(pull) for pull in PULLS})
+    table = over_customers({m: near(hour, later) for m, hour in best_hours(habit, counts).items()})
+    return str(table.loc[table["mean"].fillna(-1).idxmax(), "method"]), table
 
 
 def best_days(habit: Habit, counts: np.ndarray) -> dict[str, np.ndarray]:

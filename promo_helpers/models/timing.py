@@ -116,6 +116,18 @@ def everybody(fitted: pd.DataFrame, rows: int, horizon: int) -> Forecast:
     return of_curve(np.tile(curve, (rows, 1)))
 
 
+def after_first(wait: np.ndarray, seen: np.ndarray, horizon: int) -> np.ndarray:
+    """[horizon] chance to have come again 1, 2, ... days after a first visit, from `waiting.newcomers` (Kaplan and Meier 1958).
+
+    Who was not seen to come counts for as long as she was followed. Raises ValueError where nobody is there to learn from.
+    """
+    if not len(wait):
+        raise ValueError("nobody has a first visit in the days to learn from: there is nothing to tell of new customers")
+    day = np.arange(1, horizon + 1)[:, None]
+    came, there = ((wait == day) & seen).sum(axis=1), (wait >= day).sum(axis=1)
+    return np.asarray(1 - np.cumprod(1 - came / np.maximum(there, 1)))
+
+
 def own_gap(rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
     """Her median gap less the days already waited, at least a day; with a single shopping day, the `fallback` gap."""
     return of_points((rows["gap_median"].fillna(fallback) - rows["recency"] + 1).clip(lower=1).to_numpy(), horizon)

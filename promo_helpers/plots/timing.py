@@ -66,7 +66,7 @@ def overdue(table: pd.DataFrame, axis: Axes, names: list[str]) -> Axes:
     for name in ["happened", *names]:
         mine = table[table["method"] == name]
         axis.plot(x, mine["days"], "o-", ms=3, color=COLOUR[name], label=name, lw=2 if name == "happened" else 1.2)
-    axis.set_xticks(x, real["since"], rotation=40, ha="right")
+    axis.set_xticks(x, real["since"].str.replace("over ", "> ").str.replace(" to ", "\N{EN DASH}"), rotation=90)
     axis.set_xlabel("days already waited / own median gap")
     axis.set_ylabel("days still to wait (mean)")
     axis.set_ylim(0)

@@ -123,7 +123,7 @@ def test_lists_are_judged_as_rankings_are(k, candidates, seed):
     rng = np.random.default_rng(seed)
     scores, relevant = rng.permuted(np.arange(6.0 * candidates)).reshape(6, candidates), rng.random((6, candidates)) < 0.4
     allowed = rng.random((6, candidates)) < 0.7
-    found = lists.judged(lists.top(scores, k, allowed), relevant & allowed)
+    found = lists.judged(scores, relevant, k, rng, allowed)
     table = ranking.at_k(scores, relevant, [k], rng, allowed)
     assert found["customers"] == len(table)
     for metric in lists.METRICS:
@@ -143,8 +143,12 @@ def test_lists_hold_only_what_is_allowed_and_no_more_than_there_is():
 
 
 def test_coverage_counts_different_items_on_any_list():
-    relevant = np.ones((2, 10), bool)
-    assert lists.judged(np.array([[1, 2], [2, -1]]), relevant)["coverage"] == 0.2
+    scores = np.zeros((3, 10))
+    scores[[0, 0, 1, 2], [1, 2, 2, 7]] = [2, 1, 3, 9]
+    relevant = np.array([[True] * 10, [True] * 10, [False] * 10])  # the third row has nothing relevant, and no list
+    allowed = np.ones((3, 10), bool)
+    allowed[1] = np.arange(10) == 2
+    assert lists.judged(scores, relevant, 2, np.random.default_rng(0), allowed)["coverage"] == 0.2
 
 
 def test_repeats_and_new_items_are_kept_apart():

@@ -138,6 +138,14 @@ def test_a_pair_that_one_customer_makes_is_left_out():
     assert not ((table["a"] == 20) & (table["b"] == 25)).any()
 
 
+def test_partners_are_the_found_ones_on_either_side():
+    columns = ["a", "b", "lift", "affinity", "low"]
+    table = pd.DataFrame([(1, 4, 3.0, 2.0, 1.5), (0, 1, 9.0, 1.8, 1.1), (1, 3, 1.0, 1.2, 0.9), (2, 3, 5, 4, 3)], columns=columns)
+    assert bundles.partners(table, 1).to_numpy().tolist() == [[4, 3.0, 2.0], [0, 9.0, 1.8]]
+    assert len(bundles.partners(table, 1, most=1)) == 1
+    assert bundles.partners(table, 7).empty
+
+
 def test_one_category_is_refused_and_items_without_one_are_left_out():
     purchases = shop_of(np.random.default_rng(5))
     with pytest.raises(ValueError, match="1 category in all: a bundle across categories needs two"):

@@ -49,7 +49,7 @@ def methods(summary: pd.DataFrame, axis: Axes, scope: str, metric: str, label: s
 
 
 def lifts(table: pd.DataFrame, axis: Axes, value: str, label: str, planted: np.ndarray, found: np.ndarray) -> Axes:
-    """Every pair by the expected number of baskets and its lift or affinity (`bundles.pairs`): found ones in colour, the rest as a cloud."""
+    """Every pair by the expected number of baskets and its lift or affinity (`bundles.pairs`): found ones coloured, others a cloud."""
     for chosen, colour, size, name in (
         (~found & ~planted, PALE, 3, "other pairs"),
         (found & ~planted, COLOURS["orange"], 9, "found"),

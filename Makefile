@@ -3,6 +3,9 @@
 # a folder of your own CSV or Parquet files turns the series into one about your shop, below build/own/
 SHOP     ?=
 CURRENCY ?= LKR
+# a product that the notebook named by N looks at, as in PRODUCT="White Bread"; the shell reads it, so that any name will do
+PRODUCT  ?=
+export PRODUCT
 PROFILE  ?= $(if $(SHOP),own,paper)
 OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
 
@@ -59,6 +62,7 @@ help:
 	@echo "make lab                 JupyterLab, with the notebooks open"
 	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
 	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
+	@echo "      ... PRODUCT=\"White Bread\"          about one product, where the notebook takes one (04_recommendation)"
 	@echo "make retrain             train the purchase model anew, and say whether it beats the saved one (also SHOP=...)"
 	@echo "make check               do the paper, the numbers and the files agree?"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
@@ -76,7 +80,7 @@ $(PDF): $(RUNS) $(PAPER) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib
 	@$(BIN)/python -m promo_helpers.typeset
 
 $(RUNS): | .venv/ready
-	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY))
+	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY)) $(if $(and $(PRODUCT),$(filter $@,$(CHOSEN))),--product="$$PRODUCT")
 
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
 	@tools/setup.sh python

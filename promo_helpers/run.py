@@ -5,6 +5,7 @@ run began: what was edited meanwhile is newer, and is run again.
 """
 
 import argparse
+import ast
 import json
 import os
 import sys
@@ -57,7 +58,8 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
         except papermill.PapermillExecutionError as error:
             os.replace(scratch, failed)
             place = place_of(notebook, error.source, error.cell_index)
-            print(f"\n{run} stopped in {place}: {error.ename}: {error.evalue}", file=sys.stderr)
+            said = error.evalue.strip("\"'") if error.ename == "KeyError" else error.evalue  # which alone quotes its own words
+            print(f"\n{run} stopped in {place}: {error.ename}: {said}", file=sys.stderr)
             sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
         if not ledger.is_file():
             sys.exit(
@@ -65,6 +67,14 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
                 f"Report(...) in {paths.shown(notebook)} and the run's name in the profile must agree"
             )
         os.utime(scratch, (began, began))
+
+
+def parameters_of(notebook: Path) -> set[str]:
+    """Names of a notebook's parameters: what is assigned in its cell with the tag `parameters`."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    assigned = [s for source in sources for s in ast.parse(source).body if isinstance(s, ast.Assign)]
+    return {target.id for s in assigned for target in s.targets if isinstance(target, ast.Name)}
 
 
 def place_of(notebook: Path, source: str, about: int) -> str:
@@ -90,6 +100,7 @@ def main() -> None:
     parser.add_argument("--stamp", type=Path, help="where the executed copy goes")
     parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
     parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
+    parser.add_argument("--product", help="the product that the notebook looks at, by name; for notebooks with that parameter")
     options = parser.parse_args()
     try:
         runs = profile(options.profile)
@@ -101,6 +112,10 @@ def main() -> None:
     parameters = runs[options.run]
     if options.shop:
         parameters = {**parameters, "folder": str(Path(options.shop).expanduser().resolve()), "currency": options.currency}
+    if options.product:
+        if "product" not in parameters_of(notebook_of(options.run)):
+            sys.exit(f"{paths.shown(notebook_of(options.run))} has no parameter `product`, so that it cannot look at one")
+        parameters = {**parameters, "product": options.product}
     os.environ.update(FIXED)
     os.environ["IPYTHONDIR"] = str(_quiet_ipython())
     stamp = options.stamp or depends.stamp_of(options.run, options.profile)

@@ -24,6 +24,18 @@ def shop_of(rng, customers=300, trips=25, items=20, tastes=0.4, planted=None, ch
     return purchases_of(who, what, day, customers=customers, items=items)
 
 
+def sparse_shop(rng, customers=500, trips=20, items=150, tastes=0.4):
+    """Many items, most of them rare, and few baskets apiece; no pair belongs together."""
+    popular = rng.permutation(1 / np.arange(3, items + 3) ** 0.7)
+    groups = popular * rng.gamma(tastes, size=(6, items))
+    share = 0.5 * groups[rng.integers(6, size=customers)] + 0.5 * popular * rng.gamma(tastes, size=(customers, items))
+    share /= share.sum(axis=1, keepdims=True)
+    size = np.where(rng.random((customers, trips)) < 0.4, 12.0, 4.0)
+    has = rng.random((customers, trips, items), np.float32) < 1 - np.exp(-size[:, :, None] * share[:, None, :])
+    who, day, what = np.nonzero(has)
+    return purchases_of(who, what, day, customers=customers, items=items)
+
+
 def test_counts_against_brute_force():
     rng = np.random.default_rng(1)
     has = (rng.random((30, 6)) < 0.4).astype(float)
@@ -68,11 +80,51 @@ def test_planted_pairs_are_found_and_tastes_are_not():
 
 def test_the_error_level_is_kept():
     """Shops without any bundle, of tastes and trips of two sizes: some pair is found in no more than about 5 of 100."""
-    shops, false = 30, 0
+    shops, false = 10, 0
     for i in range(shops):
         rng = np.random.default_rng(100 + i)
         false += int((bundles.pairs(shop_of(rng, customers=150), KINDS, rng)["low"] > 1).any())
     assert false <= stats.binom.ppf(0.999, shops, 0.05), false
+
+
+def test_the_error_level_is_kept_where_items_are_many_and_baskets_few():
+    """As in a shop of product types: most items are rare and have few partners, so that what is usual for them is itself uncertain."""
+    shops, false, few, spreads = 6, 0, 0, []
+    for i in range(shops):
+        rng = np.random.default_rng(700 + i)
+        table = bundles.pairs(sparse_shop(rng), np.repeat(np.array(list("abcde"), object), 30), rng)
+        false += int((table["low"] > 1).any())
+        few += (np.bincount(np.append(table["a"], table["b"]), minlength=150) < 20).sum()
+        logarithm, critical = np.log(table["affinity"]), stats.t.ppf(1 - 0.05 / 2 / len(table), bundles.GROUPS - 1)
+        met = table["baskets"] > 10
+        spreads.append((logarithm / (np.log(table["high"]) - logarithm) * critical)[met].std())
+    assert few > 30 * shops
+    assert 0.75 < np.mean(spreads) < 1  # the intervals are as wide as the logarithms vary, and rather wider than that
+    assert false <= stats.binom.ppf(0.999, shops, 0.05), false
+
+
+def test_only_baskets_before_a_day_count():
+    purchases = shop_of(np.random.default_rng(3), planted={(0, 6)})
+    early = purchases.day < 15
+    cut = purchases_of(purchases.who[early], purchases.what[early], purchases.day[early], customers=300, items=20)
+    table = bundles.pairs(purchases, KINDS, np.random.default_rng(0), before=15)
+    assert len(table)
+    pd.testing.assert_frame_equal(table, bundles.pairs(cut, KINDS, np.random.default_rng(0)))
+
+
+def test_items_of_one_season_look_like_a_bundle_unless_the_season_is_taken_out():
+    """Two items that are bought at the same time of the year and never for each other's sake."""
+    rng = np.random.default_rng(6)
+    has = rng.random((300, 84, 20)) < 0.05
+    has[:, :28, [0, 6]] |= rng.random((300, 28, 2)) < 0.4
+    has &= rng.random((300, 84, 1)) < 0.4
+    who, day, what = np.nonzero(has)
+    purchases = purchases_of(who, what, day, customers=300, items=20)
+    found = [
+        bundles.as_found(bundles.pairs(purchases, KINDS, np.random.default_rng(0), season=season), {(0, 6)})
+        for season in (bundles.SEASON, 28)
+    ]
+    assert [f["found"] for f in found] == [1, 0]
 
 
 def test_a_pair_that_one_customer_makes_is_left_out():
@@ -84,6 +136,14 @@ def test_a_pair_that_one_customer_makes_is_left_out():
     table = bundles.pairs(purchases_of(who, what, day, customers=200, items=26), kinds, rng)
     assert len(table)
     assert not ((table["a"] == 20) & (table["b"] == 25)).any()
+
+
+def test_partners_are_the_found_ones_on_either_side():
+    columns = ["a", "b", "lift", "affinity", "low"]
+    table = pd.DataFrame([(1, 4, 3.0, 2.0, 1.5), (0, 1, 9.0, 1.8, 1.1), (1, 3, 1.0, 1.2, 0.9), (2, 3, 5, 4, 3)], columns=columns)
+    assert bundles.partners(table, 1).to_numpy().tolist() == [[4, 3.0, 2.0], [0, 9.0, 1.8]]
+    assert len(bundles.partners(table, 1, most=1)) == 1
+    assert bundles.partners(table, 7).empty
 
 
 def test_one_category_is_refused_and_items_without_one_are_left_out():

@@ -81,6 +81,26 @@ def test_few_purchases_give_everybody_the_common_rate():
     assert len(crosssell.calibration(np.full(98, 0.1), seen["buys"].to_numpy())) == 1
 
 
+def test_the_level_of_promises_has_an_interval_that_keeps_a_customer_together():
+    """Against a bootstrap of whole customers; taking rows for independent would be too sure."""
+    rng = np.random.default_rng(2)
+    who = np.repeat(np.arange(300), rng.integers(1, 8, 300))
+    chance = np.repeat(rng.beta(0.3, 2, 300), np.bincount(who))  # who buys one buys the others
+    buys, promised = rng.random(len(who)) < chance, np.full(len(who), 0.1)
+    table = crosssell.level(promised, buys, who)
+    rows = [np.flatnonzero(who == c) for c in range(300)]
+    drawn = [buys[np.concatenate([rows[c] for c in rng.integers(300, size=300)])].mean() for _ in range(1000)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    assert table.loc["bought", "mean"] == buys.mean()
+    assert table.loc["bought", "low"] == pytest.approx(low, abs=0.004)
+    assert table.loc["bought", "high"] == pytest.approx(high, abs=0.004)
+    np.testing.assert_allclose(table.loc["less"] + 0.1, table.loc["bought"])
+    np.testing.assert_allclose(table.loc["promised"], 0.1)
+    plain = 2 * 1.96 * np.sqrt(buys.mean() * (1 - buys.mean()) / len(buys))
+    assert high - low > 1.2 * plain
+    assert crosssell.level(promised[:3], buys[:3], np.zeros(3, int))["low"].isna().all()
+
+
 names = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00\r"), min_size=1, max_size=12)
 
 
@@ -89,7 +109,7 @@ names = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 def test_a_list_reads_back_as_it_was_written_and_starts_no_formula(tmp_path_factory, customers, bought, suggested):
     path = tmp_path_factory.mktemp("list") / "crosssell.csv"
     chances = np.linspace(0, 1, len(customers))
-    rows = crosssell.write(crosssell.listed(customers, bought, suggested, 1.2345678, chances), path)
+    rows = crosssell.write(crosssell.listed(customers, bought, suggested, 2.2345678, 1.2345678, chances), path)
     pd.testing.assert_frame_equal(crosssell.read(path), rows)
     assert rows["Probability"].is_monotonic_decreasing
     assert rows["SuggestedDiscount"].isna().all()
@@ -98,21 +118,21 @@ def test_a_list_reads_back_as_it_was_written_and_starts_no_formula(tmp_path_fact
 
 
 def test_names_that_a_spreadsheet_would_run_are_quoted(tmp_path):
-    rows = crosssell.listed(["=cmd()", "NA", "007"], "@Bread", "+Jam", 1.3, np.array([0.1, 0.2, 0.3]))
+    rows = crosssell.listed(["=cmd()", "NA", "007"], "@Bread", "+Jam", 2.17, 1.35, np.array([0.1, 0.2, 0.3]))
     crosssell.write(rows, tmp_path / "c.csv")
     text = (tmp_path / "c.csv").read_text(encoding="utf-8")
-    assert "007,'@Bread,'+Jam,1.3,0.3," in text
+    assert "007,'@Bread,'+Jam,2.17,1.35,0.3," in text
     assert crosssell.read(tmp_path / "c.csv")["CustomerID"].tolist() == ["007", "NA", "'=cmd()"]
 
 
 def test_an_empty_list_has_its_columns(tmp_path):
-    rows = crosssell.write(crosssell.listed([], "Bread", "", 1.0, np.array([])), tmp_path / "c.csv")
+    rows = crosssell.write(crosssell.listed([], "Bread", "", 1.0, 1.0, np.array([])), tmp_path / "c.csv")
     assert (tmp_path / "c.csv").read_text().strip() == ",".join(crosssell.COLUMNS)
     assert list(crosssell.read(tmp_path / "c.csv").columns) == list(rows.columns)
 
 
 def test_a_bad_list_is_refused_and_nothing_is_left(tmp_path):
-    rows = crosssell.listed(["a", "b"], "Bread", "Jam", 1.3, np.array([0.1, 0.2]))
+    rows = crosssell.listed(["a", "b"], "Bread", "Jam", 2.17, 1.35, np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match=r"Probability: 1 rows are not in 0\.\.1, the first b"):
         crosssell.write(rows.assign(Probability=[0.1, 1.2]), tmp_path / "c.csv")
     with pytest.raises(ValueError, match="CustomerID: a is listed twice"):

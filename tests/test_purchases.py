@@ -80,6 +80,21 @@ def test_least_leaves_out_items_by_their_buyers(corner):
     assert some.start == every.start  # days are counted from the same day, whatever is left out
 
 
+def test_what_comes_later_chooses_no_items(corner):
+    every = Purchases.of(corner)
+    early = every.day < 20
+    buyers = {every.items[i]: len(set(every.who[early & (every.what == i)])) for i in range(len(every.items))}
+    middle = sorted(buyers.values())[6]
+    some = Purchases.of(corner, least=middle, before=20)
+    assert set(some.items) == {i for i, n in buyers.items() if n >= middle}
+    assert 0 < len(some.items) < len(Purchases.of(corner, least=middle).items)  # all days would have let in more
+    assert some.day.max() == every.day.max()  # the later purchases of the items that stay are there
+    same = Purchases.of(corner, least=middle, before=every.moment(20))
+    assert list(same.items) == list(some.items)
+    np.testing.assert_array_equal(same.what, some.what)
+    assert not len(Purchases.of(corner, before=0).items)
+
+
 def test_returns_are_left_out(load):
     frames = shop_frames()
     lines = frames["transactions"]

@@ -123,7 +123,7 @@ def test_lists_are_judged_as_rankings_are(k, candidates, seed):
     rng = np.random.default_rng(seed)
     scores, relevant = rng.permuted(np.arange(6.0 * candidates)).reshape(6, candidates), rng.random((6, candidates)) < 0.4
     allowed = rng.random((6, candidates)) < 0.7
-    found = lists.judged(lists.top(scores, k, allowed), relevant & allowed)
+    found = lists.judged(scores, relevant, k, rng, allowed)
     table = ranking.at_k(scores, relevant, [k], rng, allowed)
     assert found["customers"] == len(table)
     for metric in lists.METRICS:
@@ -143,8 +143,12 @@ def test_lists_hold_only_what_is_allowed_and_no_more_than_there_is():
 
 
 def test_coverage_counts_different_items_on_any_list():
-    relevant = np.ones((2, 10), bool)
-    assert lists.judged(np.array([[1, 2], [2, -1]]), relevant)["coverage"] == 0.2
+    scores = np.zeros((3, 10))
+    scores[[0, 0, 1, 2], [1, 2, 2, 7]] = [2, 1, 3, 9]
+    relevant = np.array([[True] * 10, [True] * 10, [False] * 10])  # the third row has nothing relevant, and no list
+    allowed = np.ones((3, 10), bool)
+    allowed[1] = np.arange(10) == 2
+    assert lists.judged(scores, relevant, 2, np.random.default_rng(0), allowed)["coverage"] == 0.2
 
 
 def test_repeats_and_new_items_are_kept_apart():
@@ -156,6 +160,38 @@ def test_repeats_and_new_items_are_kept_apart():
     assert found["new", "recall"] == 0  # item 2, which another customer bought, comes before 1, which nobody has
     assert found["all", "recall"] == 0.5
     assert found["repeat", "customers"] == found["new", "customers"] == 1
+
+
+def test_where_everybody_has_bought_everything_new_items_are_missing_and_nothing_fails():
+    who, what, day = (x.ravel() for x in np.meshgrid(range(6), range(4), range(0, 90, 2)))
+    purchases = purchases_of(who, what, day)
+    choice = {m: {s: {"method": m} for s in ("repeat", "new")} for m in ("popularity", "own frequency")}
+    values = pd.concat([lists.on_date(purchases, np.arange(6), d, choice, 1, k=2).assign(date=d) for d in (50, 64)])
+    summary = ranking.over_dates(values.dropna(), ["method", "scope", "metric"])
+    table = lists.wide(summary, [("repeat", "ndcg"), ("new", "recall"), ("new", "coverage")])
+    assert list(table.columns) == ["method", "repeat NDCG", "new recall", "new coverage"]
+    assert table["method"].tolist() == ["popularity", "own frequency"]
+    np.testing.assert_allclose(table["repeat NDCG"], 1)
+    assert table[["new recall", "new coverage"]].isna().all(axis=None)
+    tried, chosen = lists.tuned(purchases, np.arange(6), 50, {"popularity": [{"half_life": h} for h in (0.0, 9.0)]}, 1)
+    assert tried.loc[tried["scope"] == "new", "ndcg"].isna().all()
+    assert chosen["popularity"]["new"] == {"method": "popularity", "half_life": 0.0}
+
+
+def test_a_mean_and_its_interval_as_they_are_recorded():
+    row = pd.Series({"mean": -0.0003, "low": -0.02, "high": 0.01})
+    assert lists.bounded(row) == (-0.0003, (-0.02, 0.01))
+    assert lists.bounded(row, 100, 1) == (0.0, (-2.0, 1.0))
+    assert str(lists.bounded(row, 100, 1)[0]) == "0.0"  # and not -0.0
+    assert lists.bounded(pd.Series({"share": 0.5, "low": np.nan, "high": np.nan})) == (0.5, None)
+
+
+def test_only_the_scopes_asked_for_are_judged(bought):
+    own = {"own frequency": {s: {"method": "own frequency"} for s in ("repeat", "new")}}
+    every = lists.on_date(bought, np.arange(60), 80, own, 1)
+    new = lists.on_date(bought, np.arange(60), 80, own, 1, scopes=("new",))
+    assert set(every["scope"]) == set(lists.SCOPES)
+    pd.testing.assert_frame_equal(new, every[every["scope"] == "new"].reset_index(drop=True), atol=0.05)  # ties fall otherwise
 
 
 def test_next_basket_is_the_first_one_of_the_window():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 
 import pytest
 
@@ -77,6 +78,67 @@ def test_the_longest_name_is_the_notebook_of_a_run(project):
     assert run.notebook_of("02_shop_completejourney").stem == "02_shop"
     with pytest.raises(run.depends.Unreadable, match="No notebook belongs to the run '02_shops'"):
         run.notebook_of("02_shops")
+
+
+LOOKS = {"cell_type": "code", "metadata": {}, "source": 'assert product == "White \\"B\\" $Bread", product'}
+TAKES = {**PARAMETERS, "source": PARAMETERS["source"] + '\nproduct = ""  # a name'}
+
+
+@pytest.fixture
+def command(project, monkeypatch):
+    """A function that runs `python -m promo_helpers.run 02_shop_a` with further options."""
+    (project / "notebooks" / "profiles" / "paper.yml").write_text("02_shop_a: {}\n")
+    for name in (*run.FIXED, "IPYTHONDIR"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # so that what main() sets is taken back
+
+    def call(*options):
+        monkeypatch.setattr("sys.argv", ["run", "02_shop_a", "--stamp", str(project / "stamp.ipynb"), *options])
+        run.main()
+
+    return call
+
+
+def test_a_product_of_the_command_line_reaches_the_notebook(project, command):
+    notebook(project, PROSE, TAKES, LOOKS, WRITES)
+    command('--product=White "B" $Bread')
+    assert (project / "stamp.ipynb").is_file()
+
+
+def test_a_notebook_that_takes_no_product_says_so(project, command):
+    notebook(project, PROSE, PARAMETERS, WRITES)
+    with pytest.raises(SystemExit) as stop:
+        command("--product", "White Bread")
+    assert str(stop.value) == "notebooks/02_shop.ipynb has no parameter `product`, so that it cannot look at one"
+    command()
+
+
+def test_an_unknown_product_is_answered_with_the_nearest_in_one_line(project, command, capsys):
+    asks = {**LOOKS, "source": 'from promo_helpers.models.suggest import find\nfind(product, ["White Bread", "Jam"])'}
+    notebook(project, PROSE, TAKES, asks, WRITES)
+    with pytest.raises(SystemExit):
+        command("--product", "Whit Bread")
+    said = capsys.readouterr().err
+    assert "KeyError: no product is called 'Whit Bread'; the nearest: White Bread\n" in said
+    assert "Traceback" not in said
+
+
+def test_make_hands_a_product_to_the_notebook_asked_for_alone(tmp_path):
+    words = [
+        "make",
+        "--no-print-directory",
+        "-n",
+        "-C",
+        str(paths.ROOT),
+        "N=04_recommendation",
+        "PROFILE=smoke",
+        "OUT=build/none",
+    ]
+    said = subprocess.run([*words, "notebook", "PRODUCT=M&M's"], capture_output=True, text=True, check=True).stdout
+    lines = [line for line in said.splitlines() if "-m promo_helpers.run" in line]
+    asked = [line for line in lines if '--product="$PRODUCT"' in line]
+    assert asked
+    assert all("04_recommendation" in line for line in asked)
+    assert any("01_market" in line for line in lines if line not in asked)
 
 
 LOG = r"""(./sections/data.tex

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from promo_helpers.evaluate import ranking
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import recommend
 
@@ -41,26 +42,23 @@ def top(scores: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.nda
     return out
 
 
-def judged(lists: np.ndarray, relevant: np.ndarray) -> dict[str, float]:
-    """Means over the rows with something relevant: recall, ndcg, hit (as in `ranking.at_k`), and coverage.
+def judged(
+    scores: np.ndarray, relevant: np.ndarray, k: int, rng: np.random.Generator, allowed: np.ndarray | None = None
+) -> dict[str, float]:
+    """Means over the rows with something relevant: recall, ndcg, hit (of `ranking.at_k`), and coverage, of lists of k places.
 
-    `lists` [row, place] of candidate numbers (-1: an empty place), `relevant` [row, candidate] bool. Coverage is the share of all
-    candidates that are on at least one of those rows' lists, so it grows with their number. NaN where no row has anything relevant.
+    `scores`, `relevant` (bool) and `allowed` (bool) are [row, candidate]. Coverage is the share of all candidates that are on at least one
+    of those rows' lists, so it grows with their number. NaN where no row has anything relevant.
     """
-    rows = relevant.any(axis=1)
-    lists, relevant = lists[rows], relevant[rows]
-    if not len(lists):
+    allowed = np.ones(relevant.shape, bool) if allowed is None else allowed
+    rows = (relevant & allowed).any(axis=1)
+    if not rows.any():
         return dict.fromkeys((*METRICS, "coverage", "customers"), float("nan")) | {"customers": 0.0}
-    found = np.take_along_axis(relevant, np.maximum(lists, 0), axis=1) & (lists >= 0)
-    total, k = relevant.sum(axis=1), lists.shape[1]
-    discount = 1 / np.log2(np.arange(k) + 2)
-    return {
-        "recall": float((found.sum(axis=1) / total).mean()),
-        "ndcg": float((found @ discount / np.cumsum(discount)[np.minimum(total, k) - 1]).mean()),
-        "hit": float(found.any(axis=1).mean()),
-        "coverage": len(np.unique(lists[lists >= 0])) / relevant.shape[1],
-        "customers": float(len(lists)),
-    }
+    scores, relevant, allowed = scores[rows], relevant[rows], allowed[rows]
+    found = ranking.at_k(scores, relevant, [k], rng, allowed)
+    lists = top(scores, k, allowed)
+    covered = len(np.unique(lists[lists >= 0])) / relevant.shape[1]
+    return {m: float(found[m].mean()) for m in METRICS} | {"coverage": covered, "customers": float(len(found))}
 
 
 def next_baskets(purchases: Purchases, who: np.ndarray, first: int, stop: int) -> np.ndarray:
@@ -83,11 +81,12 @@ def on_date(
     k: int = 10,
     days: int = 14,
     given: Mapping[str, np.ndarray] | None = None,
+    scopes: Sequence[str] = SCOPES,
 ) -> pd.DataFrame:
     """Every method learns before `day` and is judged on the customers `who`: tidy method, scope, metric, value.
 
     `choice`: label -> scope (repeat, new) -> settings with the name of their "method". Lists of new items use the settings for "new",
-    all others those for "repeat". `given` are further scores [customer, item], such as those of the truth.
+    all others those for "repeat". `given` are further scores [customer, item], such as those of the truth. `scopes` are those asked for.
     """
     histories: dict[float, sparse.csr_matrix] = {0.0: recommend.history(purchases, day)}
     before = histories[0.0][who].toarray() > 0
@@ -96,9 +95,10 @@ def on_date(
     asked = {"repeat": (before, window), "new": (~before, window), "all": (every, window)}
     asked["basket"] = (every, next_baskets(purchases, who, day, day + days))
     rows = []
+    rng = np.random.default_rng([seed, day])  # of ties
     for label in (*choice, *(given or {})):
         scored: dict[str, np.ndarray] = {}
-        for scope, (allowed, bought) in asked.items():
+        for scope, (allowed, bought) in ((scope, asked[scope]) for scope in scopes):
             settings = dict(choice[label]["new" if scope == "new" else "repeat"]) if label in choice else {}
             key = str(settings)
             if key not in scored and label in choice:
@@ -107,7 +107,7 @@ def on_date(
                     histories[half_life] = recommend.history(purchases, day, half_life)
                 scored[key] = recommend.fit(method, histories[half_life], seed, **settings).scores(who)
             scores = scored[key] if label in choice else (given or {})[label]
-            found = judged(top(scores, k, allowed), bought & allowed)
+            found = judged(scores, bought, k, rng, allowed)
             rows += [(label, scope, metric, value) for metric, value in found.items()]
     return pd.DataFrame(rows, columns=["method", "scope", "metric", "value"])
 
@@ -120,8 +120,10 @@ def tuned(
     The choice is what `on_date` takes. The first of equals is taken.
     """
     tried = {f"{method}|{i}": {"method": method, **grid} for method, of in grids.items() for i, grid in enumerate(of)}
-    found = on_date(purchases, who, day, {key: {"repeat": s, "new": s} for key, s in tried.items()}, seed, k, days)
-    table = found[found["scope"].isin(["repeat", "new"])].pivot(index=["method", "scope"], columns="metric", values="value")
+    found = on_date(
+        purchases, who, day, {key: {"repeat": s, "new": s} for key, s in tried.items()}, seed, k, days, scopes=("repeat", "new")
+    )
+    table = found.pivot(index=["method", "scope"], columns="metric", values="value")
     table = table.loc[[(key, scope) for key in tried for scope in ("repeat", "new")], ["recall", "ndcg"]].reset_index()
     keys = table.pop("method")
     table.insert(0, "method", [tried[key]["method"] for key in keys])
@@ -153,11 +155,26 @@ def calendar(days: int, dates: int, window: int = 14, past: int = 28) -> tuple[i
     return tests[0] - 2 * window, tests
 
 
-def wide(summary: pd.DataFrame) -> pd.DataFrame:
-    """One row a method, as a reader compares them: recall, ndcg and hit of repeat and new items, coverage, recall of the next basket."""
-    table = summary.pivot(index="method", columns=["scope", "metric"], values="mean").loc[summary["method"].unique()]
-    shown = [(s, m) for s in ("repeat", "new") for m in METRICS] + [("new", "coverage"), ("all", "ndcg"), ("basket", "recall")]
-    return table[shown].set_axis([f"{s} {m}" for s, m in shown], axis=1).reset_index()
+SHOWN = {"recall": "recall", "ndcg": "NDCG", "hit": "hit", "coverage": "coverage"}
+
+
+def wide(summary: pd.DataFrame, shown: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """One row a method, as a reader compares them: means of the `shown` (scope, metric), such as "new NDCG".
+
+    What could not be judged is missing: where everybody has bought everything, nothing is new to anybody.
+    """
+    table = summary.pivot(index="method", columns=["scope", "metric"], values="mean").reindex(summary["method"].unique())
+    table = table.reindex(columns=pd.MultiIndex.from_tuples(shown))
+    return table.set_axis([f"{s} {SHOWN.get(m, m)}" for s, m in shown], axis=1).rename_axis("method").reset_index()
+
+
+def bounded(row: pd.Series, factor: float = 1.0, digits: int | None = None) -> tuple[float, tuple[float, float] | None]:
+    """Mean and interval (none for one date) of a row of `ranking.over_dates`, times a factor; what rounds to nought is nought."""
+    names = [n for n in ("mean", "share") if n in row][:1] + ["low", "high"]
+    value, low, high = (float(row[n]) * factor for n in names)
+    if digits is not None:
+        value, low, high = (0.0 if round(v, digits) == 0 else v for v in (value, low, high))
+    return value, (low, high) if np.isfinite([low, high]).all() else None
 
 
 def sampled(number: int, customers: int, rng: np.random.Generator) -> np.ndarray:

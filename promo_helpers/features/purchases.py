@@ -53,8 +53,13 @@ class Purchases:
     cents: np.ndarray
 
     @classmethod
-    def of(cls, shop: Shop, item: str = "product_id", least: int = 1) -> "Purchases":
-        """All purchases of a shop; items that fewer than `least` customers bought are left out. Every customer of the shop is there."""
+    def of(
+        cls, shop: Shop, item: str = "product_id", least: int = 1, before: int | datetime | pd.Timestamp | None = None
+    ) -> "Purchases":
+        """All purchases of a shop; items that fewer than `least` customers bought are left out. Every customer of the shop is there.
+
+        With `before`, a day or a moment, only purchases before it count for `least`, so that what comes later chooses no items.
+        """
         columns = ["customer_id", "product_id", "basket_id", "time", "units", "paid_cents"]
         coded = ["customer_id", "product_id"]  # text as codes: a tenth of the time and memory
         table = pq.read_table(shop.path("transactions"), columns=columns, read_dictionary=coded)
@@ -74,11 +79,13 @@ class Purchases:
         who, what, basket, time = who[order], what[order], basket[order], time[order]
         new = np.append(True, (np.diff(basket) != 0) | (np.diff(what) != 0))[: len(order)]
         first = np.flatnonzero(new)
-        buyers = np.bincount(np.unique(who.astype(np.int64) * len(items) + what) % len(items), minlength=len(items))
+        start = time.min().astype("datetime64[D]") if len(time) else np.datetime64("1970-01-01")
+        moment = pd.Timestamp(start) + pd.Timedelta(days=before) if isinstance(before, int) else before
+        early = np.ones(len(time), bool) if moment is None else time < np.datetime64(moment)
+        buyers = np.bincount(np.unique(who[early].astype(np.int64) * len(items) + what[early]) % len(items), minlength=len(items))
         kept = buyers[what[first]] >= least
         number = np.cumsum(buyers >= least) - 1
         day = time.astype("datetime64[D]")
-        start = day.min() if len(day) else np.datetime64("1970-01-01")
         runs = basket[first][kept]
         return cls(
             customers=customers,

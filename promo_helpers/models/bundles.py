@@ -8,8 +8,11 @@ number of baskets with both is taken from *different* baskets of the same custom
 lie in t and b in t'? That number is scaled, per customer and season, so that all pairs of items together meet as often as they do; then
 baskets of very different sizes explain by that why everything meets. Few baskets of a customer do no harm, since no basket meets itself.
 Last, an item that meets *everything* more or less than that (bread is in every large basket once, and not in proportion to its size) is
-no bundle: the affinity is relative to what both items have with all others.
+no bundle: the affinity is relative to what both items have with all others. What changes within a season (91 days, or as asked)
+stays: pumpkin pie and whipped topping meet in November and need not belong together.
 """
+
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -34,52 +37,62 @@ def pairs(
     within: bool = True,
     level: float = 0.95,
     least: float = 20.0,
+    season: int = SEASON,
+    before: int | None = None,
 ) -> pd.DataFrame:
     """All pairs of items of different categories with at least `least` expected baskets by many, the highest affinity first.
 
     `category` [item] of text; items without one (missing) are in no pair. Columns a, b (numbers of items, a < b), baskets (with both),
     expected, support (share of all baskets), lift, lift_low (of an interval that takes baskets for independent), affinity, low, high.
-    With `within` false "her" other baskets are those of a hundredth of all customers: the expected number then adjusts for the size
-    of baskets, and not for habits.
-    low and high are of the affinity and hold for all pairs at once: its logarithm with the spread over GROUPS groups of whole customers
+    "Her other baskets" are those of the same `season` (days); what changes within one is not taken out. With `within` false they are
+    those of a hundredth of all customers: the expected number then adjusts for the size of baskets, and not for habits. With `before`
+    only baskets before that day count.
+    low and high are of the affinity and hold for all pairs at once: its logarithm with the spread over GROUPS groups of whole customers,
+    that of what is usual for both items included (a jackknife to first order, the weights held), never less than a Poisson count has,
     and Student's quantile at (1 - level) / pairs (Bonferroni). A pair is *found* where low > 1: with the level .95 not one false pair in
-    95 of 100 shops. Raises ValueError without two categories.
+    about 95 of 100 shops.
+    Raises ValueError without two categories.
     """
     known = pd.notna(category)
     if len(pd.unique(category[known])) < 2:
         raise ValueError(f"{len(pd.unique(category[known]))} category in all: a bundle across categories needs two")
     a, b = np.nonzero(np.triu(category[:, None] != category[None, :], 1) & known[:, None] & known[None, :])
-    has, owner, day = _baskets(purchases)
+    has, owner, day = _baskets(purchases, before)
     group = (rng.permutation(len(purchases.customers)) % GROUPS)[owner]
-    stratum = owner.astype(np.int64) * (purchases.days // SEASON + 1) + day // SEASON if within else group
+    stratum = owner.astype(np.int64) * (purchases.days // season + 1) + day // season if within else group
     whole = np.zeros((len(category), len(category)))
     for number in range(PASSES):  # first which pairs have baskets enough, then only those, group by group
         rows = np.flatnonzero(group % PASSES == number)
         whole += counted(has[rows], stratum[rows])[1]
     a, b = a[whole[a, b] >= least], b[whole[a, b] >= least]
     sums = np.zeros((5, len(a)))  # met, expected, and of each group: met^2, met x expected, expected^2
-    for number in range(GROUPS):
-        rows = np.flatnonzero(group == number)
-        met, expected = (of[a, b] for of in counted(has[rows], stratum[rows]))
+    for met, expected in _by_group(has, stratum, group, a, b):
         sums += np.stack([met, expected, met**2, met * expected, expected**2])
     spread_out = sums[1] ** 2 >= EVEN * sums[4]
     a, b, (baskets, expected, squares, products, expectations) = a[spread_out], b[spread_out], sums[:, spread_out]
     ratio = baskets / expected
-    spread = np.sqrt(GROUPS / (GROUPS - 1) * (squares - 2 * ratio * products + ratio**2 * expectations)) / np.maximum(baskets, 1)
+    squared = GROUPS / (GROUPS - 1) * (squares - 2 * ratio * products + ratio**2 * expectations) / np.maximum(baskets, 1) ** 2
+    with np.errstate(divide="ignore"):
+        logarithm = np.log(ratio)
+    usual = _usual(a, b, np.where((baskets > 0) & (squared > 0), 1 / np.maximum(squared, 1e-18), 0), len(category))
+    often = usual(logarithm)
+    logarithm = logarithm - often[a] - often[b]
+    squared = np.zeros(len(a))
+    for met, expecting in _by_group(has, stratum, group, a, b):  # what each group adds to the logarithm, and to the usual
+        moved = met / np.maximum(baskets, 1) - expecting / expected
+        shift = usual(moved)
+        squared += (moved - shift[a] - shift[b]) ** 2
+    spread = np.sqrt(np.maximum(GROUPS / (GROUPS - 1) * squared, 1 / np.maximum(baskets, 1)))
     critical = stats.t.ppf(1 - (1 - level) / 2 / max(len(a), 1), GROUPS - 1)
     alone, number = np.asarray(has.sum(axis=0)).ravel(), has.shape[0]
     lift = baskets * number / (alone[a] * alone[b])
     plain = np.sqrt(1 / np.maximum(baskets, 1) - 1 / alone[a] - 1 / alone[b] + 1 / number)  # as if baskets were independent
-    with np.errstate(divide="ignore"):
-        logarithm = np.log(ratio)
-    usual = _usual(a, b, logarithm, spread, len(category))
-    logarithm = logarithm - usual[a] - usual[b]
     table = pd.DataFrame(
         {
             "a": a,
             "b": b,
             "baskets": baskets.astype(int),
-            "expected": expected * np.exp(usual[a] + usual[b]),
+            "expected": expected * np.exp(often[a] + often[b]),
             "support": baskets / number,
             "lift": lift,
             "lift_low": lift * np.exp(-critical * plain),
@@ -91,22 +104,39 @@ def pairs(
     return table.sort_values(["affinity", "a", "b"], ascending=[False, True, True], ignore_index=True)
 
 
-def _usual(a: np.ndarray, b: np.ndarray, logarithm: np.ndarray, spread: np.ndarray, items: int) -> np.ndarray:
-    """[item] what each item adds to the logarithm in all of its pairs: weighted least squares of it on the two items, by turns.
+def _by_group(
+    has: sparse.csr_matrix, stratum: np.ndarray, group: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """[pair] baskets with both and expected ones, of one group of customers after the other: all at once would fill the memory."""
+    for number in range(GROUPS):
+        rows = np.flatnonzero(group == number)
+        met, expected = counted(has[rows], stratum[rows])
+        yield met[a, b], expected[a, b]
 
-    Zero for an item with fewer than PARTNERS pairs, which says too little about the usual.
+
+def _usual(a: np.ndarray, b: np.ndarray, weight: np.ndarray, items: int) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from [pair] values to [item] what each item adds to them in all of its pairs: weighted least squares, by turns.
+
+    It is linear in the values; those of weight zero do not count. Zero for an item with fewer than PARTNERS pairs of some weight, which
+    say too little about the usual.
     """
-    weight = np.where(np.isfinite(logarithm) & (spread > 0), 1 / np.maximum(spread, 1e-9) ** 2, 0)
-    value = np.where(weight > 0, logarithm, 0)
-    grid, known = (sparse.coo_matrix((w, (a, b)), shape=(items, items)).tocsr() for w in (weight, weight * value))
-    grid, known = grid + grid.T, np.asarray((known + known.T).sum(axis=1)).ravel()
-    total = np.asarray(grid.sum(axis=1)).ravel()
-    counted = np.bincount(a[weight > 0], minlength=items) + np.bincount(b[weight > 0], minlength=items)
-    usual = np.zeros(items)
-    for _ in range(ROUNDS):
-        step = np.where(counted >= PARTNERS, (known - grid @ usual) / np.maximum(total, 1e-9), 0)
-        usual = (usual + step) / 2  # half-way, since both sides of a pair move at once
-    return usual
+    used = weight > 0
+    one, two, weight = a[used], b[used], weight[used]
+    half = sparse.coo_matrix((weight, (one, two)), shape=(items, items)).tocsr()
+    grid = half + half.T
+    total = np.maximum(np.asarray(grid.sum(axis=1)).ravel(), 1e-9)
+    enough = np.bincount(one, minlength=items) + np.bincount(two, minlength=items) >= PARTNERS
+
+    def told(values: np.ndarray) -> np.ndarray:
+        known = weight * values[used]
+        known = np.bincount(one, known, minlength=items) + np.bincount(two, known, minlength=items)
+        usual = np.zeros(items)
+        for _ in range(ROUNDS):
+            step = np.where(enough, (known - grid @ usual) / total, 0)
+            usual = (usual + step) / 2  # half-way, since both sides of a pair move at once
+        return usual
+
+    return told
 
 
 def counted(has: sparse.csr_matrix, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,14 +157,19 @@ def counted(has: sparse.csr_matrix, owner: np.ndarray) -> tuple[np.ndarray, np.n
     return (has[used].T @ has[used]).toarray(), apiece.toarray()
 
 
-def _baskets(purchases: Purchases) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
-    """[basket, item] of 0 and 1, and [basket] the number of its customer, and its day."""
-    number = int(purchases.basket.max(initial=-1)) + 1
-    shape = (number, len(purchases.items))
-    has = sparse.csr_matrix((np.ones(len(purchases.what)), (purchases.basket, purchases.what)), shape=shape)
-    owner, day = np.zeros(number, np.int64), np.zeros(number, np.int64)
-    owner[purchases.basket], day[purchases.basket] = purchases.who, purchases.day
-    return has, owner, day
+def _baskets(purchases: Purchases, before: int | None) -> tuple[sparse.csr_matrix, np.ndarray, np.ndarray]:
+    """[basket, item] of 0 and 1, and [basket] the number of its customer, and its day; of those before a day, where one is given."""
+    rows = purchases.between(0, purchases.days if before is None else before)
+    first, basket = np.unique(purchases.basket[rows], return_index=True, return_inverse=True)[1:]
+    shape = (len(first), len(purchases.items))
+    has = sparse.csr_matrix((np.ones(len(rows)), (basket, purchases.what[rows])), shape=shape)
+    return has, purchases.who[rows][first].astype(np.int64), purchases.day[rows][first].astype(np.int64)
+
+
+def partners(table: pd.DataFrame, item: int, most: int = 5) -> pd.DataFrame:
+    """Columns partner (number), lift, affinity: of the found pairs that hold an item the `most` with the highest affinity."""
+    mine = table[(table["low"] > 1) & ((table["a"] == item) | (table["b"] == item))].head(most)
+    return mine.assign(partner=(mine["a"] + mine["b"] - item).astype(int))[["partner", "lift", "affinity"]].reset_index(drop=True)
 
 
 def as_found(table: pd.DataFrame, planted: set[tuple[int, int]], bound: str = "low") -> dict[str, float]:

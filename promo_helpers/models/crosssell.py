@@ -17,7 +17,7 @@ RECENT = 91  # days: who bought the product in them counts as buying it
 QUIET = 182  # days: who bought the suggestion in them buys it already
 EVENTS = 30  # purchases from which a model can learn whom they come from; with fewer, everybody gets the common rate
 FEATURES = ("trips", "recency", "bought", "ever", "category")
-COLUMNS = ("CustomerID", "ProductBought", "ProductSuggested", "Lift", "Probability", "SuggestedDiscount")
+COLUMNS = ("CustomerID", "ProductBought", "ProductSuggested", "Lift", "Affinity", "Probability", "SuggestedDiscount")
 RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet takes a cell that begins so for a formula
 
 
@@ -90,6 +90,24 @@ def calibration(promised: np.ndarray, buys: np.ndarray, groups: int = 10, level:
     return pd.DataFrame(rows, columns=["promised", "share", "low", "high", "customers"])
 
 
+def level(promised: np.ndarray, buys: np.ndarray, who: np.ndarray, level: float = 0.95) -> pd.DataFrame:
+    """Rows promised, bought, less (bought less promised), with mean, low, high: a Student interval over customers.
+
+    A customer's rows (`who` [row] numbers) stay together, since who is promised several products buys several. What is common to all
+    customers of a window, such as the season, is not in the interval. With one customer low and high are missing.
+    """
+    number = np.unique(who, return_inverse=True)[1]
+    customers = number.max(initial=-1) + 1
+    rows = []
+    for name, value in (("promised", promised), ("bought", buys.astype(float)), ("less", buys - promised)):
+        mean = value.mean()
+        off = np.bincount(number, value - mean)
+        spread = np.sqrt(customers / (customers - 1) * (off**2).sum()) / len(value) if customers > 1 else np.nan
+        half = stats.t.ppf((1 + level) / 2, max(customers - 1, 1)) * spread
+        rows.append((name, mean, mean - half, mean + half))
+    return pd.DataFrame(rows, columns=["name", "mean", "low", "high"]).set_index("name")
+
+
 def groups_of(promised: np.ndarray, buys: np.ndarray, groups: int = 10) -> list[np.ndarray]:
     """Row numbers in at most `groups` groups by promise, few enough for ten purchases a group; none of them is empty."""
     number = min(groups, max(int(buys.sum()) // 10, 1))
@@ -101,14 +119,20 @@ def safe(text: str) -> str:
     return f"'{text}" if str(text).startswith(RISKY) else str(text)
 
 
-def listed(customers: Sequence[str], bought: str, suggested: str, lift: float, chances: np.ndarray) -> pd.DataFrame:
-    """Rows of the list for one suggestion, with COLUMNS; SuggestedDiscount is empty until an optimiser fills it."""
+def listed(
+    customers: Sequence[str], bought: str, suggested: str, lift: float, affinity: float, chances: np.ndarray
+) -> pd.DataFrame:
+    """Rows of the list for one suggestion, with COLUMNS; SuggestedDiscount is empty until an optimiser fills it.
+
+    Lift and Affinity are those of `bundles.pairs`, the same in all rows.
+    """
     return pd.DataFrame(
         {
             "CustomerID": pd.array([safe(c) for c in customers], dtype=str),
             "ProductBought": pd.array([safe(bought)] * len(customers), dtype=str),
             "ProductSuggested": pd.array([safe(suggested)] * len(customers), dtype=str),
             "Lift": np.full(len(customers), round(float(lift), 3)),
+            "Affinity": np.full(len(customers), round(float(affinity), 3)),
             "Probability": np.round(np.asarray(chances, float), 4),
             "SuggestedDiscount": np.full(len(customers), np.nan),
         }

@@ -21,7 +21,7 @@ SHORT = 16  # letters of a type's name that may need its category to be understo
 def labels(shop: Shop, items: Sequence[Any], item: str = "product_id") -> pd.DataFrame:
     """Columns item, name, category of items in their order; a type with products of several categories gets the most frequent one.
 
-    The name of a type that is short and shares no word with its category has it in brackets: "Red" is nothing to a reader.
+    The name of a type that is short and shares no word with its category has it in brackets, up to a comma: "Red" is nothing to a reader.
     """
     known = [c for c in dict.fromkeys(["product_id", item, "name", "category"]) if shop.has("products", c)]
     products = shop.frame("products", known).dropna(subset=[item])
@@ -42,7 +42,7 @@ def _told(name: str, category: str | None) -> str:
     known = (
         category is None or len(name) > SHORT or set(re.findall(r"\w+", name.lower())) & set(re.findall(r"\w+", category.lower()))
     )
-    return name if known else f"{name} ({category})"
+    return name if known else f"{name} ({str(category).split(',')[0]})"
 
 
 def find(asked: str, names: Sequence[str], kind: str = "product") -> int:

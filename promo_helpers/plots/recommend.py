@@ -49,7 +49,7 @@ def methods(summary: pd.DataFrame, axis: Axes, scope: str, metric: str, label: s
 
 
 def lifts(table: pd.DataFrame, axis: Axes, value: str, label: str, planted: np.ndarray, found: np.ndarray) -> Axes:
-    """Every pair by the expected number of baskets and its lift or affinity (`bundles.pairs`): found ones dark, planted ones ringed."""
+    """Every pair by the expected number of baskets and its lift or affinity (`bundles.pairs`): found ones coloured, others a cloud."""
     for chosen, colour, size, name in (
         (~found & ~planted, PALE, 3, "other pairs"),
         (found & ~planted, COLOURS["orange"], 9, "found"),
@@ -57,8 +57,17 @@ def lifts(table: pd.DataFrame, axis: Axes, value: str, label: str, planted: np.n
         (~found & planted, COLOURS["pink"], 18, "planted, not found"),
     ):
         if chosen.any():
-            part = table[chosen]
-            axis.scatter(part["expected"], part[value], s=size, color=colour, lw=0, label=name, rasterized=True)
+            part, crowd = table[chosen], colour == PALE  # of a crowd one sees how dense it is, and no single pair
+            axis.scatter(
+                part["expected"],
+                part[value],
+                s=size,
+                color=INK if crowd else colour,
+                alpha=0.06 if crowd else 1,
+                lw=0,
+                rasterized=True,
+            )
+            axis.scatter([], [], s=max(size, 9), color=colour, lw=0, label=name)
     axis.axhline(1, color=INK, lw=0.8)
     axis.set_xscale("log")
     axis.set_yscale("log")

@@ -92,6 +92,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"paths", "files", "style", "report"},
     {"shop"},
     {"explore", "plots", "features"},
+    {"experiment"},
     {"models", "evaluate"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},

@@ -1,0 +1,159 @@
+"""Does a score put those first whom an offer moves? TOC, AUTOC, Qini and uplift at k, each with half-sample intervals by customer.
+
+TOC(q) = mean effect among the first share q of the ranking - mean effect of all; AUTOC is its integral, Qini the integral of q TOC(q)
+(Yadlowsky et al., JASA 2025). Effects come as doubly robust scores (`scores.doubly_robust`), G[:, j] - G[:, 0] for arm j. The ranking must
+have been fitted on other customers than it is scored on: nothing here can check that.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.evaluate.halves import interval, over_halves, same_length
+
+GRID = np.linspace(0.02, 1, 50)  # shares at which the TOC is drawn
+METRICS = ("AUTOC", "Qini")
+
+
+@dataclass(frozen=True)
+class Rates:
+    """table: name, metric (AUTOC, Qini), estimate, se, low, high. curve: name, share, toc, se, low, high. against: name, metric,
+    estimate, se, low, high of the difference to one of the names, on the same half-samples; empty without one."""
+
+    table: pd.DataFrame
+    curve: pd.DataFrame
+    against: pd.DataFrame
+
+
+class Ranking:
+    """Rows in falling order of a score, equal scores as one group: its rows count as their mean, whatever order they come in."""
+
+    def __init__(self, priority: np.ndarray) -> None:
+        self.order = np.argsort(-np.asarray(priority, float), kind="stable")
+        falling = np.asarray(priority, float)[self.order]
+        self.starts = np.flatnonzero(np.append(True, np.diff(falling) != 0))
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """[some, group] sums within each group of equal scores; values are [some, row]."""
+        ordered = values[:, self.order]
+        return ordered if len(self.starts) == len(self.order) else np.add.reduceat(ordered, self.starts, axis=1)
+
+    def first(self, count: np.ndarray, sums: Sequence[np.ndarray], shares: np.ndarray) -> list[np.ndarray]:
+        """[some, share] of each of `sums`, over the first share of the rows; of a group that it cuts, the same part of every row."""
+        rows = np.cumsum(count, axis=1)
+        out = [np.empty((len(count), len(shares))) for _ in sums]
+        for which, total in enumerate(np.cumsum(s, axis=1) for s in sums):
+            for i in range(len(count)):
+                out[which][i] = np.interp(shares * rows[i, -1], np.append(0, rows[i]), np.append(0, total[i]))
+        return out
+
+
+def rate_of(ranking: Ranking, effect: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """[some, 2 + share] AUTOC, Qini and TOC of weighted rows (weights [some, row] of 0 and 1), in closed form over groups of ties.
+
+    With M rows of total C before a group of N rows of mean g, TOC within it is (C + j g) / (M + j) - all, j = 1..N, which sums to
+    N g + (C - M g) (H(M + N) - H(M)) with harmonic numbers H. The result is grf's rank_average_treatment_effect.fit without its loop.
+    """
+    count, total = ranking.sums(weights), ranking.sums(weights * effect)
+    rows, gained = np.cumsum(count, axis=1), np.cumsum(total, axis=1)
+    n, whole = rows[:, -1], gained[:, -1]
+    before, owed = rows - count, gained - total
+    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
+    harmonic = np.append(0, np.cumsum(1 / np.arange(1, int(n.max()) + 1)))
+    steps = harmonic[rows.astype(int)] - harmonic[before.astype(int)]
+    autoc = ((owed - before * mean) * steps).sum(axis=1) / n
+    qini = ((count * owed + total * (count + 1) / 2).sum(axis=1) - whole * (n + 1) / 2) / n**2
+    [first] = ranking.first(count, [total], shares)
+    toc = first / (shares * n[:, None]) - (whole / n)[:, None]
+    return np.column_stack([autoc, qini, toc])
+
+
+def rate(
+    priorities: Mapping[str, np.ndarray],
+    effect: np.ndarray,
+    customer: np.ndarray,
+    rng: np.random.Generator,
+    draws: int = 200,
+    against: str | None = None,
+    shares: np.ndarray = GRID,
+    level: float = 0.95,
+) -> Rates:
+    """AUTOC, Qini and TOC of each named ranking of the same rows, with half-sample intervals by customer.
+
+    priorities: name -> [row] score, highest first; ties are averaged over. effect: [row] doubly robust score of the effect. All names are
+    scored on the same half-samples, so differences `against` one of them are paired. Raises ValueError for lengths that differ, numbers
+    that are missing, shares outside (0, 1], and fewer than four customers; KeyError for an unknown `against`.
+    """
+    effect, shares = np.asarray(effect, float), np.asarray(shares, float)
+    if not ((shares > 0) & (shares <= 1)).all():
+        raise ValueError("shares must lie above 0 and at most at 1")
+    if against is not None and against not in priorities:
+        raise KeyError(f"there is no ranking '{against}'; there are {', '.join(priorities)}")
+    same_length(effect=effect, customer=customer, **{f"priority '{k}'": np.asarray(v, float) for k, v in priorities.items()})
+    rankings = {name: Ranking(p) for name, p in priorities.items()}
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        return np.stack([rate_of(r, effect, weights, shares) for r in rankings.values()], axis=1)
+
+    point = statistic(np.ones((1, len(effect))))[0]
+    halves = over_halves(statistic, customer, draws, rng)
+    columns = interval(point, halves, level)
+    wide = {name: {k: v[i] for k, v in columns.items()} for i, name in enumerate(rankings)}
+    table = [{"name": name, "metric": m, **{k: v[j] for k, v in own.items()}} for name, own in wide.items() for j, m in enumerate(METRICS)]
+    curve = [
+        pd.DataFrame({"name": name, "share": shares} | {k: v[2:] for k, v in own.items()}).rename(columns={"estimate": "toc"})
+        for name, own in wide.items()
+    ]
+    gaps: list[dict[str, object]] = []
+    if against is not None:
+        base = list(rankings).index(against)
+        for i, name in enumerate(rankings):
+            gap = interval(point[i, :2] - point[base, :2], halves[:, i, :2] - halves[:, base, :2], level)
+            gaps += [{"name": name, "metric": m, **{k: v[j] for k, v in gap.items()}} for j, m in enumerate(METRICS) if i != base]
+    return Rates(pd.DataFrame(table), pd.concat(curve, ignore_index=True), pd.DataFrame(gaps))
+
+
+def uplift_at_k(
+    priority: np.ndarray,
+    y: np.ndarray,
+    treated: np.ndarray,
+    probability: np.ndarray,
+    effect: np.ndarray,
+    customer: np.ndarray,
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    draws: int = 200,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Mean effect among the first share of the ranking, two ways: share, method, estimate, se, low, high.
+
+    "difference in means" weights each outcome by one over the chance of the arm that the row got (`probability` [row]; with equal chances
+    the plain difference); "doubly robust" is the mean of `effect`. Ties at the border count in part. Raises as `rate` does, and where
+    one of the two arms is not there.
+    """
+    y, treated, probability = np.asarray(y, float), np.asarray(treated), np.asarray(probability, float)
+    effect, at = np.asarray(effect, float), np.asarray(shares, float)
+    same_length(priority=np.asarray(priority, float), y=y, treated=treated, probability=probability, effect=effect, customer=customer)
+    if set(np.unique(treated)) != {0, 1}:
+        raise ValueError("treated must hold 0 and 1, both of them: without a control there is no effect")
+    if not ((at > 0) & (at <= 1)).all():
+        raise ValueError("shares must lie above 0 and at most at 1")
+    ranking = Ranking(priority)
+    worth = [a / probability for a in (treated == 1, treated == 0)]
+
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        parts = [weights * effect] + [weights * w * v for w in worth for v in (y, 1.0)]
+        count = ranking.sums(weights)
+        robust, up, ups, down, downs = ranking.first(count, [ranking.sums(p) for p in parts], at)
+        with np.errstate(divide="ignore", invalid="ignore"):  # too few rows to hold both arms: not a number
+            plain = up / ups - down / downs
+        return np.stack([plain, robust / (at * weights.sum(axis=1)[:, None])], axis=1)
+
+    point = statistic(np.ones((1, len(y))))[0]
+    columns = interval(point, over_halves(statistic, customer, draws, rng), level)
+    rows = []
+    for i, method in enumerate(("difference in means", "doubly robust")):
+        rows.append(pd.DataFrame({"share": at, "method": method} | {k: v[i] for k, v in columns.items()}))
+    return pd.concat(rows, ignore_index=True)

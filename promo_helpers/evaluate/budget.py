@@ -4,16 +4,16 @@ At a budget B the policy gives each row the arm that maximises predicted effect 
 predicted cost is B. Its gain is the mean doubly robust effect of the arms so given: the prediction chooses, it does not judge.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.halves import interval, over_halves, same_length
-from promo_helpers.evaluate.uplift import Ranking
+from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, over_halves, same_length
 
 UNTARGETED = "untargeted"
+Statistic = Callable[[np.ndarray], np.ndarray]  # [some, customer] who is in -> [some, profit or cost, spend]
 
 
 @dataclass(frozen=True)
@@ -80,29 +80,35 @@ def assigned(path: Path, rows: int, spend: float) -> np.ndarray:
     return arm
 
 
-def along(path: Path, gains: list[np.ndarray], weights: np.ndarray, spends: np.ndarray) -> list[np.ndarray]:
-    """For each of `gains` ([move] what a move adds) [some, spend] its sum over the moves that the spend pays for, per weighted row."""
+def along(path: Path, gains: list[np.ndarray], spends: np.ndarray, code: np.ndarray, people: int, most: int | None) -> Statistic:
+    """The sums of each of `gains` ([row, arm] against the control) over the moves that each spend pays for: see `multi_arm_qini`."""
     if not len(path.row):
-        return [np.zeros((len(weights), len(spends))) for _ in gains]
-    rank = Ranking(path.slope)  # moves of one slope are begun together, each in part
-    own, n = weights[:, path.row], weights.sum(axis=1)[:, None]
-    cost = np.cumsum(rank.sums(own * path.cost), axis=1) / n
-    out = []
-    for total in (np.cumsum(rank.sums(own * g), axis=1) / n for g in gains):
-        some = [np.interp(spends, np.append(0, c), np.append(0, t)) for c, t in zip(cost, total, strict=True)]
-        out.append(np.array(some))
-    return out
+        return lambda inside: np.zeros((len(inside), len(gains), len(spends)))
+    rank = Ranking(path.slope, code[path.row], people, most)  # moves of one slope are begun together, each in part
+    tables = [rank.table(v) for v in (path.cost, *(g[path.row, path.arm] - g[path.row, path.before] for g in gains))]
+    rows = np.bincount(code, minlength=people)
+
+    def of(inside: np.ndarray) -> np.ndarray:
+        cost, *parts = ((t @ inside.T).T / (inside @ rows)[:, None] for t in tables)
+        return np.stack(first_rows(spends, cost, parts), axis=1)
+
+    return of
 
 
-def flat(effect: np.ndarray, cost: np.ndarray, gains: list[np.ndarray], weights: np.ndarray, spends: np.ndarray) -> list[np.ndarray]:
+def flat(
+    effect: np.ndarray, cost: np.ndarray, gains: list[np.ndarray], spends: np.ndarray, code: np.ndarray, people: int
+) -> Statistic:
     """The same for the policy that knows only means: shares of all rows, drawn at random, get the arms on the hull of the means."""
     hull = policy_path(effect.mean(axis=0, keepdims=True), cost.mean(axis=0, keepdims=True))
     arms = np.append(0, hull.arm)
-    n = weights.sum(axis=1)[:, None]
-    at = (weights @ cost)[:, arms] / n
-    return [
-        np.array([np.interp(spends, a, t) for a, t in zip(at, (weights @ g)[:, arms] / n, strict=True)]) for g in gains
-    ]
+    rows = np.bincount(code, minlength=people)
+    by = [np.stack([np.bincount(code, v[:, j], minlength=people) for j in arms], axis=1) for v in (cost, *gains)]
+
+    def of(inside: np.ndarray) -> np.ndarray:
+        steps = [np.diff(inside @ v / (inside @ rows)[:, None], axis=1) for v in by]  # [some, move]
+        return np.stack(first_rows(spends, steps[0], steps[1:]), axis=1)
+
+    return of
 
 
 def multi_arm_qini(
@@ -133,17 +139,17 @@ def multi_arm_qini(
         if np.shape(effect) != scores.shape:
             raise ValueError(f"effect of '{name}' is {np.shape(effect)}, scores are {scores.shape}: they must be of one shape")
     judged = [g - g[:, :1] for g in (scores, *(() if cost_scores is None else (np.asarray(cost_scores, float),)))]
-    paths = {name: policy_path(*given) for name, given in policies.items()}
-    moves = {name: [g[p.row, p.arm] - g[p.row, p.before] for g in judged] for name, p in paths.items()}
-    first = next(iter(policies.values()))
+    code, people = customers(customer)
+    paths = [policy_path(*given) for given in policies.values()]
+    first = [np.asarray(part, float) for part in next(iter(policies.values()))]
 
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        every = [along(p, moves[name], weights, spends) for name, p in paths.items()]
-        every.append(flat(np.asarray(first[0], float), np.asarray(first[1], float), judged, weights, spends))
-        return np.stack([np.stack(one, axis=1) for one in every], axis=1)  # [some, policy, profit or cost, spend]
+    def statistic(most: int | None) -> Statistic:
+        every = [along(path, judged, spends, code, people, most) for path in paths]
+        every.append(flat(first[0], first[1], judged, spends, code, people))
+        return lambda inside: np.stack([of(inside) for of in every], axis=1)  # [some, policy, profit or cost, spend]
 
-    point = statistic(np.ones((1, len(scores))))[0]
-    halves = over_halves(statistic, customer, draws, rng)
+    point = statistic(None)(np.ones((1, people)))[0]
+    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, rng)
     curve, against, area = [], [], []
     for i, name in enumerate([*policies, UNTARGETED]):
         frame = pd.DataFrame({"name": name, "spend": spends} | interval(point[i, 0], halves[:, i, 0], level))
@@ -155,7 +161,10 @@ def multi_arm_qini(
         if name != UNTARGETED:
             gap, gaps = point[i, 0] - point[-1, 0], halves[:, i, 0] - halves[:, -1, 0]
             against.append(pd.DataFrame({"name": name, "spend": spends} | interval(gap, gaps, level)))
-            area.append({"name": name} | {k: float(v) for k, v in interval(mean_over(gap, spends), mean_over(gaps, spends), level).items()})
+            area.append(
+                {"name": name}
+                | {k: float(v) for k, v in interval(mean_over(gap, spends), mean_over(gaps, spends), level).items()}
+            )
     return BudgetCurves(pd.concat(curve, ignore_index=True), pd.concat(against, ignore_index=True), pd.DataFrame(area))
 
 

@@ -7,7 +7,9 @@ from scipy import stats
 from promo_helpers.evaluate.halves import customers, mean_interval, same_length
 
 
-def by_decile(predicted: np.ndarray, effect: np.ndarray, customer: np.ndarray, bins: int = 10, level: float = 0.95) -> pd.DataFrame:
+def by_decile(
+    predicted: np.ndarray, effect: np.ndarray, customer: np.ndarray, bins: int = 10, level: float = 0.95
+) -> pd.DataFrame:
     """Predicted against estimated effect in groups of about equal size: group, predicted, estimate, se, low, high, rows.
 
     predicted: [row] by a model fitted on other customers. effect: [row] doubly robust score of the effect, whose mean in a group is the

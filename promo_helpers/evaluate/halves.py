@@ -4,13 +4,13 @@ Drawing m of C customers without replacement varies a mean by sigma^2 (1 - m / C
 of all C: the spread over halves needs no correction. grf and maq take their errors so (Yadlowsky et al., JASA 2025, theorem 3).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import sparse, stats
 
-CELLS = 2_000_000  # numbers held at a time
+CELLS = 4_000_000  # numbers held at a time
 
 
 def customers(customer: np.ndarray) -> tuple[np.ndarray, int]:
@@ -21,24 +21,56 @@ def customers(customer: np.ndarray) -> tuple[np.ndarray, int]:
     return code, len(people)
 
 
-def over_halves(
-    statistic: Callable[[np.ndarray], np.ndarray], customer: np.ndarray, draws: int, rng: np.random.Generator
-) -> np.ndarray:
+def over_halves(statistic: Callable[[np.ndarray], np.ndarray], people: int, draws: int, rng: np.random.Generator) -> np.ndarray:
     """[draw, ...] a statistic of each of `draws` half-samples.
 
-    `statistic` takes weights [some, row] of 0 and 1 (a customer's rows share theirs) and returns [some, ...]; it is called with as many
-    half-samples at a time as fit into CELLS numbers. Raises ValueError for fewer than two draws.
+    `statistic` takes who is in, [some, customer] of 0 and 1, and returns [some, ...]; it is called with as many half-samples at a time
+    as fit into CELLS numbers. Raises ValueError for fewer than two draws.
     """
     if draws < 2:
         raise ValueError(f"draws = {draws}: a spread needs two half-samples at least")
-    code, people = customers(customer)
-    some = max(1, min(draws, CELLS // len(code)))
+    some = max(1, min(draws, CELLS // people))
     parts = []
     for first in range(0, draws, some):
-        count = min(some, draws - first)
-        taken = rng.permuted(np.tile(np.arange(people) < people // 2, (count, 1)), axis=1)
-        parts.append(statistic(taken[:, code].astype(float)))
+        half = np.tile((np.arange(people) < people // 2).astype(float), (min(some, draws - first), 1))
+        parts.append(statistic(rng.permuted(half, axis=1, out=half)))
     return np.concatenate(parts)
+
+
+class Ranking:
+    """Rows in falling order of a score, equal scores as one group: its rows count as their mean, whatever order they come in.
+
+    With more groups than `most`, neighbours share one. For half-samples only: BLOCKS groups give the same spread, in a tenth of the time.
+    """
+
+    BLOCKS = 2000
+
+    def __init__(self, priority: np.ndarray, code: np.ndarray, people: int, most: int | None = None) -> None:
+        values, place = np.unique(-np.asarray(priority, float), return_inverse=True)
+        self.groups, self.group, self.code, self.people = len(values), place.ravel(), code, people
+        if most is not None and self.groups > most:
+            rows = np.cumsum(np.bincount(self.group))
+            block = np.minimum((rows - 1) * most // rows[-1], most - 1)
+            _, block = np.unique(block, return_inverse=True)
+            self.group, self.groups = block[self.group], int(block[-1]) + 1
+
+    def table(self, values: np.ndarray) -> sparse.csr_array:
+        """[group, customer] sums of [row] values; `self.table(v) @ inside.T` gives the groups' sums over who is in."""
+        return sparse.csr_array((np.asarray(values, float), (self.group, self.code)), shape=(self.groups, self.people))
+
+
+def first_rows(at: np.ndarray, steps: np.ndarray, sums: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """[some, at] of each of `sums`: what has come together after `at` of `steps`; of a group that `at` cuts, the same part of all.
+
+    at: [at], or [some, at]. steps, sums: [some, group], added up from the first group on.
+    """
+    at = np.broadcast_to(at, (len(steps), np.shape(at)[-1]))
+    along = np.cumsum(steps, axis=1)
+    out = [np.empty(at.shape) for _ in sums]
+    for which, total in zip(out, (np.cumsum(s, axis=1) for s in sums), strict=True):
+        for i in range(len(steps)):
+            which[i] = np.interp(at[i], np.append(0, along[i]), np.append(0, total[i]))
+    return out
 
 
 def interval(estimate: np.ndarray, halves: np.ndarray, level: float = 0.95) -> dict[str, np.ndarray]:

@@ -72,7 +72,9 @@ def outcome_means(
         for first in range(0, len(out), CHUNK):
             rows = out[first : first + CHUNK]
             for j in range(arms):
-                means[rows, j] = level + booster.predict(np.column_stack([np.full(len(rows), j), x[rows]]), num_threads=1)
+                means[rows, j] = level + np.asarray(
+                    booster.predict(np.column_stack([np.full(len(rows), j), x[rows]]), num_threads=1)
+                )
     return means
 
 
@@ -105,7 +107,9 @@ def doubly_robust(y: np.ndarray, arm: np.ndarray, means: np.ndarray, probability
     own = np.asarray(probability, float)
     own = own[rows, arm] if own.ndim == 2 else own
     if not ((own > 0) & (own <= 1)).all():
-        raise ValueError(f"probability must lie above 0 and at most at 1 ({int((~((own > 0) & (own <= 1))).sum()):,} rows do not)")
+        raise ValueError(
+            f"probability must lie above 0 and at most at 1 ({int((~((own > 0) & (own <= 1))).sum()):,} rows do not)"
+        )
     scores = means.copy()
     scores[rows, arm] += (y - means[rows, arm]) / own
     return scores

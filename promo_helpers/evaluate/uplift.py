@@ -5,13 +5,13 @@ TOC(q) = mean effect among the first share q of the ranking - mean effect of all
 have been fitted on other customers than it is scored on: nothing here can check that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.halves import interval, over_halves, same_length
+from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, over_halves, same_length
 
 GRID = np.linspace(0.02, 1, 50)  # shares at which the TOC is drawn
 METRICS = ("AUTOC", "Qini")
@@ -27,36 +27,12 @@ class Rates:
     against: pd.DataFrame
 
 
-class Ranking:
-    """Rows in falling order of a score, equal scores as one group: its rows count as their mean, whatever order they come in."""
-
-    def __init__(self, priority: np.ndarray) -> None:
-        self.order = np.argsort(-np.asarray(priority, float), kind="stable")
-        falling = np.asarray(priority, float)[self.order]
-        self.starts = np.flatnonzero(np.append(True, np.diff(falling) != 0))
-
-    def sums(self, values: np.ndarray) -> np.ndarray:
-        """[some, group] sums within each group of equal scores; values are [some, row]."""
-        ordered = values[:, self.order]
-        return ordered if len(self.starts) == len(self.order) else np.add.reduceat(ordered, self.starts, axis=1)
-
-    def first(self, count: np.ndarray, sums: Sequence[np.ndarray], shares: np.ndarray) -> list[np.ndarray]:
-        """[some, share] of each of `sums`, over the first share of the rows; of a group that it cuts, the same part of every row."""
-        rows = np.cumsum(count, axis=1)
-        out = [np.empty((len(count), len(shares))) for _ in sums]
-        for which, total in enumerate(np.cumsum(s, axis=1) for s in sums):
-            for i in range(len(count)):
-                out[which][i] = np.interp(shares * rows[i, -1], np.append(0, rows[i]), np.append(0, total[i]))
-        return out
-
-
-def rate_of(ranking: Ranking, effect: np.ndarray, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """[some, 2 + share] AUTOC, Qini and TOC of weighted rows (weights [some, row] of 0 and 1), in closed form over groups of ties.
+def rate_of(count: np.ndarray, total: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """[some, 2 + share] AUTOC, Qini and TOC from rows and summed effects of each group of ties, [some, group], highest score first.
 
     With M rows of total C before a group of N rows of mean g, TOC within it is (C + j g) / (M + j) - all, j = 1..N, which sums to
     N g + (C - M g) (H(M + N) - H(M)) with harmonic numbers H. The result is grf's rank_average_treatment_effect.fit without its loop.
     """
-    count, total = ranking.sums(weights), ranking.sums(weights * effect)
     rows, gained = np.cumsum(count, axis=1), np.cumsum(total, axis=1)
     n, whole = rows[:, -1], gained[:, -1]
     before, owed = rows - count, gained - total
@@ -65,7 +41,7 @@ def rate_of(ranking: Ranking, effect: np.ndarray, weights: np.ndarray, shares: n
     steps = harmonic[rows.astype(int)] - harmonic[before.astype(int)]
     autoc = ((owed - before * mean) * steps).sum(axis=1) / n
     qini = ((count * owed + total * (count + 1) / 2).sum(axis=1) - whole * (n + 1) / 2) / n**2
-    [first] = ranking.first(count, [total], shares)
+    [first] = first_rows(shares * n[:, None], count, [total])
     toc = first / (shares * n[:, None]) - (whole / n)[:, None]
     return np.column_stack([autoc, qini, toc])
 
@@ -92,24 +68,30 @@ def rate(
     if against is not None and against not in priorities:
         raise KeyError(f"there is no ranking '{against}'; there are {', '.join(priorities)}")
     same_length(effect=effect, customer=customer, **{f"priority '{k}'": np.asarray(v, float) for k, v in priorities.items()})
-    rankings = {name: Ranking(p) for name, p in priorities.items()}
+    code, people = customers(customer)
 
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        return np.stack([rate_of(r, effect, weights, shares) for r in rankings.values()], axis=1)
+    def statistic(most: int | None) -> Callable[[np.ndarray], np.ndarray]:
+        rankings = [Ranking(p, code, people, most) for p in priorities.values()]
+        tables = [(r.table(np.ones(len(effect))), r.table(effect)) for r in rankings]
+        return lambda inside: np.stack([rate_of((c @ inside.T).T, (t @ inside.T).T, shares) for c, t in tables], axis=1)
 
-    point = statistic(np.ones((1, len(effect))))[0]
-    halves = over_halves(statistic, customer, draws, rng)
+    point = statistic(None)(np.ones((1, people)))[0]
+    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, rng)
     columns = interval(point, halves, level)
-    wide = {name: {k: v[i] for k, v in columns.items()} for i, name in enumerate(rankings)}
-    table = [{"name": name, "metric": m, **{k: v[j] for k, v in own.items()}} for name, own in wide.items() for j, m in enumerate(METRICS)]
+    wide = {name: {k: v[i] for k, v in columns.items()} for i, name in enumerate(priorities)}
+    table = [
+        {"name": name, "metric": m, **{k: v[j] for k, v in own.items()}}
+        for name, own in wide.items()
+        for j, m in enumerate(METRICS)
+    ]
     curve = [
         pd.DataFrame({"name": name, "share": shares} | {k: v[2:] for k, v in own.items()}).rename(columns={"estimate": "toc"})
         for name, own in wide.items()
     ]
     gaps: list[dict[str, object]] = []
     if against is not None:
-        base = list(rankings).index(against)
-        for i, name in enumerate(rankings):
+        base = list(priorities).index(against)
+        for i, name in enumerate(priorities):
             gap = interval(point[i, :2] - point[base, :2], halves[:, i, :2] - halves[:, base, :2], level)
             gaps += [{"name": name, "metric": m, **{k: v[j] for k, v in gap.items()}} for j, m in enumerate(METRICS) if i != base]
     return Rates(pd.DataFrame(table), pd.concat(curve, ignore_index=True), pd.DataFrame(gaps))
@@ -135,24 +117,31 @@ def uplift_at_k(
     """
     y, treated, probability = np.asarray(y, float), np.asarray(treated), np.asarray(probability, float)
     effect, at = np.asarray(effect, float), np.asarray(shares, float)
-    same_length(priority=np.asarray(priority, float), y=y, treated=treated, probability=probability, effect=effect, customer=customer)
+    same_length(
+        priority=np.asarray(priority, float), y=y, treated=treated, probability=probability, effect=effect, customer=customer
+    )
     if set(np.unique(treated)) != {0, 1}:
         raise ValueError("treated must hold 0 and 1, both of them: without a control there is no effect")
     if not ((at > 0) & (at <= 1)).all():
         raise ValueError("shares must lie above 0 and at most at 1")
-    ranking = Ranking(priority)
+    code, people = customers(customer)
     worth = [a / probability for a in (treated == 1, treated == 0)]
 
-    def statistic(weights: np.ndarray) -> np.ndarray:
-        parts = [weights * effect] + [weights * w * v for w in worth for v in (y, 1.0)]
-        count = ranking.sums(weights)
-        robust, up, ups, down, downs = ranking.first(count, [ranking.sums(p) for p in parts], at)
-        with np.errstate(divide="ignore", invalid="ignore"):  # too few rows to hold both arms: not a number
-            plain = up / ups - down / downs
-        return np.stack([plain, robust / (at * weights.sum(axis=1)[:, None])], axis=1)
+    def statistic(most: int | None) -> Callable[[np.ndarray], np.ndarray]:
+        ranking = Ranking(priority, code, people, most)
+        tables = [ranking.table(v) for v in (np.ones(len(y)), effect, *(w * v for w in worth for v in (y, 1.0)))]
 
-    point = statistic(np.ones((1, len(y))))[0]
-    columns = interval(point, over_halves(statistic, customer, draws, rng), level)
+        def of(inside: np.ndarray) -> np.ndarray:
+            count, *parts = ((t @ inside.T).T for t in tables)
+            n = at * count.sum(axis=1)[:, None]
+            robust, up, ups, down, downs = first_rows(n, count, parts)
+            with np.errstate(divide="ignore", invalid="ignore"):  # too few rows to hold both arms: not a number
+                return np.stack([up / ups - down / downs, robust / n], axis=1)
+
+        return of
+
+    point = statistic(None)(np.ones((1, people)))[0]
+    columns = interval(point, over_halves(statistic(Ranking.BLOCKS), people, draws, rng), level)
     rows = []
     for i, method in enumerate(("difference in means", "doubly robust")):
         rows.append(pd.DataFrame({"share": at, "method": method} | {k: v[i] for k, v in columns.items()}))

@@ -29,12 +29,12 @@ WEIGHS = {  # definition -> what it weighs
     "scikit-uplift uplift_auc_score": "Area above the diagonal of (difference of rates x number), as a share of a clairvoyant's.",
     "scikit-uplift uplift_at_k, overall": "Difference of the two rates among the first k of all; ties in reverse order of the rows.",
     "scikit-uplift uplift_at_k, by_group": "Difference of the rates of the first k of each arm: two lists with two thresholds.",
-    "CausalML auuc_score": "Mean height of the curve of gains, its end set to 1: a random ranking has about .5, and a total near 0 explodes.",
-    "CausalML auuc_score, normalize=False": "Mean height of the curve of gains, in units of outcome x rows; a random one has half the total.",
+    "CausalML auuc_score": "Mean height of the curve of gains, its end set to 1: random has about .5; a total near 0 explodes.",
+    "CausalML auuc_score, normalize=False": "Mean height of the curve of gains, in units of the outcome; random has half the total.",
     "CausalML qini_score": "Mean height above the diagonal of gains counted per treated row, the end set to 1.",
     "CausalML qini_score, normalize=False": "Mean height above the diagonal of gains counted per treated row, in units of the outcome.",
     "CausalML rate_score, autoc": "TOC weighted by 1 / q, as if the 1 / q of AUTOC were not in TOC already: the first few rows decide.",
-    "CausalML rate_score, qini": "TOC weighted by q, the weights set to add up to 1: twice grf's Qini, with differences of means for effects.",
+    "CausalML rate_score, qini": "TOC weighted by q, the weights set to add up to 1: twice grf's Qini, on differences of means.",
 }
 
 
@@ -169,7 +169,7 @@ def agreement(metrics: pd.DataFrame, true_value: Mapping[str, float] | pd.Series
         known = column.dropna()
         truth = worth.reindex(known.index).to_numpy()
         n = len(known)
-        if n < 3 or known.nunique() == 1 or len(np.unique(truth)) == 1:
+        if n < 3 or known.eq(known.iloc[0]).all() or len(np.unique(truth)) == 1:
             rows.append((definition, np.nan, np.nan, np.nan, n))
             continue
         signs = [np.sign(np.subtract.outer(v, v))[np.triu_indices(n, 1)] for v in (known.to_numpy(), truth)]

@@ -55,7 +55,7 @@ def outcome_means(
     """
     x = np.asarray(features, dtype=float)
     y, arm = np.asarray(y, float), np.asarray(arm)
-    same_length(y=y, arm=arm, customer=customer, features=np.empty(len(x)))
+    same_length(y=y, arm=arm, customer=customer, features=np.arange(len(x)))
     check_arms(arm, arms)
     fold = customer_folds(customer, folds, rng)
     seed = int(rng.integers(2**31))

@@ -111,7 +111,7 @@ def test_overspend_is_seen():
 
 def test_intervals_hold_the_true_gain():
     """One arm of cost 1 and effect x, uniform on [-1, 1]: a budget of .2 treats the best fifth, and earns .2 x .8."""
-    rng, held, n = np.random.default_rng(5), 0, 150
+    rng, held, n = np.random.default_rng(5), 0, 100
     for _ in range(n):
         customer = np.repeat(np.arange(250), 2)
         x = rng.uniform(-1, 1, 500)

@@ -111,7 +111,7 @@ def covered(share: int, of: int, level: float = 0.95) -> None:
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Effect and score are x in [0, 1], two rows a customer: AUTOC 1 / 4, Qini 1 / 12, TOC(.2) .4, mean of the first fifth .9."""
-    rng, n, held = np.random.default_rng(4), 150, np.zeros(4, int)
+    rng, n, held = np.random.default_rng(4), 100, np.zeros(4, int)
     for _ in range(n):
         customer = np.repeat(np.arange(300), 2)
         x = rng.random(600)

@@ -81,7 +81,7 @@ def assigned(path: Path, rows: int, spend: float) -> np.ndarray:
 
 
 def along(path: Path, gains: list[np.ndarray], spends: np.ndarray, code: np.ndarray, people: int, most: int | None) -> Statistic:
-    """The sums of each of `gains` ([row, arm] against the control) over the moves that each spend pays for: see `multi_arm_qini`."""
+    """The sums of each of `gains` ([row, arm]) over the moves that each spend pays for: see `multi_arm_qini`."""
     if not len(path.row):
         return lambda inside: np.zeros((len(inside), len(gains), len(spends)))
     rank = Ranking(path.slope, code[path.row], people, most)  # moves of one slope are begun together, each in part
@@ -138,7 +138,7 @@ def multi_arm_qini(
     for name, (effect, _) in policies.items():
         if np.shape(effect) != scores.shape:
             raise ValueError(f"effect of '{name}' is {np.shape(effect)}, scores are {scores.shape}: they must be of one shape")
-    judged = [g - g[:, :1] for g in (scores, *(() if cost_scores is None else (np.asarray(cost_scores, float),)))]
+    judged = [scores] if cost_scores is None else [scores, np.asarray(cost_scores, float)]
     code, people = customers(customer)
     paths = [policy_path(*given) for given in policies.values()]
     first = [np.asarray(part, float) for part in next(iter(policies.values()))]

@@ -27,7 +27,7 @@ def overlap(experiment: Experiment, weight: np.ndarray, chances: np.ndarray | No
     the control, and where `chances` [row, arm] are not known.
     """
     found = []
-    for number in np.flatnonzero(experiment.counts):
+    for number in np.flatnonzero(experiment.counts).tolist():
         w = weight[experiment.arm == number]
         smallest = outside = np.nan
         if chances is not None and number and experiment.counts[0]:
@@ -80,7 +80,9 @@ def differences(experiment: Experiment, weight: np.ndarray | None = None) -> pd.
     return pd.concat(tables, ignore_index=True).dropna(subset=["d"], ignore_index=True)
 
 
-def chance_of_imbalance(experiment: Experiment, rng: np.random.Generator, weight: np.ndarray | None = None, draws: int = 10_000) -> float:
+def chance_of_imbalance(
+    experiment: Experiment, rng: np.random.Generator, weight: np.ndarray | None = None, draws: int = 10_000
+) -> float:
     """The chance that a sound trial shows a difference as clear as the clearest one here, over all features and arms together.
 
     |z| of the difference in mean ranks (spending has long tails) between each arm and the control; the largest of all is compared
@@ -103,7 +105,7 @@ def chance_of_imbalance(experiment: Experiment, rng: np.random.Generator, weight
     r = x.rank().to_numpy(float)
     r = np.nan_to_num((r - np.nanmean(r, axis=0)) / np.nanstd(r, axis=0))  # what is missing is at the middle; its indicator tells
     means, covariances = {}, {}
-    for number in np.flatnonzero(counts):
+    for number in np.flatnonzero(counts).tolist():
         w = weight[arm == number]
         means[number] = w @ r[arm == number] / w.sum()
         even = np.allclose(w, w[0])  # drawn with the same chance: the spread is that of all rows, known better than that of few
@@ -130,7 +132,7 @@ def _with_gaps(features: pd.DataFrame) -> pd.DataFrame:
     """The features that vary, and an indicator for each that is missing in some rows."""
     gaps = features.isna()
     some = gaps.loc[:, gaps.any() & ~gaps.all()].add_suffix(" missing").astype("float64")
-    return pd.concat([features.loc[:, features.nunique() > 1].astype("float64"), some], axis=1).reset_index(drop=True)
+    return pd.concat([features.loc[:, features.nunique() >= 2].astype("float64"), some], axis=1).reset_index(drop=True)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

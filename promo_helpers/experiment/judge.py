@@ -91,8 +91,8 @@ def disguise(experiment: Experiment, outcome: str, weight: np.ndarray) -> tuple[
         _judged(
             "control can have the outcome", chosen["none"].min(), SURE, chosen["none"].min() >= SURE,
             f"{outcome} can come about without an offer.",
-            f"{outcome} is never above 0 in {control} and for up to {chosen['with_it'].max():.1%} elsewhere: it seems that only an offer makes it possible, "
-            "like the use of a voucher.",
+            f"{outcome} is never above 0 in {control} and for up to {chosen['with_it'].max():.1%} elsewhere: it seems that only an "
+            "offer makes it possible, like the use of a voucher.",
         ),
     )  # fmt: skip
 

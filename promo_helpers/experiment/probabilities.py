@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
-from promo_helpers.experiment.experiment import Experiment
+from promo_helpers.experiment.experiment import Experiment, even_shares
 
 LEAST = 1e-4  # an estimated chance below it is an extrapolation; it shows in the gates as a weight of 10,000
 SURE = 10.0  # log odds of an arm that is never, or always, seen against the control
@@ -24,9 +24,7 @@ def known_probabilities(experiment: Experiment) -> np.ndarray | None:
     """
     shares, own = experiment.planned, experiment.probability
     if shares is None and own is not None:
-        arms = [own[experiment.arm == a] for a in range(len(experiment.arms))]
-        if all(len(p) and np.allclose(p, p[0], rtol=1e-6) for p in arms) and abs(sum(p[0] for p in arms) - 1) < 0.001:
-            shares = np.array([p[0] for p in arms])
+        shares = even_shares(experiment.arm, own, len(experiment.arms))
     if shares is None or (own is not None and not np.allclose(own, shares[experiment.arm], rtol=0.01)):
         return None
     return np.broadcast_to(shares / shares.sum(), (len(experiment), len(experiment.arms)))

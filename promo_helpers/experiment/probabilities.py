@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from promo_helpers.experiment.experiment import Experiment, even_shares
 
 LEAST = 1e-4  # an estimated chance below it is an extrapolation; it shows in the gates as a weight of 10,000
+FAR = 5.0  # distances between the quartiles, from the median
 SURE = 10.0  # log odds of an arm that is never, or always, seen against the control
 
 
@@ -39,10 +40,11 @@ def estimate_probabilities(
     """[row, arm] chance of each arm given the features, each row by models that have not seen its customer. Rows add up to 1.
 
     A multinomial logit, fitted as one regression of each arm against the control on the rows of these two (Begg & Gray 1984: nearly
-    as good as all arms at once, and many times faster). "logistic" takes each feature as it is and bent by arcsinh (long tails of
-    spending weigh less); what is missing becomes the median, with an indicator beside it. "lightgbm" is a small forest of boosted
-    trees for each arm, for rules that are not smooth. Either can only tell what the features hold: a cause that nobody wrote down
-    stays. Chances are at least 0.0001 before they are made to add up; an arm without rows has 0. `rng` draws the folds.
+    as good as all arms at once, and many times faster). "logistic" takes each feature as it is (up to five quartile distances from
+    its median) and bent by arcsinh, since spending has long tails; what is missing becomes the median, with an indicator beside it.
+    "lightgbm" is a small forest of boosted trees for each arm, for rules that are not smooth. Either can only tell what the features
+    hold: a cause that nobody wrote down stays. Chances are at least 0.0001 before they are made to add up; an arm without rows
+    has 0. `rng` draws the folds.
     Raises ValueError for fewer customers than folds, no feature, no row of the control or of any other arm.
     """
     rng = rng or np.random.default_rng(0)
@@ -86,5 +88,12 @@ def _log_odds(learner: str, given: np.ndarray, treated: np.ndarray, asked: np.nd
 def _bent() -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
-        make_union(StandardScaler(), make_pipeline(RobustScaler(), FunctionTransformer(np.arcsinh), StandardScaler())),
+        RobustScaler(),
+        make_union(
+            FunctionTransformer(
+                np.clip, kw_args={"a_min": -FAR, "a_max": FAR}
+            ),  # a straight line far out would promise certainty
+            FunctionTransformer(np.arcsinh),
+        ),
+        StandardScaler(),
     )

@@ -63,9 +63,10 @@ def estimate_probabilities(
         for train, test in split.split(x, groups=experiment.customer):
             bent = _bent() if learner == "logistic" else FunctionTransformer()
             given, asked = bent.fit_transform(x[train]), bent.transform(x[test])
+            arm = experiment.arm[train]
             for number in there[1:]:
-                both = np.isin(experiment.arm[train], (0, number))
-                scores[test, number] = _log_odds(learner, given[both], experiment.arm[train][both] == number, asked)
+                both = (arm == 0) | (arm == number)
+                scores[test, number] = _log_odds(learner, given[both], arm[both] == number, asked)
     chance = softmax(scores, axis=1)
     chance[:, there] = np.maximum(chance[:, there], LEAST)
     return np.asarray(chance / chance.sum(axis=1, keepdims=True))

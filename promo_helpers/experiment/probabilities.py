@@ -48,7 +48,8 @@ def estimate_probabilities(
     Raises ValueError for fewer customers than folds, no feature, no row of the control or of any other arm.
     """
     rng = rng or np.random.default_rng(0)
-    people, there = len(np.unique(experiment.customer)), np.flatnonzero(experiment.counts)
+    code = np.unique(experiment.customer, return_inverse=True)[1]  # scikit-learn is slow with groups that are text
+    people, there = len(np.unique(code)), np.flatnonzero(experiment.counts)
     if people < folds:
         raise ValueError(f"{experiment.name}: {people} customers are too few for {folds} folds")
     if experiment.features.shape[1] == 0:
@@ -60,7 +61,7 @@ def estimate_probabilities(
     scores[:, 0] = 0
     split = GroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
     with threadpool_limits(1):  # more threads are slower here, and the last bits would hang on their number
-        for train, test in split.split(x, groups=experiment.customer):
+        for train, test in split.split(x, groups=code):
             bent = _bent() if learner == "logistic" else FunctionTransformer()
             given, asked = bent.fit_transform(x[train]), bent.transform(x[test])
             arm = experiment.arm[train]

@@ -1,0 +1,202 @@
+"""The shop's own contacts as an Experiment: its trials, and the log of its old rule."""
+
+from typing import Literal
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from promo_helpers.experiment.experiment import Experiment
+from promo_helpers.features.contacts import DAY, Lines, Moments, contact_history, described, offer_history, shelf_depth
+from promo_helpers.features.ledger import Ledger
+from promo_helpers.shop import Shop
+
+WINDOW, AFTER = 14, 42  # days: an offer holds from the day after the contact; then the six weeks that may pay for it
+LINES = 8_000_000  # lines in memory at a time
+CONTROL = "none"
+HOLDS = ("bought", "units", "revenue", "discount", "spend", "profit", "substitutes", "rest", "product_after", "after", "whole")
+
+
+def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "trial", cost: float = 0.0) -> Experiment:
+    """The shop's contacts about a product: those of its trials, those that a rule chose, or both. `cost` is that of one contact.
+
+    Outcomes, in units and currency, of the days 1 to 14 after the contact's: bought, units, revenue, discount (given by the offer),
+    spend (discount and cost), profit (margin of the product less cost), substitutes (margin of the rest of its category), rest
+    (margin of all else); of the days 15 to 56: product_after and after (margin of the product, and of the whole shop); and whole =
+    profit + substitutes + rest + after. They are missing where the data end before, and where another contact of the customer falls
+    into the days they cover. What opting out costs is in none of them: the tables do not show it.
+    Raises ValueError where the shop has no such contacts, no margins or no prices.
+    """
+    if not shop.has("contacts", "product_id"):
+        raise ValueError("the shop has no contacts about a product: nothing to learn an effect from")
+    if not shop.has("products", "margin"):
+        raise ValueError("the products have no margin: without it no profit can be told; give a column Margin, or MARGIN=.25")
+    products = shop.frame("products")
+    given = shop.frame("contacts")
+    given = given[given["product_id"].notna() & (given["arm"] != "unknown")].sort_values(
+        "contact_id", kind="stable", ignore_index=True
+    )
+    trial = given["trial_id"].notna() if "trial_id" in given else pd.Series(False, given.index)
+    chosen = {"trial": trial, "log": ~trial, "both": trial | True}[kind]
+    if not chosen.any():
+        raise ValueError(f"the shop has no contacts of this kind: {kind}")
+    customers = shop.frame("customers").sort_values("customer_id", kind="stable", ignore_index=True)
+    start = _start(shop, given)
+    parts = [
+        _slice(shop, customers.iloc[rows].reset_index(drop=True), products, given, chosen, start, cost)
+        for rows in _slices(len(customers), shop.rows("transactions"))
+    ]
+    frame = pd.concat([p for p in parts if len(p)]).sort_index()
+    contacts = given.loc[frame.index]
+    arms, depth = _arms(contacts["arm"])
+    arm = contacts["arm"].map({a: i for i, a in enumerate(arms)}).to_numpy(np.int64)
+    probability = contacts["probability"].to_numpy(float) if "probability" in contacts else np.full(len(arm), np.nan)
+    known = bool(np.isfinite(probability).all())
+    planned = None
+    if known:  # each arm's chance, as the rows that got it say
+        planned = np.bincount(arm, probability, minlength=len(arms)) / np.maximum(np.bincount(arm, minlength=len(arms)), 1)
+    return Experiment(
+        name=f"{kind} of {shop.info['source']}" if kind != "both" else f"contacts of {shop.info['source']}",
+        contact_id=contacts["contact_id"].to_numpy(),
+        customer=contacts["customer_id"].to_numpy(object),
+        features=frame.drop(columns=list(HOLDS)).reset_index(drop=True),
+        arm=arm,
+        arms=arms,
+        depth=depth,
+        outcomes=frame[list(HOLDS)].reset_index(drop=True),
+        probability=probability if known else None,
+        strata=contacts["trial_id"].to_numpy(object) if known and kind == "trial" else None,
+        planned=planned,
+        currency=shop.currency,
+    )
+
+
+def _arms(given: pd.Series) -> tuple[tuple[str, ...], np.ndarray]:
+    """Arms in the order of their discounts, the control first; their depths as shares."""
+    offers = sorted(set(given) - {CONTROL}, key=float)
+    arms = (CONTROL, *offers)
+    return arms, np.array([np.nan] + [float(a) / 100 for a in offers])
+
+
+def _start(shop: Shop, contacts: pd.DataFrame) -> pd.Timestamp:
+    first = shop.lazy("transactions").select(nw.col("time").min()).collect("pandas").to_native().iloc[0, 0]
+    return min(pd.Timestamp(first), contacts["time"].min()).normalize()
+
+
+def _slices(customers: int, lines: int) -> list[slice]:
+    size = -(-customers // max(-(-lines // LINES), 1))
+    return [slice(k, k + size) for k in range(0, customers, size)]
+
+
+def _read(shop: Shop, customers: pd.Index, products: pd.DataFrame, start: pd.Timestamp) -> tuple[Lines, np.ndarray, np.ndarray]:
+    """Lines of a slice of customers (sorted ids), with the margin of each in cents, and the contact that each redeemed."""
+    wanted = ["customer_id", "product_id", "basket_id", "time", "units", "list_cents", "paid_cents", "transaction_id"]
+    wanted += [c for c in ("discount", "contact_id") if shop.has("transactions", c)]
+    who = nw.col("customer_id")
+    lines = shop.lazy("transactions").filter(who >= customers[0], who <= customers[-1], nw.col("units") > 0).select(*wanted)
+    table: pa.Table = lines.sort("customer_id", "time", "transaction_id").collect("pyarrow").to_native()
+    items = pd.Index(products["product_id"])
+    coded = {}
+    for name, index in (("customer_id", customers), ("product_id", items)):
+        column = table[name].combine_chunks().dictionary_encode()
+        coded[name] = index.get_indexer(column.dictionary.to_pandas())[column.indices.to_numpy()]
+    paid, full = table["paid_cents"].to_numpy(), table["list_cents"].to_numpy()
+    redeemed = table["contact_id"].to_pandas() if "contact_id" in wanted else pd.Series(pd.NA, range(len(paid)))
+    discount = np.nan_to_num(table["discount"].to_numpy()) if "discount" in wanted else np.zeros(len(paid))
+    margin = paid - full * (1 - products["margin"].to_numpy(float)[coded["product_id"]])
+    read = Lines(
+        who=coded["customer_id"],
+        what=coded["product_id"],
+        second=((table["time"].to_numpy() - start.to_datetime64()) / np.timedelta64(1, "s")).astype(np.int64),
+        basket=np.unique(table["basket_id"].to_numpy(), return_inverse=True)[1],
+        units=table["units"].to_numpy(),
+        paid=paid,
+        promo=np.where(redeemed.notna(), 0.0, discount),
+    )
+    return read, np.rint(margin).astype(np.int64), redeemed.to_numpy()
+
+
+def _slice(
+    shop: Shop, customers: pd.DataFrame, products: pd.DataFrame, given: pd.DataFrame, chosen: pd.Series, start: pd.Timestamp, cost: float
+) -> pd.DataFrame:  # fmt: skip
+    """Features and outcomes of the chosen contacts of a slice of customers, indexed by the row of `given`."""
+    ids = pd.Index(customers["customer_id"])
+    all_of = given[given["customer_id"].isin(ids)]
+    contacts = all_of[chosen.loc[all_of.index]]
+    if contacts.empty:
+        return pd.DataFrame()
+    lines, margin, redeemed = _read(shop, ids, products, start)
+    items = pd.Index(products["product_id"])
+
+    def moments(rows: pd.DataFrame) -> Moments:
+        second = (rows["time"] - start).dt.total_seconds().to_numpy(np.int64)
+        return Moments(ids.get_indexer(rows["customer_id"]), items.get_indexer(rows["product_id"]), second)
+
+    at, everyone = moments(contacts), moments(all_of)
+    kinds = pd.factorize(products["category"].fillna("?"), sort=True)[0]
+    days = int(max(lines.second.max(initial=0), at.second.max()) // DAY) + 1
+    depth = shelf_depth(shop.frame("promotions"), items, start, days + 15)
+    features = described(customers, at, start)
+    features |= contact_history(lines, at, kinds, products["price"].to_numpy(float), depth)
+    sent = (all_of["arm"] != CONTROL).to_numpy()
+    percent = pd.to_numeric(all_of["arm"], errors="coerce").fillna(0).to_numpy(float)
+    used = all_of["redeemed"].fillna(False).to_numpy(bool) if "redeemed" in all_of else np.zeros(len(sent), bool)
+    features |= offer_history(
+        everyone.who[sent], everyone.what[sent], everyone.second[sent], percent[sent] / 100, used[sent].astype(np.int64), at
+    )  # fmt: skip
+    features["margin"] = products["margin"].to_numpy(float)[at.what]
+    features["category_margin"] = products.groupby(kinds)["margin"].mean().to_numpy()[kinds[at.what]]
+    features["product"] = at.what.astype(float)
+    features["hour"] = at.second % DAY // 3600.0
+    features["month"] = (start + pd.to_timedelta(at.second, unit="s")).month.to_numpy(float)
+    outcomes = _outcomes(lines, margin, redeemed, contacts, at, kinds, cost, len(items))
+    frame = pd.DataFrame(features | outcomes, index=contacts.index)
+    assigned, day, end = Ledger.of(everyone.who, everyone.second, {}), at.second // DAY, int(lines.second.max(initial=0)) // DAY
+    for length, names in ((WINDOW, list(HOLDS)), (WINDOW + AFTER, ["product_after", "after", "whole"])):
+        # a contact acts from the day after it; whether the arm was none does not matter: the next arm may follow from this one
+        disturbed = assigned.between(at.who, at.second + 1, (day + length) * DAY)["rows"] > 0
+        frame.loc[disturbed | (day + length > end), names] = np.nan
+    return frame
+
+
+def _outcomes(
+    lines: Lines, margin: np.ndarray, redeemed: np.ndarray, contacts: pd.DataFrame, at: Moments, kinds: np.ndarray, cost: float, items: int
+) -> dict[str, np.ndarray]:  # fmt: skip
+    first = (at.second // DAY + 1) * DAY
+    over, end = first + WINDOW * DAY, first + (WINDOW + AFTER) * DAY
+    everything = Ledger.of(lines.who, lines.second, {"margin": margin})
+    pair = Ledger.of(
+        lines.who * np.int64(items) + lines.what, lines.second, {"units": lines.units, "paid": lines.paid, "margin": margin}
+    )
+    n = int(kinds.max(initial=0)) + 1
+    kin = Ledger.of(lines.who * np.int64(n) + kinds[lines.what], lines.second, {"margin": margin})
+    own = pair.between(at.who * np.int64(items) + at.what, first, over)
+    near = kin.between(at.who * np.int64(n) + kinds[at.what], first, over)["margin"]
+    later = pair.between(at.who * np.int64(items) + at.what, over, end)["margin"]
+    whole, after = (everything.between(at.who, a, b)["margin"] for a, b in ((first, over), (over, end)))
+    sent = (contacts["arm"] != CONTROL).to_numpy() * cost
+    given = _redeemed(lines, redeemed, contacts)
+    return {
+        "bought": (own["units"] > 0).astype(float),
+        "units": own["units"].astype(float),
+        "revenue": own["paid"] / 100,
+        "discount": given,
+        "spend": given + sent,
+        "profit": own["margin"] / 100 - sent,
+        "substitutes": (near - own["margin"]) / 100,
+        "rest": (whole - near) / 100,
+        "product_after": later / 100,
+        "after": after / 100,
+        "whole": (whole + after) / 100 - sent,
+    }
+
+
+def _redeemed(lines: Lines, redeemed: np.ndarray, contacts: pd.DataFrame) -> np.ndarray:
+    """[contact] discount given by each offer: what its lines were paid less than the list price."""
+    used = np.flatnonzero(pd.notna(redeemed))
+    place = pd.Index(contacts["contact_id"]).get_indexer(redeemed[used])
+    share = pd.to_numeric(contacts["arm"], errors="coerce").fillna(0).to_numpy(float) / 100
+    used, place = used[place >= 0], place[place >= 0]
+    cents = np.rint(lines.paid[used] * share[place] / np.maximum(1 - share[place], 1e-9))
+    return np.bincount(place, cents, minlength=len(contacts)) / 100

@@ -45,6 +45,17 @@ PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "thresho
 JOBS = {
     "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
     "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),
+    "uplift_markets": Job(
+        "promo_helpers.studies.uplift",
+        "replicate",
+        ("default", "default, 200,000", "threshold", "additive"),
+        (
+            "promo_helpers.models.uplift",
+            "promo_helpers.models.dose",
+            "promo_helpers.models.bridge",
+            "promo_helpers.evaluate.oracle",
+        ),
+    ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",
         "replicate",

@@ -15,17 +15,30 @@ from promo_helpers.shop import Shop
 WINDOW, AFTER = 14, 42  # days: an offer holds from the day after the contact; then the six weeks that may pay for it
 LINES = 8_000_000  # lines in memory at a time
 CONTROL = "none"
-HOLDS = ("bought", "units", "revenue", "discount", "spend", "profit", "substitutes", "rest", "product_after", "after", "whole")
+HOLDS = (
+    "bought",
+    "units",
+    "redeemed",
+    "revenue",
+    "discount",
+    "spend",
+    "profit",
+    "substitutes",
+    "rest",
+    "product_after",
+    "after",
+    "whole",
+)
 
 
 def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "trial", cost: float = 0.0) -> Experiment:
     """The shop's contacts about a product: those of its trials, those that a rule chose, or both. `cost` is that of one contact.
 
-    Outcomes, in units and currency, of the days 1 to 14 after the contact's: bought, units, revenue, discount (given by the offer),
-    spend (discount and cost), profit (margin of the product less cost), substitutes (margin of the rest of its category), rest
-    (margin of all else); of the days 15 to 56: product_after and after (margin of the product, and of the whole shop); and whole =
-    profit + substitutes + rest + after. They are missing where the data end before, and where another contact of the customer falls
-    into the days they cover. What opting out costs is in none of them: the tables do not show it.
+    Outcomes, in units and currency, of the days 1 to 14 after the contact's: bought, units, redeemed (units under the offer), revenue,
+    discount (given by the offer), spend (discount and cost), profit (margin of the product less cost), substitutes (margin of the
+    rest of its category), rest (margin of all else); of the days 15 to 56: product_after and after (margin of the product, and of the
+    whole shop); and whole = profit + substitutes + rest + after. They are missing where the data end before, and where another contact
+    of the customer falls into the days they cover. What opting out costs is in none of them: the tables do not show it.
     Raises ValueError where the shop has no such contacts, no margins or no prices.
     """
     if not shop.has("contacts", "product_id"):
@@ -176,10 +189,11 @@ def _outcomes(
     later = pair.between(at.who * np.int64(items) + at.what, over, end)["margin"]
     whole, after = (everything.between(at.who, a, b)["margin"] for a, b in ((first, over), (over, end)))
     sent = (contacts["arm"] != CONTROL).to_numpy() * cost
-    given = _redeemed(lines, redeemed, contacts)
+    used, given = _redeemed(lines, redeemed, contacts)
     return {
         "bought": (own["units"] > 0).astype(float),
         "units": own["units"].astype(float),
+        "redeemed": used,
         "revenue": own["paid"] / 100,
         "discount": given,
         "spend": given + sent,
@@ -192,11 +206,12 @@ def _outcomes(
     }
 
 
-def _redeemed(lines: Lines, redeemed: np.ndarray, contacts: pd.DataFrame) -> np.ndarray:
-    """[contact] discount given by each offer: what its lines were paid less than the list price."""
+def _redeemed(lines: Lines, redeemed: np.ndarray, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """[contact] units bought under each offer, and the discount it gave: what its lines were paid less than the list price."""
     used = np.flatnonzero(pd.notna(redeemed))
     place = pd.Index(contacts["contact_id"]).get_indexer(redeemed[used])
     share = pd.to_numeric(contacts["arm"], errors="coerce").fillna(0).to_numpy(float) / 100
     used, place = used[place >= 0], place[place >= 0]
     cents = np.rint(lines.paid[used] * share[place] / np.maximum(1 - share[place], 1e-9))
-    return np.bincount(place, cents, minlength=len(contacts)) / 100
+    n = len(contacts)
+    return np.bincount(place, lines.units[used], minlength=n).astype(float), np.bincount(place, cents, minlength=n) / 100

@@ -61,8 +61,8 @@ def contact_history(
     hour_gap (hours between the contact and her usual hour), promotion_share (of units, shrunk), response (see `_response`), sure
     (how much is known of that); of the product: product_28, product_90, product_180, product_all, product_recency,
     product_promotion_share; of its category: category_90, category_180, category_recency, category_promotion_share, category_share (of
-    her units), product_share (of the category's); and of the shelf: promotion_now (depth), promotion_ahead and promotion_past
-    (mean depth of the two weeks to come and of the four before).
+    her units), product_share (of the category's); and of the shelf: product_price, promotion_now (depth), promotion_ahead and
+    promotion_past (mean depth of the two weeks to come and of the four before), promotion_days (share of the days to come with one).
     """
     n_products, n_categories = len(category), int(category.max(initial=0)) + 1
     kind, offered = category[lines.what], category[at.what]
@@ -106,6 +106,8 @@ def contact_history(
     out["promotion_now"] = depth[at.what, day]
     out["promotion_ahead"] = (total[at.what, np.minimum(day + 1 + AHEAD, length)] - total[at.what, day + 1]) / AHEAD
     out["promotion_past"] = (total[at.what, day] - total[at.what, np.maximum(day - 28, 0)]) / 28
+    ran = np.hstack([np.zeros((len(depth), 1)), np.cumsum(depth > 0, axis=1)])
+    out["promotion_days"] = (ran[at.what, np.minimum(day + 1 + AHEAD, length)] - ran[at.what, day + 1]) / AHEAD
     out["product_price"] = price[at.what]
     return {name: np.asarray(column, float) for name, column in out.items()}
 

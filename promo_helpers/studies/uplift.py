@@ -1,0 +1,131 @@
+"""Kept study: what part of the attainable the learners of an effect reach, over many markets and sizes of trial."""
+
+from functools import partial
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from promo_helpers import paths
+from promo_helpers.evaluate.oracle import ROUNDS, TREES, Informed, fit_informed, followed, frontier, one_variable
+from promo_helpers.models.bridge import Costs
+from promo_helpers.models.uplift import LEARNERS
+from promo_helpers.studies.markets import Scored, side_by_side, trial_market
+
+SIZES = (5_000, 20_000, 60_000)  # contacts to learn from
+PER_CONTACT = 1 / 2.95  # customers a contact of the trial
+JUDGED = 5_000  # customers whose decisions are valued, 15,000 decisions
+ORACLE_SEEDS = tuple(range(9_100, 9_116))  # populations of the oracle: no market that is valued
+ORACLE_CUSTOMERS = 15_000
+ENOUGH = 0.005  # what doubling the oracle's population may still gain
+SLOW = {"causal forest": 5_000}  # learners that are not tried beyond this many contacts
+CASES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], tuple[str, ...]]] = {
+    "default": ("default", tuple(range(600, 620)), SIZES, tuple(LEARNERS)),
+    "default, 200,000": ("default", (600, 601, 602, 603), (200_000,), ("constant", "X-learner", "dose-response")),
+    "threshold": ("threshold", tuple(range(600, 606)), (60_000,), ("constant", "X-learner", "dose-response")),
+    "additive": ("additive", tuple(range(600, 606)), (60_000,), ("constant", "X-learner", "dose-response")),
+}
+
+
+def replicate(case: str) -> pd.DataFrame:
+    """The kept rows of a case, tidy: seed, contacts, learner and what its policy is worth.
+
+    value (LKR a decision), spend, contacted (share), error (root mean square) and correlation (of ranks) of the effect of 15 % off, events
+    (purchases an arm), attainable (the informed oracle's value at that spend), informed (its best), omniscient.
+    """
+    preset, seeds, sizes, learners = CASES[case]
+    oracle = informed(preset)
+    tables = side_by_side(partial(_market, preset, sizes, learners, oracle), seeds, case)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], folder: Path, seed: int) -> pd.DataFrame:
+    """One market: every learner at every size, and what they are measured by."""
+    oracle, rest, rule = _read(folder)
+    customers = int(max(sizes) * PER_CONTACT)
+    trial, apart = trial_market(preset, seed, customers, JUDGED)
+    x, rows = apart.experiment.features, []
+    expected = oracle.expected(x)
+    line = frontier(expected, apart.gain, apart.spend)
+    base = {"seed": seed, "informed": line.best, "omniscient": float(apart.gain.max(axis=1).mean())}
+
+    def valued(name: str, contacts: int, arm: np.ndarray, events: float, effect: np.ndarray | None = None) -> None:
+        n = np.arange(len(arm))
+        spend = float(apart.spend[n, arm].mean())
+        found = {"value": float(apart.gain[n, arm].mean()), "spend": spend, "contacted": float((arm > 0).mean())}
+        if effect is not None:
+            a = trial.arms.index("15")
+            found["error"] = float(np.sqrt(((effect[:, a] - apart.gain[:, a]) ** 2).mean()))
+            found["correlation"] = float(pd.Series(effect[:, a]).corr(pd.Series(apart.gain[:, a]), method="spearman"))
+        rows.append(base | {"contacts": contacts, "learner": name, "events": events, "attainable": line.at(spend)} | found)
+
+    valued("informed oracle", 0, expected[0].argmax(axis=1), 0.0, expected[0])
+    blind = expected[0].copy()
+    blind[:, 1:] += float(apart.elsewhere.mean()) - rest.predict(x[list(oracle.columns)])[:, None]
+    valued("informed of all but other baskets", 0, blind.argmax(axis=1), 0.0, blind)
+    valued("best rule on one variable", 0, followed(rule, x), 0.0)
+    order = np.random.default_rng(seed).permutation(pd.unique(trial.customer))
+    place = pd.Series(np.arange(len(order)), index=order).reindex(trial.customer).to_numpy()
+    for size in sizes:
+        part = trial.only(place < size * PER_CONTACT)
+        events = float(np.nansum(part.outcome("bought")) / len(part.arms))
+        for name in learners:
+            if size <= SLOW.get(name, size):
+                effect = LEARNERS[name](part, Costs(), seed).effects(x)
+                valued(name, size, effect.argmax(axis=1), events, effect)
+    return pd.DataFrame(rows)
+
+
+def informed(preset: str) -> Path:
+    """The folder of a preset's informed oracle, made once and kept in build/: doubled until that gains less than ENOUGH."""
+    folder = paths.ROOT / "build" / "replications" / f"informed-{preset}"
+    if not (folder / "doubling.csv").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        made = side_by_side(partial(_population, preset), ORACLE_SEEDS, f"{preset}, populations of the oracle")
+        kept = made[-2:]
+        steps: list[tuple[int, float]] = []
+        for many in (3, 7, 14):
+            oracle = _fit(made[:many])
+            value = np.mean([frontier(oracle.expected(s.experiment.features), s.gain, s.spend).best for s in kept])
+            steps.append((sum(len(s.gain) for s in made[:many]), float(value)))
+            if len(steps) > 1 and steps[-1][1] < steps[-2][1] * (1 + ENOUGH):
+                break
+        _write(folder, oracle, made[:many])
+        pd.DataFrame(steps, columns=["decisions", "value"]).to_csv(folder / "doubling.csv", index=False)
+    return folder
+
+
+def _population(preset: str, seed: int) -> Scored:
+    return trial_market(preset, seed, 0, ORACLE_CUSTOMERS)[1]
+
+
+def _joined(made: list[Scored]) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, np.ndarray]:
+    x = pd.concat([s.experiment.features for s in made], ignore_index=True).drop(
+        columns="product"
+    )  # other markets, other products
+    return x, np.vstack([s.gain for s in made]), np.vstack([s.spend for s in made]), np.concatenate([s.elsewhere for s in made])
+
+
+def _fit(made: list[Scored]) -> Informed:
+    x, gain, spend, _ = _joined(made)
+    return fit_informed(x, gain, spend)
+
+
+def _write(folder: Path, oracle: Informed, made: list[Scored]) -> None:
+    x, gain, _, elsewhere = _joined(made)
+    for k, (g, s) in enumerate(zip(oracle.gains, oracle.spends, strict=True)):
+        g.save_model(folder / f"gain{k}.txt")
+        s.save_model(folder / f"spend{k}.txt")
+    lgb.train(TREES, lgb.Dataset(x, elsewhere), ROUNDS).save_model(folder / "rest.txt")
+    name, edges, arms = one_variable(x, gain)
+    np.savez(folder / "rule.npz", name=name, edges=edges, arms=arms)
+
+
+def _read(folder: Path) -> tuple[Informed, lgb.Booster, tuple[str, np.ndarray, np.ndarray]]:
+    arms = len(list(folder.glob("gain*.txt")))
+    gains, spends = (tuple(lgb.Booster(model_file=folder / f"{kind}{k}.txt") for k in range(arms)) for kind in ("gain", "spend"))
+    rule = np.load(folder / "rule.npz")
+    return Informed(gains, spends, tuple(gains[0].feature_name())), lgb.Booster(model_file=folder / "rest.txt"), (
+        str(rule["name"]), rule["edges"], rule["arms"],
+    )  # fmt: skip

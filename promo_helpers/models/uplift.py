@@ -1,8 +1,8 @@
 """Whom does an offer move? Learners of an effect for each customer and arm, behind one small interface.
 
-`LEARNERS[name](experiment, costs, seed)` gives a Fitted: `effects(features)` are expected profits against the control. The generic
-learners learn the profit of the product in the window (the whole shop's drowns in noise) by EconML and LightGBM; the
-dose-response, whose form knows what a discount is, adds what it can measure of the rest of the shop.
+`LEARNERS[name](experiment, outcome, costs, seed)` gives a Fitted: `effects(features)` are expected outcomes against the control. The
+generic learners, by EconML and LightGBM, learn any outcome; of the shop's that is the profit of the product in the window, since the
+whole shop's drowns in noise. The dose-response, whose form knows what a discount is, adds what it can measure of the rest of the shop.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,6 @@ from promo_helpers.experiment import Experiment
 from promo_helpers.models.bridge import Costs, gain, tied_share
 from promo_helpers.models.dose import fit_dose
 
-OUTCOME = "profit"  # margin of the product in the window less discount and message
 TREES: dict[str, Any] = {
     "n_estimators": 100,
     "num_leaves": 15,
@@ -51,7 +50,7 @@ class Fitted:
     spend: Callable[[pd.DataFrame], np.ndarray] | None = None
 
 
-Learner = Callable[[Experiment, Costs, int], Fitted]
+Learner = Callable[[Experiment, str, Costs | None, int], Fitted]
 
 
 def _trees(seed: int, last: bool = False) -> Any:
@@ -65,11 +64,11 @@ def _table(x: pd.DataFrame) -> np.ndarray:
     return np.nan_to_num(x.to_numpy(float), nan=-999.0)
 
 
-def _usable(experiment: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _usable(experiment: Experiment, outcome: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Outcome, arm and features of the rows whose outcome is known. Raises ValueError for a trial without plan, or an empty arm."""
     if experiment.planned is None:
         raise ValueError(f"{experiment.name}: the chances of the arms are not known; learn from a trial")
-    y = experiment.outcome(OUTCOME)
+    y = experiment.outcome(outcome)
     known = np.isfinite(y)
     counts = np.bincount(experiment.arm[known], minlength=len(experiment.arms))
     if (counts < 2 * FOLDS).any():
@@ -78,12 +77,12 @@ def _usable(experiment: Experiment) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return y[known], experiment.arm[known], _table(experiment.features[known])
 
 
-def _beyond_message(costs: Costs, features: pd.DataFrame) -> np.ndarray:
+def _beyond_message(costs: Costs | None, features: pd.DataFrame) -> np.ndarray:
     """[row] what a contact costs beyond the message, which the outcome holds already."""
-    return costs.of(features) - costs.message
+    return np.zeros(len(features)) if costs is None else costs.of(features) - costs.message
 
 
-def _against_none(raw: Callable[[np.ndarray], np.ndarray], costs: Costs) -> Callable[[pd.DataFrame], np.ndarray]:
+def _against_none(raw: Callable[[np.ndarray], np.ndarray], costs: Costs | None) -> Callable[[pd.DataFrame], np.ndarray]:
     def effects(features: pd.DataFrame) -> np.ndarray:
         found = raw(_table(features)) - _beyond_message(costs, features)[:, None]
         return np.column_stack([np.zeros(len(features)), found])
@@ -91,9 +90,9 @@ def _against_none(raw: Callable[[np.ndarray], np.ndarray], costs: Costs) -> Call
     return effects
 
 
-def constant(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
+def constant(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
     """One effect for everybody: differences in means."""
-    y, arm, _ = _usable(experiment)
+    y, arm, _ = _usable(experiment, outcome)
     means = np.bincount(arm, y) / np.bincount(arm)
     return Fitted(_against_none(lambda x: np.tile(means[1:] - means[0], (len(x), 1)), costs))
 
@@ -101,8 +100,8 @@ def constant(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
 def _meta(build: Callable[[Experiment, int], Any]) -> Learner:
     """A learner of EconML that takes all arms at once."""
 
-    def learn(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
-        y, arm, x = _usable(experiment)
+    def learn(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
+        y, arm, x = _usable(experiment, outcome)
         model = build(experiment, seed)
         model.fit(y, arm, X=x)
         return Fitted(_against_none(lambda z: model.const_marginal_effect(z).reshape(len(z), -1), costs))
@@ -115,9 +114,9 @@ def _chances() -> DummyClassifier:
     return DummyClassifier(strategy="prior")
 
 
-def r_learner(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
+def r_learner(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
     """The R-learner (Nie & Wager 2021), one contrast after the other: EconML's takes one treatment at a time."""
-    y, arm, x = _usable(experiment)
+    y, arm, x = _usable(experiment, outcome)
     models = []
     for a in range(1, len(experiment.arms)):
         rows = (arm == 0) | (arm == a)
@@ -133,9 +132,9 @@ def r_learner(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
     return Fitted(_against_none(lambda z: np.column_stack([m.effect(z) for m in models]), costs))
 
 
-def causal_forest(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
+def causal_forest(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
     """A causal forest (Athey, Tibshirani & Wager 2019) with its intervals, one contrast after the other."""
-    y, arm, x = _usable(experiment)
+    y, arm, x = _usable(experiment, outcome)
     models = []
     for a in range(1, len(experiment.arms)):
         rows = (arm == 0) | (arm == a)
@@ -153,8 +152,10 @@ def causal_forest(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
     return Fitted(_against_none(lambda z: np.column_stack([m.effect(z) for m in models]), costs), interval)
 
 
-def dose_response(experiment: Experiment, costs: Costs, seed: int) -> Fitted:
+def dose_response(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
     """The dose-response (see `dose`) with the share of a bump that other sales pay for (see `bridge`)."""
+    if costs is None or outcome != "profit":
+        raise ValueError(f"{experiment.name}: the dose-response gives profit, and needs what a contact costs")
     dose = fit_dose([experiment], seed)
     tied = tied_share(experiment, dose.expected(experiment.features)[0], seed).share
 

@@ -45,7 +45,8 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
     oracle, rest, rule = _read(folder)
     customers = int(max(sizes) * PER_CONTACT)
     trial, apart = trial_market(preset, seed, customers, JUDGED)
-    x, rows = apart.experiment.features, []
+    x = apart.experiment.features
+    rows: list[dict[str, float | str]] = []
     expected = oracle.expected(x)
     line = frontier(expected, apart.gain, apart.spend)
     base = {"seed": seed, "informed": line.best, "omniscient": float(apart.gain.max(axis=1).mean())}
@@ -62,7 +63,7 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
 
     valued("informed oracle", 0, expected[0].argmax(axis=1), 0.0, expected[0])
     blind = expected[0].copy()
-    blind[:, 1:] += float(apart.elsewhere.mean()) - rest.predict(x[list(oracle.columns)])[:, None]
+    blind[:, 1:] += float(apart.elsewhere.mean()) - np.asarray(rest.predict(x[list(oracle.columns)]))[:, None]
     valued("informed of all but other baskets", 0, blind.argmax(axis=1), 0.0, blind)
     valued("best rule on one variable", 0, followed(rule, x), 0.0)
     order = np.random.default_rng(seed).permutation(pd.unique(trial.customer))
@@ -72,7 +73,7 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
         events = float(np.nansum(part.outcome("bought")) / len(part.arms))
         for name in learners:
             if size <= SLOW.get(name, size):
-                effect = LEARNERS[name](part, Costs(), seed).effects(x)
+                effect = LEARNERS[name](part, "profit", Costs(), seed).effects(x)
                 valued(name, size, effect.argmax(axis=1), events, effect)
     return pd.DataFrame(rows)
 

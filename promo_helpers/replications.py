@@ -56,6 +56,17 @@ JOBS = {
             "promo_helpers.evaluate.oracle",
         ),
     ),
+    "uplift_nothing": Job(
+        "promo_helpers.studies.nothing",
+        "replicate",
+        ("null", "breakeven"),
+        (
+            "promo_helpers.models.uplift",
+            "promo_helpers.models.dose",
+            "promo_helpers.models.bridge",
+            "promo_helpers.evaluate.scores",
+        ),
+    ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",
         "replicate",

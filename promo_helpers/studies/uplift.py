@@ -46,7 +46,7 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
     customers = int(max(sizes) * PER_CONTACT)
     trial, apart = trial_market(preset, seed, customers, JUDGED)
     x = apart.experiment.features
-    rows: list[dict[str, float | str]] = []
+    rows: list[dict[str, object]] = []
     expected = oracle.expected(x)
     line = frontier(expected, apart.gain, apart.spend)
     base = {"seed": seed, "informed": line.best, "omniscient": float(apart.gain.max(axis=1).mean())}

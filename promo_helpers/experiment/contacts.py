@@ -38,14 +38,22 @@ def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "tria
     discount (given by the offer), spend (discount and cost), profit (margin of the product less cost), substitutes (margin of the
     rest of its category), rest (margin of all else); of the days 15 to 56: product_after and after (margin of the product, and of the
     whole shop); and whole = profit + substitutes + rest + after. They are missing where the data end before, and where another contact
-    of the customer falls into the days they cover. What opting out costs is in none of them: the tables do not show it.
-    Raises ValueError where the shop has no such contacts, no margins or no prices.
+    of the customer, later than this one, acts on the days they cover; contacts without product, or whose arm is unknown, are no such
+    contacts. What opting out costs is in no outcome: the tables do not show it.
+    Raises ValueError where the shop has no such contacts, no prices, or products without margin.
     """
     if not shop.has("contacts", "product_id"):
         raise ValueError("the shop has no contacts about a product: nothing to learn an effect from")
     if not shop.has("products", "margin"):
         raise ValueError("the products have no margin: without it no profit can be told; give a column Margin, or MARGIN=.25")
-    products = shop.frame("products")
+    if not shop.has("products", "price"):
+        raise ValueError("the products have no price: without it no discount can be told; give a column Price")
+    products = shop.frame("products").sort_values("product_id", kind="stable", ignore_index=True)
+    if (bare := products["margin"].isna()).any():
+        first = products.loc[bare, "product_id"].iloc[0]
+        raise ValueError(
+            f"{bare.sum():,} of {len(bare):,} products have no margin, such as {first}: give each one, or MARGIN=.25"
+        )
     given = shop.frame("contacts")
     given = given[given["product_id"].notna() & (given["arm"] != "unknown")].sort_values(
         "contact_id", kind="stable", ignore_index=True
@@ -55,15 +63,16 @@ def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "tria
     if not chosen.any():
         raise ValueError(f"the shop has no contacts of this kind: {kind}")
     customers = shop.frame("customers").sort_values("customer_id", kind="stable", ignore_index=True)
-    start = _start(shop, given)
+    if "segment" in customers:
+        customers["segment"] = pd.Categorical(customers["segment"])  # a slice need not hold all of them
+    start, end = _span(shop, given)
     parts = [
-        _slice(shop, customers.iloc[rows].reset_index(drop=True), products, given, chosen, start, cost)
+        _slice(shop, customers.iloc[rows].reset_index(drop=True), products, given, chosen, start, end, cost)
         for rows in _slices(len(customers), shop.rows("transactions"))
     ]
     frame = pd.concat([p for p in parts if len(p)]).sort_index()
     contacts = given.loc[frame.index]
-    arms, depth = _arms(contacts["arm"])
-    arm = contacts["arm"].map({a: i for i, a in enumerate(arms)}).to_numpy(np.int64)
+    arms, depth, arm = _arms(contacts["arm"])
     probability = contacts["probability"].to_numpy(float) if "probability" in contacts else np.full(len(arm), np.nan)
     known = bool(np.isfinite(probability).all())
     planned = None
@@ -85,16 +94,20 @@ def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "tria
     )
 
 
-def _arms(given: pd.Series) -> tuple[tuple[str, ...], np.ndarray]:
-    """Arms in the order of their discounts, the control first; their depths as shares."""
-    offers = sorted(set(given) - {CONTROL}, key=float)
-    arms = (CONTROL, *offers)
-    return arms, np.array([np.nan] + [float(a) / 100 for a in offers])
+def _arms(given: pd.Series) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Arms in the order of their discounts, the control first; their depths as shares; and each row's. 5 and 5.0 are one arm."""
+    percent = pd.to_numeric(given, errors="coerce").to_numpy(float)
+    offers = np.unique(percent[np.isfinite(percent)])
+    arm = np.where(np.isfinite(percent), np.searchsorted(offers, percent) + 1, 0)
+    return (CONTROL, *(f"{o:g}" for o in offers)), np.append(np.nan, offers / 100), arm
 
 
-def _start(shop: Shop, contacts: pd.DataFrame) -> pd.Timestamp:
-    first = shop.lazy("transactions").select(nw.col("time").min()).collect("pandas").to_native().iloc[0, 0]
-    return min(pd.Timestamp(first), contacts["time"].min()).normalize()
+def _span(shop: Shop, contacts: pd.DataFrame) -> tuple[pd.Timestamp, int]:
+    """Midnight from which seconds count, and the last day that the transactions cover."""
+    time = nw.col("time")
+    found = shop.lazy("transactions").select(first=time.min(), last=time.max()).collect("pandas").to_native().iloc[0]
+    start = min(pd.Timestamp(found["first"]), contacts["time"].min()).normalize()
+    return start, (pd.Timestamp(found["last"]) - start).days
 
 
 def _slices(customers: int, lines: int) -> list[slice]:
@@ -102,8 +115,9 @@ def _slices(customers: int, lines: int) -> list[slice]:
     return [slice(k, k + size) for k in range(0, customers, size)]
 
 
-def _read(shop: Shop, customers: pd.Index, products: pd.DataFrame, start: pd.Timestamp) -> tuple[Lines, np.ndarray, np.ndarray]:
-    """Lines of a slice of customers (sorted ids), with the margin of each in cents, and the contact that each redeemed."""
+def _read(shop: Shop, customers: pd.Index, products: pd.DataFrame, start: pd.Timestamp) -> tuple[Lines, pd.DataFrame]:
+    """Lines of a slice of customers (sorted ids); and of each its margin and what it was below the list price (cents), and the contact
+    that it redeemed."""
     wanted = ["customer_id", "product_id", "basket_id", "time", "units", "list_cents", "paid_cents", "transaction_id"]
     wanted += [c for c in ("discount", "contact_id") if shop.has("transactions", c)]
     who = nw.col("customer_id")
@@ -127,11 +141,13 @@ def _read(shop: Shop, customers: pd.Index, products: pd.DataFrame, start: pd.Tim
         paid=paid,
         promo=np.where(redeemed.notna(), 0.0, discount),
     )
-    return read, np.rint(margin).astype(np.int64), redeemed.to_numpy()
+    more = {"margin": np.rint(margin).astype(np.int64), "off": full - paid, "contact": redeemed.to_numpy()}
+    return read, pd.DataFrame(more)
 
 
 def _slice(
-    shop: Shop, customers: pd.DataFrame, products: pd.DataFrame, given: pd.DataFrame, chosen: pd.Series, start: pd.Timestamp, cost: float
+    shop: Shop, customers: pd.DataFrame, products: pd.DataFrame, given: pd.DataFrame, chosen: pd.Series, start: pd.Timestamp, end: int,
+    cost: float,
 ) -> pd.DataFrame:  # fmt: skip
     """Features and outcomes of the chosen contacts of a slice of customers, indexed by the row of `given`."""
     ids = pd.Index(customers["customer_id"])
@@ -139,7 +155,7 @@ def _slice(
     contacts = all_of[chosen.loc[all_of.index]]
     if contacts.empty:
         return pd.DataFrame()
-    lines, margin, redeemed = _read(shop, ids, products, start)
+    lines, more = _read(shop, ids, products, start)
     items = pd.Index(products["product_id"])
 
     def moments(rows: pd.DataFrame) -> Moments:
@@ -163,9 +179,9 @@ def _slice(
     features["product"] = at.what.astype(float)
     features["hour"] = at.second % DAY // 3600.0
     features["month"] = (start + pd.to_timedelta(at.second, unit="s")).month.to_numpy(float)
-    outcomes = _outcomes(lines, margin, redeemed, contacts, at, kinds, cost, len(items))
+    outcomes = _outcomes(lines, more, contacts, at, kinds, cost, len(items))
     frame = pd.DataFrame(features | outcomes, index=contacts.index)
-    assigned, day, end = Ledger.of(everyone.who, everyone.second, {}), at.second // DAY, int(lines.second.max(initial=0)) // DAY
+    assigned, day = Ledger.of(everyone.who, everyone.second, {}), at.second // DAY
     for length, names in ((WINDOW, list(HOLDS)), (WINDOW + AFTER, ["product_after", "after", "whole"])):
         # a contact acts from the day after it; whether the arm was none does not matter: the next arm may follow from this one
         disturbed = assigned.between(at.who, at.second + 1, (day + length) * DAY)["rows"] > 0
@@ -174,8 +190,9 @@ def _slice(
 
 
 def _outcomes(
-    lines: Lines, margin: np.ndarray, redeemed: np.ndarray, contacts: pd.DataFrame, at: Moments, kinds: np.ndarray, cost: float, items: int
-) -> dict[str, np.ndarray]:  # fmt: skip
+    lines: Lines, more: pd.DataFrame, contacts: pd.DataFrame, at: Moments, kinds: np.ndarray, cost: float, items: int
+) -> dict[str, np.ndarray]:
+    margin = more["margin"].to_numpy()
     first = (at.second // DAY + 1) * DAY
     over, end = first + WINDOW * DAY, first + (WINDOW + AFTER) * DAY
     everything = Ledger.of(lines.who, lines.second, {"margin": margin})
@@ -189,7 +206,7 @@ def _outcomes(
     later = pair.between(at.who * np.int64(items) + at.what, over, end)["margin"]
     whole, after = (everything.between(at.who, a, b)["margin"] for a, b in ((first, over), (over, end)))
     sent = (contacts["arm"] != CONTROL).to_numpy() * cost
-    used, given = _redeemed(lines, redeemed, contacts)
+    used, given = _redeemed(lines, more, contacts)
     return {
         "bought": (own["units"] > 0).astype(float),
         "units": own["units"].astype(float),
@@ -206,12 +223,9 @@ def _outcomes(
     }
 
 
-def _redeemed(lines: Lines, redeemed: np.ndarray, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def _redeemed(lines: Lines, more: pd.DataFrame, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """[contact] units bought under each offer, and the discount it gave: what its lines were paid less than the list price."""
-    used = np.flatnonzero(pd.notna(redeemed))
-    place = pd.Index(contacts["contact_id"]).get_indexer(redeemed[used])
-    share = pd.to_numeric(contacts["arm"], errors="coerce").fillna(0).to_numpy(float) / 100
-    used, place = used[place >= 0], place[place >= 0]
-    cents = np.rint(lines.paid[used] * share[place] / np.maximum(1 - share[place], 1e-9))
-    n = len(contacts)
-    return np.bincount(place, lines.units[used], minlength=n).astype(float), np.bincount(place, cents, minlength=n) / 100
+    place = pd.Index(contacts["contact_id"]).get_indexer(more["contact"])
+    used, n = (place >= 0) & more["contact"].notna().to_numpy(), len(contacts)
+    units, off = (np.bincount(place[used], v[used], minlength=n) for v in (lines.units, more["off"].to_numpy()))
+    return units.astype(float), off / 100

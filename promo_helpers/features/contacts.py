@@ -12,6 +12,7 @@ DAY = 86_400  # seconds
 ALWAYS = -(10**9)  # seconds before everything
 WINDOW = 14  # days in which an offer holds; a redemption is known once they are over
 AHEAD = 14  # days of the price promotions that are planned
+PROMOTED, REDEEMED = 0.08, 0.1  # shares where little is known: fixed, for a mean of the data would look ahead
 PRIOR, PRIOR_WEIGHT = 0.7, 0.33  # response to in-store depth: where little was bought, a lift of about 40 % at 20 % off
 EXPANDED = 4_000_000  # pairs of contact and earlier line held at a time
 
@@ -40,8 +41,12 @@ class Moments:
 
 
 def shelf_depth(promotions: pd.DataFrame, products: pd.Index, start: pd.Timestamp, days: int) -> np.ndarray:
-    """[product, day] depth of the price promotion that runs, 0 where none; the deepest where several do."""
+    """[product, day] depth of the price promotion that runs, 0 where none or not known; the deepest where several do. A coupon is none."""
     depth = np.zeros((len(products), days))
+    if "discount" not in promotions:
+        return depth
+    if "kind" in promotions:
+        promotions = promotions[promotions["kind"].str.lower() != "coupon"]
     for row in promotions.dropna(subset=["discount"]).itertuples(index=False):
         place = products.get_indexer([row.product_id])[0]
         first, last = (row.start_date - start).days, (row.end_date - start).days
@@ -90,9 +95,8 @@ def contact_history(
     usual = np.arctan2(visits["sin"], visits["cos"]) * 24 / (2 * np.pi)
     gap = np.abs((at.second % DAY) / 3600 - usual) % 24
     out["hour_gap"] = np.where(visits["rows"] > 0, np.minimum(gap, 24 - gap), np.nan)
-    typical = promoted.sum() / max(lines.units.sum(), 1)  # towards the share of all where little was bought
     for name, sums, weight in (("", ever, 20), ("product_", own, 5), ("category_", of_kind, 5)):
-        out[f"{name}promotion_share"] = (sums["promoted"] + weight * typical) / (sums["units"] + weight)
+        out[f"{name}promotion_share"] = (sums["promoted"] + weight * PROMOTED) / (sums["units"] + weight)
     out |= {f"product_{d}": pair.between(mine, since(d), at.second)["units"] for d in (28, 90, 180)}
     out["product_all"] = own["units"]
     out["product_recency"] = (at.second - pair.last(mine, at.second)) / DAY
@@ -116,7 +120,7 @@ def offer_history(
     who: np.ndarray, what: np.ndarray, second: np.ndarray, depth: np.ndarray, redeemed: np.ndarray, at: Moments
 ) -> dict[str, np.ndarray]:
     """Features [contact] of earlier offers: offers_30, offers_90, offers_all, offers_recency (days), discounts (offers with a
-    discount whose window is over), redeemed (of those), redeemed_share (shrunk), redeemed_depth (mean discount redeemed).
+    discount whose window is over), redeemed_share (of those, shrunk), redeemed_depth (mean discount redeemed).
 
     The arrays describe earlier assignments that were sent: customer, product, second, discount (share), redeemed.
     """
@@ -124,13 +128,12 @@ def offer_history(
     used = deep * redeemed
     sent = Ledger.of(who, second, {"deep": deep, "used": used, "percent": np.rint(100 * depth * used).astype(np.int64)})
     always = np.zeros_like(at.second)
-    over = sent.between(at.who, always, at.second - (WINDOW + 1) * DAY)
+    over = sent.between(at.who, always, (at.second // DAY - WINDOW) * DAY)
     out = {f"offers_{d}": sent.between(at.who, np.maximum(at.second - d * DAY, 0), at.second)["rows"] for d in (30, 90)}
     out["offers_all"] = sent.between(at.who, always, at.second)["rows"]
     out["offers_recency"] = (at.second - sent.last(at.who, at.second)) / DAY
-    out["discounts"], out["redeemed"] = over["deep"], over["used"]
-    rate = used.sum() / max(deep.sum(), 1)
-    out["redeemed_share"] = (over["used"] + 2 * rate) / (over["deep"] + 2)
+    out["discounts"] = over["deep"]
+    out["redeemed_share"] = (over["used"] + 2 * REDEEMED) / (over["deep"] + 2)
     out["redeemed_depth"] = _ratio(over["percent"] / 100, over["used"])
     return {name: np.asarray(column, float) for name, column in out.items()}
 

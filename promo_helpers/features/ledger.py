@@ -37,6 +37,5 @@ class Ledger:
 
     def last(self, group: np.ndarray, until: np.ndarray) -> np.ndarray:
         """Second of the group's last row strictly before `until`, as a float; missing where there is none."""
-        place = self.place(group, until)
-        found = (place > 0) & (self.key[np.maximum(place - 1, 0)] // SPAN == group)
-        return np.where(found, self.key[np.maximum(place - 1, 0)] % SPAN, np.nan)
+        before = np.append(-1, self.key)[self.place(group, until)]  # -1 belongs to no group
+        return np.where(before // SPAN == group, before % SPAN, np.nan)

@@ -11,7 +11,7 @@ from promo_helpers.models.bridge import Costs
 from promo_helpers.models.uplift import LEARNERS
 from promo_helpers.studies.markets import side_by_side, trial_market
 
-SEEDS = tuple(range(800, 825))
+SEEDS = tuple(range(800, 812))
 CUSTOMERS = 20_000  # of a market: twenty trials of a thousand customers each
 GROUP = 1_000
 METHODS = ("dose-response", "X-learner")

@@ -1,5 +1,6 @@
 """Kept study: what part of the attainable the learners of an effect reach, over many markets and sizes of trial."""
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
 
 def informed(preset: str) -> Path:
     """The folder of a preset's informed oracle, made once and kept in build/; `doubling.csv` says what each doubling gained."""
-    folder = paths.ROOT / "build" / "replications" / f"informed-{preset}"
+    made_by = ("studies/uplift.py", "evaluate/oracle.py", "features/contacts.py", "experiment/contacts.py")
+    code = hashlib.sha256(b"".join((paths.ROOT / "promo_helpers" / f).read_bytes() for f in made_by)).hexdigest()[:16]
+    folder = paths.ROOT / "build" / "replications" / f"informed-{preset}-{code}"
     if not (folder / "doubling.csv").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         sizes = STEPS.get(preset, STEP)

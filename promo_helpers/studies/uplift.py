@@ -21,13 +21,16 @@ ORACLE_SEEDS = tuple(range(9_100, 9_110))  # populations of the oracle: no marke
 ORACLE_CUSTOMERS = 15_000
 STEPS = {"default": (4, 8)}  # populations that the oracle is fitted to, and doubled
 STEP = (3,)  # in the other kinds of market
-SLOW = {"causal forest": (5_000, 604)}  # learners tried up to so many contacts, and in the markets before this one
+SLOW = {
+    "causal forest": (5_000, 604),
+    "DR-learner": (20_000, 1_000),
+}  # learners tried up to so many contacts, and in the markets before this one
 COMPARED = ("constant", "X-learner", "DR-learner", "causal forest", "dose-response")
 CASES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], tuple[str, ...]]] = {
-    "default": ("default", tuple(range(600, 620)), SIZES, COMPARED),
-    "default, 200,000": ("default", (600, 601, 602), (200_000,), ("constant", "dose-response")),
-    "threshold": ("threshold", tuple(range(600, 604)), (60_000,), ("constant", "dose-response")),
-    "additive": ("additive", tuple(range(600, 604)), (60_000,), ("constant", "dose-response")),
+    "default": ("default", tuple(range(600, 612)), SIZES, COMPARED),
+    "default, 200,000": ("default", (600, 601), (200_000,), ("constant", "dose-response")),
+    "threshold": ("threshold", tuple(range(600, 603)), (60_000,), ("constant", "dose-response")),
+    "additive": ("additive", tuple(range(600, 603)), (60_000,), ("constant", "dose-response")),
 }
 
 

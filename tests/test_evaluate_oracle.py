@@ -86,7 +86,9 @@ def test_one_variable_against_brute_force():
         {"noise": rng.normal(size=600), "rare": (rng.random(600) < 0.3).astype(float), "age": rng.normal(40, 9, 600)}
     )
     x.loc[rng.random(600) < 0.1, "age"] = np.nan
-    gain = np.column_stack([np.zeros(600), np.where(x["age"] > 45, 2, -1), np.where(x["age"] < 30, 3, -1)]) + 0.0
+    gain = (
+        np.column_stack([np.zeros(600), np.where(x["age"] > 45, 2, -1), np.where((x["age"] < 30) | (x["age"] > 52), 3, -1)]) + 0.0
+    )
     gain[:, 1:] += rng.normal(0, 1, (600, 2))
     totals = {}
     for name in x:

@@ -42,6 +42,13 @@ class Job:
 
 
 PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
+UPLIFT = tuple(
+    f"promo_helpers.{name}"
+    for name in (
+        "models.uplift", "models.dose", "models.bridge", "evaluate.oracle", "evaluate.scores", "features.contacts", "features.ledger",
+        "experiment.contacts",
+    )
+)  # fmt: skip
 JOBS = {
     "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
     "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),
@@ -49,12 +56,13 @@ JOBS = {
         "promo_helpers.studies.uplift",
         "replicate",
         ("default", "default, 200,000", "threshold", "additive"),
-        (
-            "promo_helpers.models.uplift",
-            "promo_helpers.models.dose",
-            "promo_helpers.models.bridge",
-            "promo_helpers.evaluate.oracle",
-        ),
+        UPLIFT,
+    ),
+    "uplift_nothing": Job(
+        "promo_helpers.studies.nothing",
+        "replicate",
+        ("null", "breakeven"),
+        UPLIFT,
     ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 
 TREES = {
-    "objective": "l2", "num_leaves": 31, "learning_rate": 0.05, "min_data_in_leaf": 300, "feature_fraction": 0.5, "bagging_fraction": 0.5,
-    "bagging_freq": 1, "max_bin": 127, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True, "force_row_wise": True,
+    "objective": "l2", "num_leaves": 31, "learning_rate": 0.07, "min_data_in_leaf": 250, "feature_fraction": 0.5, "bagging_fraction": 0.5,
+    "bagging_freq": 1, "max_bin": 63, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
-ROUNDS = 250
+ROUNDS = 160
 PRICES = np.append(0.0, np.geomspace(0.01, 30, 60))  # shadow prices of the frontier
 
 

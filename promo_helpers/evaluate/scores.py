@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.evaluate.halves import same_length
+from promo_helpers.experiment import Experiment
 
 SETTINGS: dict[str, Any] = {  # small and strongly regularised: it need not be a good model, it must not fit noise
     "objective": "regression",
@@ -113,3 +114,15 @@ def doubly_robust(y: np.ndarray, arm: np.ndarray, means: np.ndarray, probability
     scores = means.copy()
     scores[rows, arm] += (y - means[rows, arm]) / own
     return scores
+
+
+def means_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
+    """[row, arm] `outcome_means` of an experiment."""
+    e, rng = experiment, np.random.default_rng(seed)
+    return outcome_means(e.features, e.arm, e.outcome(outcome), len(e.arms), e.customer, folds, rng)
+
+
+def scores_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
+    """[row, arm] doubly robust scores of an experiment whose chances are known: with their means, values of policies are estimated."""
+    e = experiment
+    return doubly_robust(e.outcome(outcome), e.arm, means_of(e, outcome, seed, folds), e.probability)

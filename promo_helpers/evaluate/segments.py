@@ -55,3 +55,14 @@ def segment_bounds(
         ends = [lower["estimate"], upper["estimate"], lower["low"], upper["high"]]
         rows.append([segment, *np.clip(ends, 0, 1), chances is not None])
     return pd.DataFrame(rows, columns=["segment", "lower", "upper", "low", "high", "features"])
+
+
+def labelled(gain: np.ndarray, buys: np.ndarray, sure: float = 0.25) -> np.ndarray:
+    """[row] "persuadable" where some arm is expected to earn more than nothing; of the others "sure thing" where the chance of buying
+    without an offer is at least `sure`, else "lost cause".
+
+    Expectations, not pairs of outcomes: gain [row, arm] against the control, buys [row]. Sleeping dogs, who would buy less, are told
+    from the others by the truth alone: no model of sales sees trips that are not made.
+    """
+    kind = np.where(buys >= sure, "sure thing", "lost cause")
+    return np.where(gain.max(axis=1) > 0, "persuadable", kind)

@@ -1,5 +1,6 @@
 """Kept study: what part of the attainable the learners of an effect reach, over many markets and sizes of trial."""
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -16,15 +17,20 @@ from promo_helpers.studies.markets import Scored, side_by_side, trial_market
 SIZES = (5_000, 20_000, 60_000)  # contacts to learn from
 PER_CONTACT = 1 / 2.95  # customers a contact of the trial
 JUDGED = 5_000  # customers whose decisions are valued, 15,000 decisions
-ORACLE_SEEDS = tuple(range(9_100, 9_116))  # populations of the oracle: no market that is valued
+ORACLE_SEEDS = tuple(range(9_100, 9_110))  # populations of the oracle: no market that is valued
 ORACLE_CUSTOMERS = 15_000
-ENOUGH = 0.005  # what doubling the oracle's population may still gain
-SLOW = {"causal forest": 5_000}  # learners that are not tried beyond this many contacts
+STEPS = {"default": (4, 8)}  # populations that the oracle is fitted to, and doubled
+STEP = (3,)  # in the other kinds of market
+SLOW = {
+    "causal forest": (5_000, 604),
+    "DR-learner": (20_000, 1_000),
+}  # learners tried up to so many contacts, and in the markets before this one
+COMPARED = ("constant", "X-learner", "DR-learner", "causal forest", "dose-response")
 CASES: dict[str, tuple[str, tuple[int, ...], tuple[int, ...], tuple[str, ...]]] = {
-    "default": ("default", tuple(range(600, 620)), SIZES, tuple(LEARNERS)),
-    "default, 200,000": ("default", (600, 601, 602, 603), (200_000,), ("constant", "X-learner", "dose-response")),
-    "threshold": ("threshold", tuple(range(600, 606)), (60_000,), ("constant", "X-learner", "dose-response")),
-    "additive": ("additive", tuple(range(600, 606)), (60_000,), ("constant", "X-learner", "dose-response")),
+    "default": ("default", tuple(range(600, 612)), SIZES, COMPARED),
+    "default, 200,000": ("default", (600, 601), (200_000,), ("constant", "dose-response")),
+    "threshold": ("threshold", tuple(range(600, 603)), (60_000,), ("constant", "dose-response")),
+    "additive": ("additive", tuple(range(600, 603)), (60_000,), ("constant", "dose-response")),
 }
 
 
@@ -32,12 +38,16 @@ def replicate(case: str) -> pd.DataFrame:
     """The kept rows of a case, tidy: seed, contacts, learner and what its policy is worth.
 
     value (LKR a decision), spend, contacted (share), error (root mean square) and correlation (of ranks) of the effect of 15 % off, events
-    (purchases an arm), attainable (the informed oracle's value at that spend), informed (its best), omniscient.
+    (purchases an arm), attainable (the informed oracle's value at that spend), informed (its best), omniscient; and of the oracle:
+    decisions (that it was fitted to) and doubled (what the last doubling of them gained, as a share).
     """
     preset, seeds, sizes, learners = CASES[case]
     oracle = informed(preset)
     tables = side_by_side(partial(_market, preset, sizes, learners, oracle), seeds, case)
-    return pd.concat(tables, ignore_index=True)
+    doubling = pd.read_csv(oracle / "doubling.csv")
+    return pd.concat(tables, ignore_index=True).assign(
+        decisions=doubling["decisions"].max(), doubled=doubling["value"].pct_change().iloc[-1]
+    )
 
 
 def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], folder: Path, seed: int) -> pd.DataFrame:
@@ -46,7 +56,7 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
     customers = int(max(sizes) * PER_CONTACT)
     trial, apart = trial_market(preset, seed, customers, JUDGED)
     x = apart.experiment.features
-    rows: list[dict[str, float | str]] = []
+    rows: list[dict[str, object]] = []
     expected = oracle.expected(x)
     line = frontier(expected, apart.gain, apart.spend)
     base = {"seed": seed, "informed": line.best, "omniscient": float(apart.gain.max(axis=1).mean())}
@@ -72,27 +82,29 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
         part = trial.only(place < size * PER_CONTACT)
         events = float(np.nansum(part.outcome("bought")) / len(part.arms))
         for name in learners:
-            if size <= SLOW.get(name, size):
+            most, before = SLOW.get(name, (size, seed + 1))
+            if size <= most and seed < before:
                 effect = LEARNERS[name](part, "profit", Costs(), seed).effects(x)
                 valued(name, size, effect.argmax(axis=1), events, effect)
     return pd.DataFrame(rows)
 
 
 def informed(preset: str) -> Path:
-    """The folder of a preset's informed oracle, made once and kept in build/: doubled until that gains less than ENOUGH."""
-    folder = paths.ROOT / "build" / "replications" / f"informed-{preset}"
+    """The folder of a preset's informed oracle, made once and kept in build/; `doubling.csv` says what each doubling gained."""
+    made_by = ("studies/uplift.py", "evaluate/oracle.py", "features/contacts.py", "experiment/contacts.py")
+    code = hashlib.sha256(b"".join((paths.ROOT / "promo_helpers" / f).read_bytes() for f in made_by)).hexdigest()[:16]
+    folder = paths.ROOT / "build" / "replications" / f"informed-{preset}-{code}"
     if not (folder / "doubling.csv").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        made = side_by_side(partial(_population, preset), ORACLE_SEEDS, f"{preset}, populations of the oracle")
-        kept = made[-2:]
-        steps: list[tuple[int, float]] = []
-        for many in (3, 7, 14):
+        sizes = STEPS.get(preset, STEP)
+        seeds = ORACLE_SEEDS[: max(sizes)] + ORACLE_SEEDS[-2:]
+        made = side_by_side(partial(_population, preset), seeds, f"{preset}, populations of the oracle")
+        kept, steps = made[-2:], []
+        for many in sizes:
             oracle = _fit(made[:many])
             value = np.mean([frontier(oracle.expected(s.experiment.features), s.gain, s.spend).best for s in kept])
             steps.append((sum(len(s.gain) for s in made[:many]), float(value)))
-            if len(steps) > 1 and steps[-1][1] < steps[-2][1] * (1 + ENOUGH):
-                break
-        _write(folder, oracle, made[:many])
+        _write(folder, oracle, made[: max(sizes)])
         pd.DataFrame(steps, columns=["decisions", "value"]).to_csv(folder / "doubling.csv", index=False)
     return folder
 

@@ -1,0 +1,62 @@
+"""Kept study: where offers earn nothing, how often a method claims that they do."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.evaluate.halves import mean_interval
+from promo_helpers.evaluate.scores import doubly_robust, outcome_means
+from promo_helpers.models.bridge import Costs
+from promo_helpers.models.uplift import LEARNERS
+from promo_helpers.studies.markets import side_by_side, trial_market
+
+SEEDS = tuple(range(800, 806))
+CUSTOMERS = 20_000  # of a market: twenty trials of a thousand customers each
+GROUP = 1_000
+METHODS = ("dose-response",)
+MESSAGE = {"null": 1.5, "breakeven": 0.0}  # LKR: break-even means that contacts are free as well
+
+
+def replicate(preset: str) -> pd.DataFrame:
+    """One row per trial and method: seed, group, learner, promised and estimated (LKR a decision, window), its se and bound.
+
+    The policy sends the arm of largest predicted effect. Promised is the model's own mean on the customers it learnt from; estimated
+    is the doubly robust mean on other customers, and bound its one-sided 95 % limit, which should exceed zero in 5 % of trials at most.
+    """
+    return pd.concat(side_by_side(partial(_market, preset), SEEDS, preset), ignore_index=True)
+
+
+def _market(preset: str, seed: int) -> pd.DataFrame:
+    cost = MESSAGE[preset]
+    trial, _ = trial_market(preset, seed, CUSTOMERS, 5, cost)
+    code, people = pd.factorize(trial.customer)
+    place = np.random.default_rng(seed).permutation(len(people))[code]
+    rows = []
+    for group in range(len(people) // GROUP):
+        mine = place // GROUP == group
+        part = trial.only(mine)
+        learn, hold = part.folds((0.5, 0.5), np.random.default_rng((seed, group)))
+        means = outcome_means(
+            hold.features,
+            hold.arm,
+            hold.outcome("profit"),
+            len(hold.arms),
+            hold.customer,
+            2,
+            np.random.default_rng((seed, group, 1)),
+        )
+        scores = doubly_robust(hold.outcome("profit"), hold.arm, means, hold.probability)
+        for name in METHODS:
+            fitted = LEARNERS[name](learn, "profit", Costs(cost, 0.0, 0.0), seed)
+            arm, own = fitted.effects(hold.features).argmax(axis=1), fitted.effects(learn.features)
+            found = mean_interval(scores[np.arange(len(arm)), arm] - scores[:, 0], hold.customer, 0.9)
+            row = {
+                "seed": seed,
+                "group": group,
+                "learner": name,
+                "promised": own.max(axis=1).mean(),
+                "contacted": (arm > 0).mean(),
+            }
+            rows.append(row | {"estimated": found["estimate"], "se": found["se"], "bound": found["low"]})
+    return pd.DataFrame(rows)

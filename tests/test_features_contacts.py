@@ -38,7 +38,7 @@ def _hand_frames() -> dict[str, pd.DataFrame]:
     frames["promotions"].loc[4] = ["PROMO4", "PROD00002", "", "price", "2025-01-30", "2025-02-20", "0.15"]  # overlaps with PROMO1
     hours, who = rng.integers(0, 68 * 24, n), rng.choice(people["CustomerID"][[*range(8), 20, 40]], n)
     who[:27], hours[:27] = people["CustomerID"][8:35], hours[:27] % (18 * 24)  # contacted once, and seen for eight weeks
-    who[30] = "CUST00003"
+    who[30:33], hours[31:33] = ["CUST00003", *people["CustomerID"][36:38]], [24 * 55 + 9, 24 * 56 + 9]  # the data end on day 69
     seconds = pd.to_timedelta(hours * 3600 + 1800 * rng.integers(0, 2, n), unit="s")
     arm = rng.choice(["none", "0", "5", "10", "25", "unknown"], n, p=[0.2, 0.15, 0.2, 0.2, 0.2, 0.05])
     drawn = (rng.random(n) < 0.5) & (arm != "unknown")
@@ -257,6 +257,8 @@ def test_the_shops_hold_the_cases_that_matter(hand, market):
     assert x["redeemed_depth"].notna().any()
     assert (x["promotion_ahead"] > 0).any()
     assert (y["redeemed"] > 0).any()
+    ends = y["bought"][np.isin(both.contact_id, ["C0031", "C0032"])]
+    assert ends.isna().tolist() == [False, True]
     assert 0 < y["bought"].notna().sum() < len(y)
     assert 0 < y["whole"].notna().sum() < y["bought"].notna().sum()
     assert both.arms == ("none", "0", "5", "10", "25")

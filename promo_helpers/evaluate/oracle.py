@@ -79,7 +79,7 @@ def frontier(expected: tuple[np.ndarray, np.ndarray], gain: np.ndarray, spend: n
         points.append((float(spend[rows, arm].mean()), float(gain[rows, arm].mean())))
     hull: list[tuple[float, float]] = []
     top = max(v for _, v in points)
-    for x, v in sorted(set(points)):
+    for x, v in dict(sorted(points)).items():  # the best at each spend
         while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (x - hull[-2][0]) <= (v - hull[-2][1]) * (
             hull[-1][0] - hull[-2][0]
         ):

@@ -70,7 +70,8 @@ def tied_share(experiment: Experiment, units: np.ndarray, seed: int) -> Tied:
         model = lgb.train(MEAN | {"seed": seed}, lgb.Dataset(x[known & (fold != k)], y[known & (fold != k)]), MEAN_ROUNDS)
         mean[fold == k] = model.predict(x[fold == k])
     z, left, who = more[known], (y - mean)[known], who[known]
-    weighted = z / np.maximum(mean, np.quantile(mean, 0.1))[known]
+    least = max(float(np.quantile(mean, 0.1)), float(np.abs(mean).mean()) / 20, 1e-9)  # weights stay positive, and bounded
+    weighted = z / np.maximum(mean, least)[known]
     total = float(weighted @ z)
     measured = -float(weighted @ left) / total
     score = np.bincount(who, weighted * (left + measured * z))

@@ -82,7 +82,7 @@ def fit_dose(experiments: Sequence[Experiment], seed: int) -> Dose:
     if any(e.arms != arms for e in experiments):
         raise ValueError(f"the experiments have different arms: {', '.join(str(e.arms) for e in experiments)}")
     percent = np.nan_to_num(depth)
-    if (percent > 0).sum() < 2 or not (np.diff(depth[1:]) > 0).all():
+    if percent[0] > 0 or (percent > 0).sum() < 2 or not (np.diff(depth[1:]) > 0).all():
         raise ValueError(f"{experiments[0].name}: a dose needs a control and two ordered discounts, arms are {', '.join(arms)}")
     x = pd.concat([e.features for e in experiments], ignore_index=True)
     y, used, arm = (
@@ -128,29 +128,34 @@ def _likeliest(
 ) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
     """Steps, answer, level and notice that maximise the penalised likelihood. Rows are those offered a discount."""
     k = z.shape[1]
-
-    def loss(t: np.ndarray) -> tuple[float, np.ndarray]:
-        steps, w, level, v = np.exp(t[:offers]), t[offers : offers + k], t[offers + k], t[offers + k + 1 :]
-        lift, answer = np.cumsum(steps)[offer], np.exp(np.clip(z @ w, -5, 5))
-        seen = expit(np.clip(level + z @ v, -15, 15))
-        more = 1 + lift * answer
-        used, rest = base * seen * more, base * (1 - seen)
-        past = (t[:offers] - np.log(STEP)) / STEP_SPREAD
-        penalty = past @ past / 2 + (w @ w + v @ v) / (2 * SPREAD**2)
-        value = (used - redeemed * np.log(used) + rest - others * np.log(rest)).sum() + penalty
-        over, left = used - redeemed, rest - others  # slopes with respect to the logs of the two means
-        by_offer = np.bincount(offer, over * answer / more, minlength=offers)
-        notice = over * (1 - seen) - left * seen
-        slope = np.concatenate(
-            [
-                np.cumsum(by_offer[::-1])[::-1] * steps + past / STEP_SPREAD,
-                z.T @ (over * lift * answer / more) + w / SPREAD**2,
-                [notice.sum()],
-                z.T @ notice + v / SPREAD**2,
-            ]
-        )
-        return float(value), slope
-
     start = np.concatenate([np.full(offers, np.log(STEP)), np.zeros(2 * k + 1)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    data = (z, offer, redeemed, others, base, offers)
+    found = minimize(_loss, start, args=data, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
     return np.exp(found[:offers]), found[offers : offers + k], float(found[offers + k]), found[offers + k + 1 :]
+
+
+def _loss(
+    t: np.ndarray, z: np.ndarray, offer: np.ndarray, redeemed: np.ndarray, others: np.ndarray, base: np.ndarray, offers: int
+) -> tuple[float, np.ndarray]:
+    """Penalised negative log-likelihood, less what does not depend on t, and its slope. t: log steps, answer, level, notice."""
+    k = z.shape[1]
+    steps, w, level, v = np.exp(t[:offers]), t[offers : offers + k], t[offers + k], t[offers + k + 1 :]
+    lift, answer = np.cumsum(steps)[offer], np.exp(np.clip(z @ w, -5, 5))
+    seen = expit(np.clip(level + z @ v, -15, 15))
+    more = 1 + lift * answer
+    used, rest = base * seen * more, base * (1 - seen)
+    past = (t[:offers] - np.log(STEP)) / STEP_SPREAD
+    penalty = past @ past / 2 + (w @ w + v @ v) / (2 * SPREAD**2)
+    value = (used - redeemed * np.log(used) + rest - others * np.log(rest)).sum() + penalty
+    over, left = used - redeemed, rest - others  # slopes with respect to the logs of the two means
+    by_offer = np.bincount(offer, over * answer / more, minlength=offers)
+    notice = over * (1 - seen) - left * seen
+    slope = np.concatenate(
+        [
+            np.cumsum(by_offer[::-1])[::-1] * steps + past / STEP_SPREAD,
+            z.T @ (over * lift * answer / more) + w / SPREAD**2,
+            [notice.sum()],
+            z.T @ notice + v / SPREAD**2,
+        ]
+    )
+    return float(value), slope

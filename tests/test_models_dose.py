@@ -224,5 +224,5 @@ def test_the_share_needs_a_plan_and_bears_rows_without_expected_margin():
         tied_share(replace(trial, planned=None), units, 0)
     for seed in range(6):
         tied = tied_share(*tied_trial(np.random.default_rng([10, seed]), 0.4, n=3000, bare=True), 0)
-        assert 0 < tied.error < 0.06
+        assert 0 < tied.error < 0.1  # a weight of the wrong sign made it negative, or a tenth and more
         assert abs(tied.measured - 0.4) < 4 * tied.error

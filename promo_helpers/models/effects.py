@@ -1,0 +1,176 @@
+"""Average effect of an offer against another arm, by seven methods, each with an interval that goes by customer.
+
+Every method is written as a score per row whose mean is the estimate (`effect_scores`), so that one sum over customers gives every
+interval. DoWhy has the same estimates without such intervals (its own come from a slow bootstrap); tests hold the two together.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from sklearn.linear_model import LogisticRegression
+
+from promo_helpers.experiment import Experiment
+
+FOLDS = 5
+LEAST = 20  # rows of each arm, below which no interval is worth its name
+LEVEL = 0.95
+COVARIATES = (  # what an analyst would adjust for: habits of coming and spending, of this product and its category, and the shelf
+    "recency", "trips_28", "trips_90", "spend_90", "product_28", "product_180", "product_all", "category_180", "promotion_ahead",
+    "offers_30", "product_price", "age",
+)  # fmt: skip
+LONG_TAILED = ("recency", "trips", "spend", "product_28", "product_180", "product_all", "category_180", "price", "baskets")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An average effect in units of the outcome a contact, with a 95 % interval.
+
+    weight: [row] how much the effect of each row counts in what the method estimates (mean 1): all alike for most methods; the
+    rows where chance decided most, for double machine learning. Hold an estimate beside the truth averaged with these weights.
+    """
+
+    method: str
+    effect: float
+    low: float
+    high: float
+    error: float
+    n: int
+    weight: np.ndarray
+
+    @property
+    def width(self) -> float:
+        return self.high - self.low
+
+
+@dataclass(frozen=True)
+class Design:
+    """What all methods share: [row, covariate] standardised x with its names, 0/1 offered, customers and folds by number."""
+
+    x: np.ndarray
+    names: tuple[str, ...]
+    offered: np.ndarray
+    customer: np.ndarray
+    fold: np.ndarray
+
+    @classmethod
+    def of(cls, experiment: Experiment, rng: np.random.Generator, names: Iterable[str] | None = None) -> "Design":
+        """The design of an experiment of two arms; `names` of covariates, those of COVARIATES that it has unless given.
+
+        Folds are parts of the customers, drawn from `rng`. Raises ValueError unless there are two arms with LEAST rows each.
+        """
+        if len(experiment.arms) != 2:
+            raise ValueError(f"{experiment.name}: an effect is of one arm against another, here are {len(experiment.arms)} arms")
+        if experiment.counts.min() < LEAST:
+            arm = experiment.arms[int(np.argmin(experiment.counts))]
+            raise ValueError(f"{experiment.name}: arm '{arm}' has {experiment.counts.min():,} rows, at least {LEAST} are needed")
+        frame = covariates(experiment.features, names)
+        code, people = pd.factorize(experiment.customer)
+        fold = np.resize(np.arange(FOLDS), len(people))[rng.permutation(len(people))][code]
+        return cls(frame.to_numpy(), tuple(frame), experiment.arm.astype(int), code, fold)
+
+    @cached_property
+    def chance(self) -> np.ndarray:
+        """[row] chance of the offer among the two arms, by a logistic regression on all rows.
+
+        It is estimated in a trial too, where it is known: the estimate corrects for imbalance that happened (Hirano, Imbens and
+        Ridder 2003), and trial and log are treated alike.
+        """
+        return chance_model().fit(self.x, self.offered).predict_proba(self.x)[:, 1]
+
+
+def chance_model() -> LogisticRegression:
+    """A logistic regression all but without a penalty, solved to the last digit."""
+    return LogisticRegression(C=1e4, solver="newton-cholesky", tol=1e-10, max_iter=200)
+
+
+def covariates(features: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFrame:
+    """The features as methods take them: logs of long tails, the typical value where unknown, standardised; constants left out.
+
+    Recency is there on both scales, since nobody knows on which a rule looked at it. Raises KeyError for a name that is not there.
+    """
+    chosen = list(names) if names is not None else [n for n in COVARIATES if n in features] or list(features)
+    unknown = sorted(set(chosen) - set(features))
+    if unknown:
+        raise KeyError(f"no feature '{unknown[0]}'; there are {', '.join(features)}")
+    frame = features[chosen].astype(float)
+    if "recency" in frame:
+        frame["recency_days"] = frame["recency"]
+    for name in chosen:
+        if name.startswith(LONG_TAILED):
+            frame[name] = np.log1p(frame[name].clip(lower=0))
+    frame = frame.fillna(frame.median()).dropna(axis=1)
+    spread = frame.std(ddof=0)
+    kept = spread.index[spread > 1e-9 * (1 + frame.abs().max())]
+    return (frame[kept] - frame[kept].mean()) / spread[kept]
+
+
+def interval(score: np.ndarray, customer: np.ndarray, estimated: int = 1) -> tuple[float, float]:
+    """Mean of the scores and its standard error where rows of one customer go together.
+
+    Variance: G / (G - 1) x (n - 1) / (n - k) x sum over G customers of (their centred scores)^2 / n^2, with k = `estimated`
+    coefficients (Liang and Zeger 1986, with the usual correction for small samples).
+    """
+    n, mean = len(score), float(score.mean())
+    per = np.bincount(customer, score - mean)
+    groups = len(np.unique(customer))
+    return mean, float(np.sqrt(groups / (groups - 1) * (n - 1) / (n - estimated) * (per**2).sum()) / n)
+
+
+def estimate(
+    experiment: Experiment, outcome: str, method: str, rng: np.random.Generator, design: Design | None = None
+) -> Estimate:
+    """The average effect of the second arm against the first over the rows whose outcome is known, by one of METHODS.
+
+    `design` may be handed over where several methods or outcomes share it (with the same missing outcomes).
+    Raises KeyError for an unknown method or outcome; ValueError for other than two arms, too few rows, or a constant outcome.
+    """
+    from promo_helpers.models.effect_scores import METHODS
+
+    if method not in METHODS:
+        raise KeyError(f"no method '{method}'; there are {', '.join(METHODS)}")
+    experiment = known(experiment, outcome)
+    y = experiment.outcome(outcome)
+    if len(y) and np.ptp(y) == 0:
+        raise ValueError(f"{experiment.name}: the outcome '{outcome}' is {y[0]:g} in every row: there is nothing to compare")
+    design = design or Design.of(experiment, rng)
+    if len(design.offered) != len(y):
+        raise ValueError(f"the design has {len(design.offered):,} rows, the outcome '{outcome}' is known in {len(y):,}")
+    scores: Callable[[Design, np.ndarray], tuple[np.ndarray, int, np.ndarray | None]] = METHODS[method]
+    score, estimated, weight = scores(design, y)
+    effect, error = interval(score, design.customer, estimated)
+    reach = float(norm.ppf(0.5 + LEVEL / 2)) * error
+    weight = np.ones(len(y)) if weight is None else weight / weight.mean()
+    return Estimate(method, effect, effect - reach, effect + reach, error, len(y), weight)
+
+
+def known(experiment: Experiment, outcome: str) -> Experiment:
+    """The rows in which an outcome is known."""
+    there = np.isfinite(experiment.outcome(outcome))
+    return experiment if there.all() else experiment.only(there)
+
+
+def table(
+    experiment: Experiment, outcomes: Iterable[str], methods: Iterable[str], rng: np.random.Generator, effects: dict[str, np.ndarray] | None = None
+) -> pd.DataFrame:  # fmt: skip
+    """Tidy: one row per outcome and method: outcome, method, effect, low, high, error, n.
+
+    `effects` are the true effects of each row of the experiment, by outcome; then there is a column truth: their average over the
+    rows, with the weights of what the method estimates.
+    """
+    rows = []
+    for outcome in outcomes:
+        there = np.isfinite(experiment.outcome(outcome))
+        part = known(experiment, outcome)
+        design = Design.of(part, rng)
+        for method in methods:
+            found = estimate(part, outcome, method, rng, design)
+            row = {"outcome": outcome, "method": method}
+            row |= {name: getattr(found, name) for name in ("effect", "low", "high", "error", "n")}
+            if effects is not None:
+                row["truth"] = float(np.average(effects[outcome][there], weights=found.weight))
+            rows.append(row)
+    return pd.DataFrame(rows)

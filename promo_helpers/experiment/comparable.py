@@ -80,7 +80,9 @@ def differences(experiment: Experiment, weight: np.ndarray | None = None) -> pd.
     return pd.concat(tables, ignore_index=True).dropna(subset=["d"], ignore_index=True)
 
 
-def chance_of_imbalance(experiment: Experiment, rng: np.random.Generator, weight: np.ndarray | None = None, draws: int = 10_000) -> float:
+def chance_of_imbalance(
+    experiment: Experiment, rng: np.random.Generator, weight: np.ndarray | None = None, draws: int = 10_000
+) -> float:
     """The chance that a sound trial shows a difference as clear as the clearest one here, over all features and arms together.
 
     |z| of the difference in mean ranks (spending has long tails) between each arm and the control; the largest of all is compared

@@ -142,7 +142,9 @@ def _control(experiment: Experiment) -> Gate:
     elif control:
         said = f"All {control:,} contacts have the arm {experiment.arms[0]}: there is nothing to compare it with."
     else:
-        said = f"No contact has the arm {experiment.arms[0]}: without a control group nobody knows what would have happened anyway."
+        said = (
+            f"No contact has the arm {experiment.arms[0]}: without a control group nobody knows what would have happened anyway."
+        )
     return Gate("control", control, 1, control > 0 and others > 0, said)
 
 
@@ -155,7 +157,11 @@ def _shares(experiment: Experiment) -> Gate:
     if p >= SURE:
         return Gate("planned shares", p, SURE, True, f"The arms have the planned shares, but for chance: {has}.")
     return Gate(
-        "planned shares", p, SURE, False, f"{has}: contacts were lost or added, and until it is known how, arms cannot be compared."
+        "planned shares",
+        p,
+        SURE,
+        False,
+        f"{has}: contacts were lost or added, and until it is known how, arms cannot be compared.",
     )
 
 
@@ -175,8 +181,20 @@ def _disguise(experiment: Experiment, weight: np.ndarray) -> tuple[Gate, Gate]:
     )
     said = f"where {highest['outcome']} is above 0, it is higher in {highest['arm']} than in {experiment.arms[0]}"
     second = (
-        Gate("arm is not the amount", highest["higher"], HIGHER, True, f"No arm looks made from an amount: {said} in at least {highest['higher']:.0%} of pairs.")
+        Gate(
+            "arm is not the amount",
+            highest["higher"],
+            HIGHER,
+            True,
+            f"No arm looks made from an amount: {said} in at least {highest['higher']:.0%} of pairs.",
+        )
         if highest["higher"] <= HIGHER
-        else Gate("arm is not the amount", highest["higher"], HIGHER, False, f"{said} in at least {highest['higher']:.0%} of pairs: {made}.")
+        else Gate(
+            "arm is not the amount",
+            highest["higher"],
+            HIGHER,
+            False,
+            f"{said} in at least {highest['higher']:.0%} of pairs: {made}.",
+        )
     )
     return first, second

@@ -53,7 +53,9 @@ def hillstrom_file(url: str = URL, sha256: str = SHA256, folder: Path | str | No
         why = "there is no network, or the site does not answer" if isinstance(error, RequestException) else str(error)
     except ValueError:  # pooch's word for another checksum
         why = f"what came from {url} is another file (its checksum differs)"
-    raise NotAvailable(f"Hillstrom's e-mail trial could not be downloaded: {why}. Save {url} in a folder and name it in {FOLDER}.")
+    raise NotAvailable(
+        f"Hillstrom's e-mail trial could not be downloaded: {why}. Save {url} in a folder and name it in {FOLDER}."
+    )
 
 
 def load_hillstrom(file: Path | str | None = None) -> Experiment:
@@ -75,7 +77,9 @@ def load_hillstrom(file: Path | str | None = None) -> Experiment:
     arm = pd.Index(ARMS).get_indexer(rows["segment"])
     if (strange := arm < 0).any():
         first = int(np.flatnonzero(strange)[0])
-        raise ValueError(f"{file} has {int(strange.sum()):,} rows of no known segment, first row {first + 2} ({rows['segment'][first]!r})")
+        raise ValueError(
+            f"{file} has {int(strange.sum()):,} rows of no known segment, first row {first + 2} ({rows['segment'][first]!r})"
+        )
     features = rows[NUMBERS].astype("float64")
     for column, levels in LEVELS.items():
         for level in levels:

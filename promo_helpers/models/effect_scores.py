@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from lightgbm import LGBMRegressor
 
-from promo_helpers.models.effects import FOLDS, Design, chance_model
+from promo_helpers.models.effects import Design, chance_model
 
 Scored = tuple[np.ndarray, int, np.ndarray | None]
 STRATA = 20
@@ -87,11 +87,10 @@ def doubly_robust(design: Design, y: np.ndarray) -> Scored:
     Outcomes by small boosted trees in each arm, chances by a logistic regression: right where either is.
     """
     chance, line = np.empty(len(y)), np.empty((2, len(y)))
-    for k in range(FOLDS):
-        fit, held = design.fold != k, design.fold == k
+    for fit, held in design.splits():
         chance[held] = chance_model().fit(design.x[fit], design.offered[fit]).predict_proba(design.x[held])[:, 1]
         for arm in (0, 1):
-            rows = fit & (design.offered == arm)
+            rows = fit[design.offered[fit] == arm]
             line[arm, held] = trees().fit(design.x[rows], y[rows]).predict(design.x[held])
     return _robust(y, design.offered, chance, *line), 1, None
 
@@ -107,8 +106,7 @@ def double_machine_learning(design: Design, y: np.ndarray) -> Scored:
         from econml.dml import LinearDML
 
         model = LinearDML(
-            model_y=trees(), model_t=chance_model(), discrete_treatment=True, cv=[(np.flatnonzero(design.fold != k), np.flatnonzero(design.fold == k)) for k in range(FOLDS)],
-            random_state=0,
+            model_y=trees(), model_t=chance_model(), discrete_treatment=True, cv=design.splits(), random_state=0
         )  # fmt: skip
         model.fit(y, design.offered, W=design.x, cache_values=True)
     left_y, left_t, _, _ = model.residuals_
@@ -140,7 +138,7 @@ METHODS: dict[str, Callable[[Design, np.ndarray], Scored]] = {
 def _weighted(y: np.ndarray, offered: np.ndarray, chance: np.ndarray) -> np.ndarray:
     """Scores of the difference of two weighted means whose weights add up to one."""
     score = np.zeros(len(y))
-    for arm, sign, weight in ((1, 1, offered / chance), (0, -1, (1 - offered) / (1 - chance))):
+    for sign, weight in ((1, offered / chance), (-1, (1 - offered) / (1 - chance))):
         mean = weight @ y / weight.sum()
         score += sign * (mean + weight * (y - mean) / weight.mean())
     return score

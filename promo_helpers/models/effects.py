@@ -7,6 +7,7 @@ interval. DoWhy has the same estimates without such intervals (its own come from
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,8 @@ COVARIATES = (  # what an analyst would adjust for: habits of coming and spendin
     "recency", "trips_28", "trips_90", "spend_90", "product_28", "product_180", "product_all", "category_180", "promotion_ahead",
     "offers_30", "product_price", "age",
 )  # fmt: skip
-LONG_TAILED = ("recency", "trips", "spend", "product_28", "product_180", "product_all", "category_180", "price", "baskets")
+COUNTS = ("recency", "trips", "product_28", "product_180", "product_all", "category_180", "baskets")  # first letters of names
+MONEY = ("spend", "product_price")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Design:
 
     @classmethod
     def of(cls, experiment: Experiment, rng: np.random.Generator, names: Iterable[str] | None = None) -> "Design":
-        """The design of an experiment of two arms; `names` of covariates, those of COVARIATES that it has unless given.
+        """The design of an experiment of two arms; `names` of covariates, those of COVARIATES for a shop's contacts and else all
+        features unless given.
 
         Folds are parts of the customers, drawn from `rng`. Raises ValueError unless there are two arms with LEAST rows each.
         """
@@ -71,6 +74,10 @@ class Design:
         code, people = pd.factorize(experiment.customer)
         fold = np.resize(np.arange(FOLDS), len(people))[rng.permutation(len(people))][code]
         return cls(frame.to_numpy(), tuple(frame), experiment.arm.astype(int), code, fold)
+
+    def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows to fit on and rows held out, for each fold."""
+        return [(np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)) for k in range(FOLDS)]
 
     @cached_property
     def chance(self) -> np.ndarray:
@@ -88,11 +95,13 @@ def chance_model() -> LogisticRegression:
 
 
 def covariates(features: pd.DataFrame, names: Iterable[str] | None = None) -> pd.DataFrame:
-    """The features as methods take them: logs of long tails, the typical value where unknown, standardised; constants left out.
+    """The features as methods take them: standardised, with the typical value where unknown; what is constant or said already left out.
 
-    Recency is there on both scales, since nobody knows on which a rule looked at it. Raises KeyError for a name that is not there.
+    Counts x become log(1 + x), money log(1 + x / median), since money has no unit of its own and the shape of the curve would hang
+    on it. Recency is there as log and as days: nobody knows how a rule looked at it. Raises KeyError for a name that is not there.
     """
-    chosen = list(names) if names is not None else [n for n in COVARIATES if n in features] or list(features)
+    shop = set(COVARIATES) - set(features) <= {"age"}  # a shop may not know the age; else the features are somebody's own choice
+    chosen = list(names) if names is not None else [n for n in COVARIATES if n in features] if shop else list(features)
     unknown = sorted(set(chosen) - set(features))
     if unknown:
         raise KeyError(f"no feature '{unknown[0]}'; there are {', '.join(features)}")
@@ -100,12 +109,17 @@ def covariates(features: pd.DataFrame, names: Iterable[str] | None = None) -> pd
     if "recency" in frame:
         frame["recency_days"] = frame["recency"]
     for name in chosen:
-        if name.startswith(LONG_TAILED):
-            frame[name] = np.log1p(frame[name].clip(lower=0))
+        if name.startswith((*COUNTS, *MONEY)):
+            values = frame[name].clip(lower=0)
+            typical = values[values > 0].median() if name.startswith(MONEY) and (values > 0).any() else 1.0
+            frame[name] = np.log1p(values / typical)
     frame = frame.fillna(frame.median()).dropna(axis=1)
     spread = frame.std(ddof=0)
     kept = spread.index[spread > 1e-9 * (1 + frame.abs().max())]
-    return (frame[kept] - frame[kept].mean()) / spread[kept]
+    frame = (frame[kept] - frame[kept].mean()) / spread[kept]
+    # what the columns before it say already is left out: in the first months all purchases are recent ones
+    diagonal = np.abs(np.diag(np.linalg.qr(frame.to_numpy(), mode="r")))
+    return frame.loc[:, diagonal > 1e-6 * np.sqrt(len(frame))]
 
 
 def interval(score: np.ndarray, customer: np.ndarray, estimated: int = 1) -> tuple[float, float]:
@@ -154,8 +168,12 @@ def known(experiment: Experiment, outcome: str) -> Experiment:
 
 
 def table(
-    experiment: Experiment, outcomes: Iterable[str], methods: Iterable[str], rng: np.random.Generator, effects: dict[str, np.ndarray] | None = None
-) -> pd.DataFrame:  # fmt: skip
+    experiment: Experiment,
+    outcomes: Iterable[str],
+    methods: Iterable[str],
+    rng: np.random.Generator,
+    effects: dict[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
     """Tidy: one row per outcome and method: outcome, method, effect, low, high, error, n.
 
     `effects` are the true effects of each row of the experiment, by outcome; then there is a column truth: their average over the
@@ -168,7 +186,7 @@ def table(
         design = Design.of(part, rng)
         for method in methods:
             found = estimate(part, outcome, method, rng, design)
-            row = {"outcome": outcome, "method": method}
+            row: dict[str, Any] = {"outcome": outcome, "method": method}
             row |= {name: getattr(found, name) for name in ("effect", "low", "high", "error", "n")}
             if effects is not None:
                 row["truth"] = float(np.average(effects[outcome][there], weights=found.weight))

@@ -27,7 +27,7 @@ def overlap(experiment: Experiment, weight: np.ndarray, chances: np.ndarray | No
     the control, and where `chances` [row, arm] are not known.
     """
     found = []
-    for number in np.flatnonzero(experiment.counts):
+    for number in np.flatnonzero(experiment.counts).tolist():
         w = weight[experiment.arm == number]
         smallest = outside = np.nan
         if chances is not None and number and experiment.counts[0]:
@@ -105,7 +105,7 @@ def chance_of_imbalance(
     r = x.rank().to_numpy(float)
     r = np.nan_to_num((r - np.nanmean(r, axis=0)) / np.nanstd(r, axis=0))  # what is missing is at the middle; its indicator tells
     means, covariances = {}, {}
-    for number in np.flatnonzero(counts):
+    for number in np.flatnonzero(counts).tolist():
         w = weight[arm == number]
         means[number] = w @ r[arm == number] / w.sum()
         even = np.allclose(w, w[0])  # drawn with the same chance: the spread is that of all rows, known better than that of few
@@ -132,7 +132,7 @@ def _with_gaps(features: pd.DataFrame) -> pd.DataFrame:
     """The features that vary, and an indicator for each that is missing in some rows."""
     gaps = features.isna()
     some = gaps.loc[:, gaps.any() & ~gaps.all()].add_suffix(" missing").astype("float64")
-    return pd.concat([features.loc[:, features.nunique() > 1].astype("float64"), some], axis=1).reset_index(drop=True)
+    return pd.concat([features.loc[:, features.nunique() >= 2].astype("float64"), some], axis=1).reset_index(drop=True)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from promo_helpers.experiment.experiment import Experiment
 
 LEVEL, POWER = 0.05, 0.8
 SEEN = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))  # 2.80 standard errors are seen four times in five
+HEAVY = 5  # times the median weight of an arm
+TWENTYFOLD = 20  # no offer multiplies an outcome so often
 
 
 def planned_shares(experiment: Experiment) -> tuple[float, pd.DataFrame]:
@@ -39,19 +41,24 @@ def planned_shares(experiment: Experiment) -> tuple[float, pd.DataFrame]:
 
 
 def won_over(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.DataFrame:
-    """One row an arm: arm, with_it, control (weighted shares of rows with an outcome above 0), won, surely, higher.
+    """One row an arm: arm, with_it, control (weighted shares of rows with an outcome above 0), won, surely, higher, none.
 
     won is the share of those without the outcome that the arm would have had to win over, 1 - (1 - with_it) / (1 - control): the
-    persuasion rate (DellaVigna & Gentzkow 2010 list 40 field studies, from 0 to below a third but for a few); surely is what it is
-    at least, from 95 % bounds of both shares on effective sample sizes. Where the arm was made from the outcome (treated = bought
+    persuasion rate of DellaVigna & Gentzkow 2010, which field studies mostly find below a third); surely is what it is
+    at least, from 95 % bounds of both shares on effective sample sizes, weights cut at five times their median.
+    Where the arm was made from the outcome (treated = bought
     with a promotion) it is 1. Where the control was (control = bought anyhow) the roles change, and surely is of that.
     higher is a 95 % lower bound of the chance that a row of the arm has more than one of the control, where both are above 0 (AUC,
-    with the largest variance that it can have): it catches an arm made from an amount. Outcomes that are missing are left out.
+    with the largest variance that it can have): it catches an arm made from an amount. none is the chance that no row of the control
+    has the outcome, had it a twentieth of the arm's share; 1 where some row has it. Outcomes that are missing are left out.
     """
     y = experiment.outcome(outcome)
     event, known = y > 0, ~np.isnan(y)
+    for number in range(len(experiment.arms)):  # a few heavy rows must not hide a fault that all rows show
+        rows = experiment.arm == number
+        weight = np.where(rows, np.minimum(weight, HEAVY * np.median(weight[rows])) if rows.any() else 1, weight)
     found = []
-    for number in np.flatnonzero(experiment.counts[1:]) + 1:
+    for number in (np.flatnonzero(experiment.counts[1:]) + 1).tolist():
         sides = [known & (experiment.arm == a) for a in (0, number)]
         if not all(s.any() for s in sides):
             continue
@@ -64,8 +71,9 @@ def won_over(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.Dat
             n = min(_effective(weight[s & event]) for s in sides)
             higher = max(0.0, auc - stats.norm.ppf(0.95) * np.sqrt(auc * (1 - auc) / n)) if n > 20 else 0.0
         won = 1 - t / c if c > 0 else np.nan
-        found.append((experiment.arms[number], 1 - t, 1 - c, won, surely, higher))
-    return pd.DataFrame(found, columns=["arm", "with_it", "control", "won", "surely", "higher"])
+        none = 1.0 if c < 1 else (1 - (1 - t_high) / TWENTYFOLD) ** _effective(weight[sides[0]])
+        found.append((experiment.arms[number], 1 - t, 1 - c, won, surely, higher, none))
+    return pd.DataFrame(found, columns=["arm", "with_it", "control", "won", "surely", "higher", "none"])
 
 
 def detectable(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.DataFrame:

@@ -49,6 +49,8 @@ class Experiment:
             raise ValueError(f"{self.name}: contact_id {double!r} stands for more than one contact")
         if len(self.depth) != len(self.arms):
             raise ValueError(f"{self.name}: {len(self.arms)} arms, but {len(self.depth)} depths")
+        if self.planned is not None and (len(self.planned) != len(self.arms) or not np.sum(self.planned) > 0):
+            raise ValueError(f"{self.name}: planned must be a share for each of the {len(self.arms)} arms: {self.planned}")
         if n and not (self.arm.min() >= 0 and self.arm.max() < len(self.arms)):
             raise ValueError(f"{self.name}: arm must be a place in arms, 0 to {len(self.arms) - 1}")
         if self.probability is not None and n and not ((self.probability > 0) & (self.probability <= 1)).all():
@@ -102,7 +104,8 @@ class Experiment:
     def contrast(self, arm: str, against: str | None = None) -> "Experiment":
         """The rows of one arm and of the control (or of another arm) as an experiment of two arms.
 
-        The probabilities become those of the arm among these two, where both are known. Raises KeyError for an arm that it lacks.
+        The probabilities become those of the arm among these two, where the planned shares are each row's chances; else they are
+        unknown. Raises KeyError for an arm that it lacks.
         """
         wanted = (against or self.arms[0], arm)
         for name in wanted:
@@ -111,7 +114,7 @@ class Experiment:
         numbers = [self.arms.index(name) for name in wanted]
         part = self.only(np.isin(self.arm, numbers))
         chance = None
-        if self.probability is not None and self.planned is not None:
+        if self.probability is not None and self.planned is not None and np.allclose(self.probability, self.planned[self.arm]):
             share = self.planned[numbers] / self.planned[numbers].sum()
             chance = share[(part.arm == numbers[1]).astype(int)]
         return replace(
@@ -122,3 +125,12 @@ class Experiment:
             probability=chance,
             planned=None if self.planned is None else self.planned[numbers] / self.planned[numbers].sum(),
         )
+
+
+def even_shares(arm: np.ndarray, probability: np.ndarray, arms: int) -> np.ndarray | None:
+    """[arm] planned shares, where the rows of each arm have one probability and these add up to 1 (within .001); else None."""
+    own = [probability[arm == a] for a in range(arms)]
+    if not all(len(p) and np.allclose(p, p[0], rtol=1e-6) for p in own):
+        return None
+    shares = np.array([p[0] for p in own])
+    return shares / shares.sum() if abs(shares.sum() - 1) < 0.001 else None

@@ -9,31 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from promo_helpers.experiment.comparable import chance_of_imbalance, differences, overlap, weights
-from promo_helpers.experiment.design import detectable, known_alike, planned_shares, won_over
+from promo_helpers.experiment import judge
+from promo_helpers.experiment.comparable import differences, overlap, weights
+from promo_helpers.experiment.design import detectable
 from promo_helpers.experiment.experiment import Experiment
+from promo_helpers.experiment.judge import Gate
 from promo_helpers.experiment.probabilities import estimate_probabilities, known_probabilities
 
-SURE = 0.001  # a sound trial is refused by each test of chance once in a thousand times
-WON = 0.8  # no offer wins over four in five of those who would not buy; an arm that is made from the outcome "wins over" all
-HIGHER = 0.9  # nor does it make nine in ten of its buyers outbid those of the control
-SMALLEST = 0.001  # of the chance of an arm against the control
-HEAVIEST = 0.05  # of an arm's weight on one row
-EFFECTIVE = 0.3  # of an arm's rows
-OUTSIDE = 0.5  # of the rows, next to certain to get the one arm or the other
-BALANCE = 0.1  # standardised mean difference (Austin 2009)
 CANNOT = "cannot tell"
-
-
-@dataclass(frozen=True)
-class Gate:
-    """One gate: what was measured, the bound it is judged by (NaN where it is only reported), whether it holds, and why in words."""
-
-    name: str
-    value: float
-    bound: float
-    holds: bool
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -60,7 +43,7 @@ class Gates:
         """One sentence: can tell, or cannot tell and for which gates."""
         if self.holds:
             return f"can tell: {self.experiment} holds at all {len(self.rows)} gates for {self.outcome}"
-        return f"{CANNOT}: {self.experiment} fails for {self.outcome} at {_and(self.failed)}"
+        return f"{CANNOT}: {self.experiment} fails for {self.outcome} at {judge.listed(self.failed)}"
 
     def table(self) -> pd.DataFrame:
         """One row a gate: gate, value, bound, holds, sentence."""
@@ -90,7 +73,7 @@ def gates(
         raise ValueError(f"worth = {worth}: the effect that would pay must be above 0")
     values = len(np.unique(y[~np.isnan(y)]))
     first = (
-        _control(experiment),
+        judge.control(experiment),
         Gate("outcome varies", values, 2, values > 1, f"{outcome} has {values:,} different values."),
     )
     if not all(g.holds for g in first):
@@ -111,13 +94,12 @@ def gates(
         outcome,
         (
             *first,
-            _shares(experiment),
-            *_disguise(experiment, weight),
-            _possible(experiment, outcome),
-            _missing(experiment, outcome),
-            *_overlap(arms, designed),
-            _balance(experiment, plain, weighted, weight, designed, rng),
-            _effect(arms, outcome, worth),
+            judge.planned(experiment),
+            *judge.disguise(experiment, outcome, weight),
+            judge.known(experiment, outcome, weight, designed),
+            *judge.overlapping(arms),
+            *judge.balance(experiment, plain, weighted, weight, designed, rng),
+            judge.enough(arms, outcome, worth),
         ),
         arms,
     )
@@ -135,66 +117,13 @@ def roi(found: Gates, profit: float, spend: float) -> tuple[float, str]:
     return profit / spend, f"each unit of money spent returned {profit / spend:.2f} above itself"
 
 
-def _control(experiment: Experiment) -> Gate:
-    control, others = int(experiment.counts[0]), int((experiment.counts[1:] > 0).sum())
-    if control and others:
-        said = f"{control:,} contacts were left without an offer ({experiment.arms[0]}), to compare with."
-    elif control:
-        said = f"All {control:,} contacts have the arm {experiment.arms[0]}: there is nothing to compare it with."
-    else:
-        said = (
-            f"No contact has the arm {experiment.arms[0]}: without a control group nobody knows what would have happened anyway."
-        )
-    return Gate("control", control, 1, control > 0 and others > 0, said)
-
-
-def _shares(experiment: Experiment) -> Gate:
-    if experiment.planned is None:
-        return Gate("planned shares", math.nan, math.nan, True, "No shares were planned, so that none can be missed.")
-    p, table = planned_shares(experiment)
-    worst = table.loc[(table["share"] - table["planned"]).abs().idxmax()]
-    has = f"{worst['arm']} has {worst['share']:.1%} of the contacts, {worst['planned']:.1%} were planned (p = {p:.2g})"
-    if p >= SURE:
-        return Gate("planned shares", p, SURE, True, f"The arms have the planned shares, but for chance: {has}.")
-    return Gate(
-        "planned shares",
-        p,
-        SURE,
-        False,
-        f"{has}: contacts were lost or added, and until it is known how, arms cannot be compared.",
-    )
-
-
-def _disguise(experiment: Experiment, weight: np.ndarray) -> tuple[Gate, Gate]:
-    """Over all outcomes of the experiment: an arm made from any of them is no arm."""
-    tables = [won_over(experiment, name, weight).assign(outcome=name) for name in experiment.outcomes]
-    table = pd.concat([t for t in tables if len(t)], ignore_index=True)
-    if table.empty:
-        return tuple(Gate(n, math.nan, math.nan, True, "No outcome is known in both arms.") for n in ("outcome", "amount"))  # type: ignore[return-value]
-    most, highest = table.loc[table["surely"].idxmax()], table.loc[table["higher"].idxmax()]
-    said = f"{most['outcome']} is above 0 for {most['with_it']:.1%} of {most['arm']} and {most['control']:.1%} of {experiment.arms[0]}"
-    made = "the arm looks made from the outcome, like 'bought with an offer' in the place of 'was sent one'"
-    first = (
-        Gate("arm is not the outcome", most["surely"], WON, True, f"No arm looks made from an outcome: {said}.")
-        if most["surely"] <= WON
-        else Gate("arm is not the outcome", most["surely"], WON, False, f"{said}: {made}.")
-    )
-    said = f"where {highest['outcome']} is above 0, it is higher in {highest['arm']} than in {experiment.arms[0]}"
-    second = (
-        Gate(
-            "arm is not the amount",
-            highest["higher"],
-            HIGHER,
-            True,
-            f"No arm looks made from an amount: {said} in at least {highest['higher']:.0%} of pairs.",
-        )
-        if highest["higher"] <= HIGHER
-        else Gate(
-            "arm is not the amount",
-            highest["higher"],
-            HIGHER,
-            False,
-            f"{said} in at least {highest['higher']:.0%} of pairs: {made}.",
-        )
-    )
-    return first, second
+def _checked(experiment: Experiment, probability: np.ndarray) -> np.ndarray:
+    shape = (len(experiment), len(experiment.arms))
+    if np.shape(probability) != shape:
+        raise ValueError(f"probability has the shape {np.shape(probability)}; one row a contact and one column an arm is {shape}")
+    there = probability[:, experiment.counts > 0]
+    if wrong := int((~(there > 0)).any(axis=1).sum()):
+        raise ValueError(f"probability must be above 0 for every arm that has contacts ({wrong:,} rows are not)")
+    if wrong := int((np.abs(probability.sum(axis=1) - 1) > 0.001).sum()):
+        raise ValueError(f"the probabilities of a contact must add up to 1 ({wrong:,} rows do not)")
+    return probability

@@ -42,7 +42,8 @@ def hillstrom_file(url: str = URL, sha256: str = SHA256, folder: Path | str | No
         found = hashlib.sha256(own.read_bytes()).hexdigest()
         if found != sha256:
             raise ValueError(
-                f"{own} is not Hillstrom's file, or was damaged: its SHA-256 is {found[:12]}..., not {sha256[:12]}...; get it anew from {url}"
+                f"{own} is not Hillstrom's file, or was damaged: its SHA-256 is {found[:12]}..., not {sha256[:12]}...; "
+                f"get it anew from {url}"
             )
         return own
     downloader = pooch.HTTPDownloader(timeout=SECONDS)

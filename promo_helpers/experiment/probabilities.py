@@ -1,17 +1,21 @@
 """With which probability did each row get each arm? Known in a trial, to be estimated in a log."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
+from scipy.special import softmax
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
+from threadpoolctl import threadpool_limits
 
-from promo_helpers.experiment.experiment import Experiment
+from promo_helpers.experiment.experiment import Experiment, even_shares
 
 LEAST = 1e-4  # an estimated chance below it is an extrapolation; it shows in the gates as a weight of 10,000
+FAR = 5.0  # distances between the quartiles, from the median
+SURE = 10.0  # log odds of an arm that is never, or always, seen against the control
 
 
 def known_probabilities(experiment: Experiment) -> np.ndarray | None:
@@ -21,9 +25,7 @@ def known_probabilities(experiment: Experiment) -> np.ndarray | None:
     """
     shares, own = experiment.planned, experiment.probability
     if shares is None and own is not None:
-        arms = [own[experiment.arm == a] for a in range(len(experiment.arms))]
-        if all(len(p) and np.allclose(p, p[0], rtol=1e-6) for p in arms) and abs(sum(p[0] for p in arms) - 1) < 0.001:
-            shares = np.array([p[0] for p in arms])
+        shares = even_shares(experiment.arm, own, len(experiment.arms))
     if shares is None or (own is not None and not np.allclose(own, shares[experiment.arm], rtol=0.01)):
         return None
     return np.broadcast_to(shares / shares.sum(), (len(experiment), len(experiment.arms)))
@@ -35,43 +37,63 @@ def estimate_probabilities(
     rng: np.random.Generator | None = None,
     learner: Literal["logistic", "lightgbm"] = "logistic",
 ) -> np.ndarray:
-    """[row, arm] chance of each arm given the features, each row by a model that has not seen its customer. Rows add up to 1.
+    """[row, arm] chance of each arm given the features, each row by models that have not seen its customer. Rows add up to 1.
 
-    "logistic" is a multinomial logistic regression on the features: missing ones become the median with an indicator beside it,
-    all are centred and scaled by median and quartiles, bent by arcsinh (long tails of spending weigh less), and standardised.
-    "lightgbm" is a small forest of boosted trees, for rules that are not smooth. It can only balance what the features hold:
-    a cause that the shop did not write down stays. Chances are at least 0.0001; an arm without rows has 0.
-    Raises ValueError for fewer customers than folds, or no feature.
+    A multinomial logit, fitted as one regression of each arm against the control on the rows of these two (Begg & Gray 1984: nearly
+    as good as all arms at once, and many times faster). "logistic" takes each feature as it is (up to five quartile distances from
+    its median) and bent by arcsinh, since spending has long tails; what is missing becomes the median, with an indicator beside it.
+    "lightgbm" is a small forest of boosted trees for each arm, for rules that are not smooth. Either can only tell what the features
+    hold: a cause that nobody wrote down stays. Chances are at least 0.0001 before they are made to add up; an arm without rows
+    has 0. `rng` draws the folds.
+    Raises ValueError for fewer customers than folds, no feature, no row of the control or of any other arm.
     """
     rng = rng or np.random.default_rng(0)
-    people = len(np.unique(experiment.customer))
+    people, there = len(np.unique(experiment.customer)), np.flatnonzero(experiment.counts)
     if people < folds:
         raise ValueError(f"{experiment.name}: {people} customers are too few for {folds} folds")
     if experiment.features.shape[1] == 0:
         raise ValueError(f"{experiment.name}: without features no probability can be estimated")
+    if len(there) < 2 or there[0] != 0:
+        raise ValueError(f"{experiment.name}: a probability needs rows of the control and of another arm")
     x = experiment.features.to_numpy(float)
-    there = np.flatnonzero(experiment.counts)
-    chance = np.zeros((len(experiment), len(experiment.arms)))
+    scores = np.full((len(experiment), len(experiment.arms)), -np.inf)  # log odds against the control
+    scores[:, 0] = 0
     split = GroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
-    for train, test in split.split(x, groups=experiment.customer):
-        model = _model(learner).fit(x[train], experiment.arm[train])
-        chance[np.ix_(test, model.classes_)] = model.predict_proba(x[test])
+    with threadpool_limits(1):  # more threads are slower here, and the last bits would hang on their number
+        for train, test in split.split(x, groups=experiment.customer):
+            bent = _bent() if learner == "logistic" else FunctionTransformer()
+            given, asked = bent.fit_transform(x[train]), bent.transform(x[test])
+            for number in there[1:]:
+                both = np.isin(experiment.arm[train], (0, number))
+                scores[test, number] = _log_odds(learner, given[both], experiment.arm[train][both] == number, asked)
+    chance = softmax(scores, axis=1)
     chance[:, there] = np.maximum(chance[:, there], LEAST)
-    return chance / chance.sum(axis=1, keepdims=True)
+    return np.asarray(chance / chance.sum(axis=1, keepdims=True))
 
 
-def _model(learner: str) -> Any:
-    if learner == "lightgbm":
-        from lightgbm import LGBMClassifier
+def _log_odds(learner: str, given: np.ndarray, treated: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    if treated.all() or not treated.any():  # an arm that so few customers got that a fold has none of them
+        return np.full(len(asked), SURE if treated.all() else -SURE)
+    if learner == "logistic":
+        return np.asarray(LogisticRegression(C=0.1, solver="newton-cholesky").fit(given, treated).decision_function(asked))
+    from lightgbm import LGBMClassifier  # seconds to import, and seldom asked for
 
-        return LGBMClassifier(
-            n_estimators=100, num_leaves=15, learning_rate=0.05, min_child_samples=50, reg_lambda=10.0,
-            n_jobs=1, random_state=0, deterministic=True, force_row_wise=True, verbose=-1,
-        )  # fmt: skip
+    model = LGBMClassifier(
+        n_estimators=100, num_leaves=15, learning_rate=0.05, min_child_samples=50, reg_lambda=10.0,
+        n_jobs=1, random_state=0, deterministic=True, force_row_wise=True, verbose=-1,
+    )  # fmt: skip
+    return np.asarray(model.fit(given, treated).predict(asked, raw_score=True))
+
+
+def _bent() -> Pipeline:
     return make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
         RobustScaler(),
-        FunctionTransformer(np.arcsinh),
+        make_union(
+            FunctionTransformer(
+                np.clip, kw_args={"a_min": -FAR, "a_max": FAR}
+            ),  # a straight line far out would promise certainty
+            FunctionTransformer(np.arcsinh),
+        ),
         StandardScaler(),
-        LogisticRegression(C=1.0, max_iter=300),
     )

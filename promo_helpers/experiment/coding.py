@@ -28,7 +28,7 @@ def depths(arms: tuple[str, ...]) -> np.ndarray:
     for i, name in enumerate(arms[1:], 1):
         if sign := re.search(r"(\d+(?:\.\d+)?)\s*%", name):
             found[i] = float(sign[1]) / 100
-    if all(re.fullmatch(r"\d+(\.\d+)?", a) for a in arms[1:]):
+    if arms[1:] and all(re.fullmatch(r"\d+(\.\d+)?", a) for a in arms[1:]):
         numbers = np.array([float(a) for a in arms[1:]])
         if numbers.max() >= 5 or ((numbers > 0) & (numbers < 1)).any():
             found[1:] = numbers / (100 if numbers.max() > 1 else 1)
@@ -67,7 +67,7 @@ def names_rows(cells: pd.Series) -> bool:
 
 
 def tells(feature: np.ndarray, known: np.ndarray) -> bool:
-    """Whether a feature says what is only known later: the same value by value, or by rank, or above 0 for the very same rows."""
+    """Whether a feature says what is only known later: the same value by value, or by rank, or above 0 for the very same rows (or the others)."""
     both = ~np.isnan(feature) & ~np.isnan(known)
     a, b = feature[both], known[both]
     if len(a) < 20 or len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
@@ -75,7 +75,8 @@ def tells(feature: np.ndarray, known: np.ndarray) -> bool:
     if abs(np.corrcoef(a, b)[0, 1]) > ALIKE or abs(np.corrcoef(_rank(a), _rank(b))[0, 1]) > ALIKE:
         return True
     events = [(v > 0) if (v > 0).any() and not (v > 0).all() else v > np.median(v) for v in (a, b)]
-    return bool(events[1].sum() >= 10 and (~events[1]).sum() >= 10 and (events[0] == events[1]).all())
+    same = events[0] == events[1]
+    return bool(events[1].sum() >= 10 and (~events[1]).sum() >= 10 and (same.all() or not same.any()))
 
 
 def _rank(values: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ class Job:
 
 
 PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
-EFFECTS = ("promo_helpers.models.effects", "promo_helpers.models.effect_scores")
+EFFECTS = tuple(f"promo_helpers.models.{name}" for name in ("effects", "effect_design", "effect_scores"))
 JOBS = {
     "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
     "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),

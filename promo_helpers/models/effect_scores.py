@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from lightgbm import LGBMRegressor
 
-from promo_helpers.models.effects import Design, chance_model
+from promo_helpers.models.effect_design import Design, chance_model
 
 Scored = tuple[np.ndarray, int, np.ndarray | None]
 STRATA = 20

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.models.effects import Design
+from promo_helpers.models.effect_design import Design
 
 SIMULATIONS = 30
 FLIPPED, MOVED = (

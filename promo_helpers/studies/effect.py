@@ -18,6 +18,7 @@ from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.market import ARMS, Truth, parameters, simulate
 from promo_helpers.market.streams import stream
 from promo_helpers.models import effects, refuters
+from promo_helpers.models.effect_design import Design
 from promo_helpers.models.effect_scores import METHODS
 from promo_helpers.shop import Shop
 
@@ -28,7 +29,7 @@ CUSTOMERS, MORE = (
 OFFER = "15"
 TWO_ARMS = (0.5, 0.001, 0.001, 0.001, 0.495, 0.001, 0.001)  # the trial's, in the order of ARMS
 LEVELS = {"units": "units", "profit": "window_profit"}  # outcome -> its name among the truth's expectations
-MARKETS = {"coverage": range(1_000, 1_600), "refuters": range(2_000, 2_080), "dial": range(3_000, 3_030)}  # seeds
+MARKETS = {"coverage": range(1_000, 1_500), "refuters": range(2_000, 2_060), "dial": range(3_000, 3_020)}  # seeds
 PARTS = 5  # the markets of the coverage study, in as many cases that can be stopped between
 PRESETS = ("default", "thin", "hidden", "null")
 OVERLAPS, CONFOUNDINGS = (0.5, 1.0, 2.0, 4.0), (0.0, 0.75, 1.5)
@@ -82,7 +83,7 @@ def refuted(seed: int, preset: str) -> pd.DataFrame:
     """The log of one market: refuter, alarm; missed, whether our interval of the regression misses the truth; effect and truth."""
     rng = stream(seed, "effect refuters")
     [(experiment, true)] = market(seed, ("log",), preset, MORE).values()
-    design = effects.Design.of(experiment, rng)
+    design = Design.of(experiment, rng)
     found = effects.estimate(experiment, "units", "regression", rng, design)
     truth = float(true["units"].mean())
     said = refuters.refute(design, experiment.outcome("units"), rng)[["refuter", "alarm"]]

@@ -1,0 +1,79 @@
+"""What a shop's contacts can be asked: one offer against none, what would pay, and a treatment that only looks like one."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.experiment.contacts import contact_experiment
+from promo_helpers.experiment.experiment import Experiment
+from promo_helpers.experiment.mailings import mailing_experiment
+from promo_helpers.shop import Shop
+
+
+def contrasts(shop: Shop, arm: str, cost: float = 0.0) -> tuple[dict[str, Experiment], list[str]]:
+    """Experiments of two arms that the shop's contacts hold, by source, and a sentence for each source that it has not.
+
+    trial and log: offers of `arm` per cent on a product against none (the offer with most contacts where the shop never made
+    that one), drawn by chance or chosen by a rule. mailings: where no contact is about a product, those who were mailed against the rest.
+    """
+    found: dict[str, Experiment] = {}
+    missing = []
+    if not shop.has("contacts", "product_id"):
+        try:
+            found["mailings"] = mailing_experiment(shop)
+        except ValueError as problem:
+            missing.append(f"no experiment: {problem}")
+        return found, missing
+    for source in ("trial", "log"):
+        try:
+            whole = contact_experiment(shop, source, cost)  # type: ignore[arg-type]
+            if whole.counts[0] == 0 or len(whole.arms) < 2:
+                raise ValueError("every contact has the same arm, or none is without an offer")
+            offer = arm if arm in whole.arms else whole.arms[1 + int(np.argmax(whole.counts[1:]))]
+            found[source] = replace(whole.contrast(offer), name=f"the {source}")
+        except ValueError as problem:
+            missing.append(f"no {source}: {problem}")
+    return found, missing
+
+
+def would_pay(experiment: Experiment) -> dict[str, float]:
+    """outcome -> the effect a contact that would pay. An outcome of which that cannot be said is not in it.
+
+    units: those that earn the discount back at the mean margin m, base x d / (m - d), with the units of the control as base.
+    profit and whole: what an offer costs in discount and contact; an effect as large returns the money once more.
+    """
+    offered = experiment.arm == 1
+    out = {}
+    depth = float(experiment.depth[1])
+    if "units" in experiment.outcomes and "margin" in experiment.features and np.isfinite(depth):
+        base, margin = np.nanmean(experiment.outcome("units")[~offered]), experiment.features["margin"].mean()
+        if margin > depth > 0 and base > 0:
+            out["units"] = float(base * depth / (margin - depth))
+    if "spend" in experiment.outcomes and "profit" in experiment.outcomes:
+        given = float(np.nanmean(experiment.outcome("spend")[offered]))
+        out |= {name: given for name in ("profit", "whole") if given > 0}
+    return out
+
+
+def disguised(experiment: Experiment) -> Experiment:
+    """A treatment as a careless analyst defines it: bought with the offer's discount, against all others. The outcome is its cause.
+
+    Contacts without an offer are among the others, and so are those who were offered something and did not buy.
+    """
+    bought = experiment.outcome("discount") > 0
+    return replace(
+        experiment,
+        name="'bought with an offer'",
+        arm=bought.astype(int),
+        arms=("did not", "bought with an offer"),
+        depth=np.array([np.nan, np.nan]),
+        probability=None,
+        planned=None,
+        strata=None,
+    )
+
+
+def slim(experiment: Experiment, features: pd.DataFrame) -> Experiment:
+    """The experiment with other features, such as those that an estimate adjusts for: gates then judge the very same ones."""
+    return replace(experiment, features=features.reset_index(drop=True))

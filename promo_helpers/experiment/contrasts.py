@@ -27,7 +27,7 @@ def contrasts(shop: Shop, arm: str, cost: float = 0.0) -> tuple[dict[str, Experi
         return found, missing
     for source in ("trial", "log"):
         try:
-            whole = contact_experiment(shop, source, cost)  # type: ignore[arg-type]
+            whole = contact_experiment(shop, source, cost)
             if whole.counts[0] == 0 or len(whole.arms) < 2:
                 raise ValueError("every contact has the same arm, or none is without an offer")
             offer = arm if arm in whole.arms else whole.arms[1 + int(np.argmax(whole.counts[1:]))]

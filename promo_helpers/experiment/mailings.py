@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.experiment.experiment import Experiment
+from promo_helpers.experiment.gates import gates
 from promo_helpers.features.ledger import Ledger
 from promo_helpers.shop import Shop
 
@@ -91,6 +92,22 @@ def directions(experiment: Experiment, least: int = 50) -> pd.DataFrame:
         error = np.sqrt(sum(s.var(ddof=1) / len(s) for s in sides))
         rows.append((campaign, "up" if difference > 0 else "down", abs(difference) > 1.96 * error))
     return pd.DataFrame(rows, columns=["campaign", "direction", "sure"])
+
+
+def campaign_gates(experiment: Experiment, rng: np.random.Generator, least: int = 50) -> pd.DataFrame:
+    """One row per campaign with `least` customers on both sides: campaign, mailed, outside, difference, holds.
+
+    outside is the share of customers who were next to certain to be mailed, or not; difference the largest standardised one before
+    the mailing; holds whether every gate holds for spend.
+    """
+    assert experiment.strata is not None
+    rows = []
+    for campaign in sorted(set(experiment.strata), key=str):
+        part = experiment.only(experiment.strata == campaign)
+        if part.counts.min() >= least:
+            found = gates(part, "spend", rng=rng)
+            rows.append((campaign, part.counts[1], found.arms["outside"].max(), found.arms["d"].max(), found.holds))
+    return pd.DataFrame(rows, columns=["campaign", "mailed", "outside", "difference", "holds"])
 
 
 def _second(time: pd.Series, start: pd.Timestamp) -> np.ndarray:

@@ -122,6 +122,15 @@ def against(
     return pd.DataFrame(rows_out, columns=["left", "truth", "right", "linked", "right_way", "reversed", "open"])
 
 
+def tally(edges: pd.DataFrame) -> dict[str, int]:
+    """Counts of the pairs of `against`, by what holds in at least half of the samples: links (true ones), found, missed, invented (linked
+    without a true link), right (found, marked as in truth), reversed (found, marked against it)."""
+    true, often = edges["truth"] != "", edges["linked"] >= 0.5
+    which = {"links": true, "found": true & often, "missed": true & ~often, "invented": ~true & often}
+    which |= {"right": true & (edges["right_way"] >= 0.5), "reversed": true & (edges["reversed"] >= 0.5)}
+    return {name: int(rows.sum()) for name, rows in which.items()}
+
+
 def scores(frame: pd.DataFrame) -> np.ndarray:
     """[row, column] normal scores of the ranks; a column of two values stays such a column."""
     ranks = np.column_stack([rankdata(frame[c]) for c in frame])

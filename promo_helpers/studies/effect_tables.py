@@ -1,6 +1,7 @@
 """What the kept studies of effects say, as tables with intervals over markets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,6 +53,67 @@ def bias_table(kept: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
         reach = stats.t.ppf(0.975, len(part) - 1) * miss.std() / np.sqrt(len(part))
         rows.append((*key, miss.mean() / scale, (miss.mean() - reach) / scale, (miss.mean() + reach) / scale, len(part)))
     return pd.DataFrame(rows, columns=[*by, "error", "low", "high", "markets"])
+
+
+def coverage_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """What `Report.record` takes: covered_* and bias_* for each row of `coverage_table`."""
+    for r in table.itertuples():
+        key, what = _key(r.source, r.outcome, r.method), f"{r.source}, {r.outcome}, {r.method}"
+        yield {
+            "name": f"covered_{key}",
+            "value": r.covered,
+            "unit": "%",
+            "digits": 1,
+            "interval": (r.low, r.high),
+            "meaning": f"intervals that hold the truth, {what}",
+        }
+        yield {
+            "name": f"bias_{key}",
+            "value": r.bias,
+            "digits": 2,
+            "interval": (r.bias_low, r.bias_high),
+            "meaning": f"mean error in true effects, {what}",
+        }
+
+
+def alarm_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """What `Report.record` takes: alarm_* for each row of `alarm_table`."""
+    for r in table.itertuples():
+        meaning = f"markets ({r.case}) with an alarm: {r.refuter}"
+        yield {
+            "name": f"alarm_{_key(r.case, r.refuter)}",
+            "value": r.alarms,
+            "unit": "%",
+            "digits": 0,
+            "interval": (r.low, r.high),
+            "meaning": meaning,
+        }
+
+
+def dial_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """What `Report.record` takes: dial_<method>_<10 x slope>_<100 x hidden confounding> for each row of the dial's `bias_table`."""
+    for r in table.itertuples():
+        meaning = f"mean error in true effects, slope {r.overlap:g}, hidden {r.confounding:g}, {r.method}"
+        name = f"dial_{_key(r.method)}_{10 * r.overlap:.0f}_{100 * r.confounding:.0f}"
+        yield {"name": name, "value": r.error, "digits": 2, "interval": (r.low, r.high), "meaning": meaning}
+
+
+def alarm_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """`alarm_table` as it is printed: a row per refuter, a column per case, per cent with intervals."""
+    cells = table.assign(cell=[written(*values) for values in table[["alarms", "low", "high"]].to_numpy()])
+    shown = cells.pivot(index="refuter", columns="case", values="cell")
+    return shown.loc[table["refuter"].unique(), table["case"].unique()].reset_index()
+
+
+def coverage_cells(table: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
+    """`coverage_table` as it is printed: a row per method, a column per source and outcome, shares."""
+    shown = table.pivot(index="method", columns=["source", "outcome"], values="covered").loc[list(methods)]
+    shown.columns = [f"{source}, {outcome}" for source, outcome in shown.columns]
+    return shown.reset_index()
+
+
+def _key(*names: str) -> str:
+    return "_".join(names).lower().replace(", ", "_").replace(" ", "_").replace("-", "_")
 
 
 def written(share: float, low: float, high: float) -> str:

@@ -67,7 +67,7 @@ def names_rows(cells: pd.Series) -> bool:
 
 
 def tells(feature: np.ndarray, known: np.ndarray) -> bool:
-    """Whether a feature says what is only known later: the same value by value, or by rank, or above 0 for the very same rows (or the others)."""
+    """Whether a feature says what is known later only: the same by value, or by rank, or above 0 in the same rows or the others."""
     both = ~np.isnan(feature) & ~np.isnan(known)
     a, b = feature[both], known[both]
     if len(a) < 20 or len(np.unique(a)) < 2 or len(np.unique(b)) < 2:

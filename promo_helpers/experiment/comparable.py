@@ -31,7 +31,7 @@ def overlap(experiment: Experiment, weight: np.ndarray, chances: np.ndarray | No
         w = weight[experiment.arm == number]
         smallest = outside = np.nan
         if chances is not None and number and experiment.counts[0]:
-            both = chances[np.isin(experiment.arm, (0, number))]
+            both = chances[(experiment.arm == 0) | (experiment.arm == number)]
             e = both[:, number] / (both[:, number] + both[:, 0])
             smallest, outside = float(np.minimum(e, 1 - e).min()), float(((e < EDGE) | (e > 1 - EDGE)).mean())
         effective = w.sum() ** 2 / (w**2).sum()

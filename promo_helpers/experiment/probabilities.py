@@ -48,7 +48,8 @@ def estimate_probabilities(
     Raises ValueError for fewer customers than folds, no feature, no row of the control or of any other arm.
     """
     rng = rng or np.random.default_rng(0)
-    people, there = len(np.unique(experiment.customer)), np.flatnonzero(experiment.counts)
+    code = np.unique(experiment.customer, return_inverse=True)[1]  # scikit-learn is slow with groups that are text
+    people, there = len(np.unique(code)), np.flatnonzero(experiment.counts)
     if people < folds:
         raise ValueError(f"{experiment.name}: {people} customers are too few for {folds} folds")
     if experiment.features.shape[1] == 0:
@@ -60,12 +61,13 @@ def estimate_probabilities(
     scores[:, 0] = 0
     split = GroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
     with threadpool_limits(1):  # more threads are slower here, and the last bits would hang on their number
-        for train, test in split.split(x, groups=experiment.customer):
+        for train, test in split.split(x, groups=code):
             bent = _bent() if learner == "logistic" else FunctionTransformer()
             given, asked = bent.fit_transform(x[train]), bent.transform(x[test])
+            arm = experiment.arm[train]
             for number in there[1:]:
-                both = np.isin(experiment.arm[train], (0, number))
-                scores[test, number] = _log_odds(learner, given[both], experiment.arm[train][both] == number, asked)
+                both = (arm == 0) | (arm == number)
+                scores[test, number] = _log_odds(learner, given[both], arm[both] == number, asked)
     chance = softmax(scores, axis=1)
     chance[:, there] = np.maximum(chance[:, there], LEAST)
     return np.asarray(chance / chance.sum(axis=1, keepdims=True))

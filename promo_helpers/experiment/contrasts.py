@@ -11,11 +11,11 @@ from promo_helpers.experiment.mailings import mailing_experiment
 from promo_helpers.shop import Shop
 
 
-def contrasts(shop: Shop, arm: str, cost: float = 0.0) -> tuple[dict[str, Experiment], list[str]]:
-    """Experiments of two arms that the shop's contacts hold, by source, and a sentence for each source that it has not.
+def experiments(shop: Shop, cost: float = 0.0) -> tuple[dict[str, Experiment], list[str]]:
+    """What the shop's contacts are an experiment of, by source, and a sentence for each source that it has not.
 
-    trial and log: offers of `arm` per cent on a product against none (the offer with most contacts where the shop never made
-    that one), drawn by chance or chosen by a rule. mailings: where no contact is about a product, those who were mailed against the rest.
+    trial and log: contacts about a product, with all their arms, drawn by chance or chosen by a rule; `cost` is that of one. mailings:
+    where no contact is about a product, those who were mailed against the rest.
     """
     found: dict[str, Experiment] = {}
     missing = []
@@ -28,13 +28,20 @@ def contrasts(shop: Shop, arm: str, cost: float = 0.0) -> tuple[dict[str, Experi
     for source in ("trial", "log"):
         try:
             whole = contact_experiment(shop, source, cost)
-            if whole.counts[0] == 0 or len(whole.arms) < 2:
-                raise ValueError("every contact has the same arm, or none is without an offer")
-            offer = arm if arm in whole.arms else whole.arms[1 + int(np.argmax(whole.counts[1:]))]
-            found[source] = replace(whole.contrast(offer), name=f"the {source}")
+            if whole.counts[0] == 0 or whole.counts[1:].sum() == 0:
+                raise ValueError("there must be contacts with an offer, and some without")
+            found[source] = replace(whole, name=f"the {source}")
         except ValueError as problem:
             missing.append(f"no {source}: {problem}")
     return found, missing
+
+
+def one_offer(experiment: Experiment, arm: str) -> Experiment:
+    """The offer `arm` against the control, or the offer with most contacts where that one was never made; two arms stay as they are."""
+    if len(experiment.arms) == 2:
+        return experiment
+    made = arm in experiment.arms and experiment.counts[experiment.arms.index(arm)] > 0
+    return experiment.contrast(arm if made else experiment.arms[1 + int(np.argmax(experiment.counts[1:]))])
 
 
 def would_pay(experiment: Experiment) -> dict[str, float]:

@@ -32,9 +32,10 @@ def dowhy_points(design: Design, y: np.ndarray) -> dict[str, float]:
     found = {}
     with warnings.catch_warnings():  # of pandas and statsmodels, about DoWhy's calls of them
         warnings.simplefilter("ignore")
-        model = CausalModel(frame, "offer", "y", common_causes=names)
-        estimand = model.identify_effect(proceed_when_unidentifiable=True)
         for ours, theirs in NAMED.items():
+            # a model each: it writes the chances that one estimator found into the data, and the next takes them for its own
+            model = CausalModel(frame.copy(), "offer", "y", common_causes=names)
+            estimand = model.identify_effect(proceed_when_unidentifiable=True)
             settings: dict[str, Any] = {} if ours == "regression" else {"propensity_score_model": chance_model()}
             said = model.estimate_effect(estimand, method_name=f"backdoor.{theirs}", method_params={"init_params": settings})
             found[ours] = float(said.value)

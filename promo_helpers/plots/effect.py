@@ -59,7 +59,7 @@ def forest(frame: pd.DataFrame, axis: Axes, unit: str, labels: bool = True) -> A
         axis.plot([line.low, line.high], [row, row], color=colour, lw=1.6, zorder=2)
         axis.plot(line.effect, row, "o", color=colour, ms=5, zorder=3)
         if "truth" in frame:
-            label = "truth of what it estimates" if row == 0 else None
+            label = "the true average of what each method estimates" if row == 0 else None
             axis.plot([line.truth] * 2, [row - 0.45, row + 0.45], color=INK, lw=1.2, ls=":", zorder=1, label=label)
     axis.axvline(0, color=PALE, lw=0.8, zorder=0)
     axis.set_yticks(list(rows), frame["method"] if labels else [""] * len(frame))

@@ -42,6 +42,7 @@ class Job:
 
 
 PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
+EFFECTS = tuple(f"promo_helpers.models.{name}" for name in ("effects", "effect_design", "effect_scores"))
 UPLIFT = tuple(
     f"promo_helpers.{name}"
     for name in (
@@ -69,6 +70,19 @@ JOBS = {
         "replicate",
         ("paper", "seed"),
         ("promo_helpers.models.purchase", "promo_helpers.features.panel", "promo_helpers.evaluate.ranking"),
+    ),
+    "effect_coverage": Job("promo_helpers.studies.effect", "coverage", ("0", "1", "2", "3", "4"), EFFECTS),
+    "effect_refuters": Job(
+        "promo_helpers.studies.effect",
+        "alarms",
+        ("default", "thin", "hidden", "null"),
+        (*EFFECTS, "promo_helpers.models.refuters"),
+    ),
+    "effect_dial": Job(
+        "promo_helpers.studies.effect",
+        "dial",
+        tuple(f"{overlap} {confounding}" for confounding in ("0", "0.75", "1.5") for overlap in ("0.5", "1", "2", "4")),
+        EFFECTS,
     ),
 }
 

@@ -7,6 +7,7 @@ import pytest
 from promo_helpers import paths, replications
 from promo_helpers.market import parameters
 from promo_helpers.market.hardness import REPLICATED_SEEDS, decisions
+from promo_helpers.studies import effect
 from promo_helpers.studies import purchase as study
 
 
@@ -45,6 +46,39 @@ def test_a_kept_market_of_purchases_is_what_the_code_makes_again():
         for key in (("customers", "precision@100"), ("products", "ndcg@10")):
             assert kept[(*key, method)] == pytest.approx(made[(*key, method)], rel=1e-5)
     assert kept["products", "ndcg@10", "ensemble"] == pytest.approx(made["products", "ndcg@10", "ensemble"], rel=0.02)
+
+
+def test_kept_effects_and_their_errors_are_what_the_code_makes_again():
+    kept = replications.read("effect_coverage")
+    seeds = effect.MARKETS["coverage"]
+    assert (kept.groupby(["source", "outcome", "method"])["seed"].nunique() == len(seeds)).all()
+    key = ["source", "outcome", "method"]
+    made = effect.covered(seeds[-1]).set_index(key)
+    kept = kept[kept["seed"] == seeds[-1]].set_index(key)
+    for column in ("effect", "error", "truth"):
+        assert np.allclose(kept.loc[made.index, column], made[column], rtol=2e-3), column
+
+
+def test_kept_alarms_are_what_the_code_makes_again():
+    kept = replications.read("effect_refuters")
+    seeds = effect.MARKETS["refuters"]
+    assert set(kept["case"]) == set(effect.PRESETS)
+    assert (kept.groupby(["case", "refuter"])["seed"].nunique() == len(seeds)).all()
+    made = effect.refuted(seeds[0], "hidden").set_index("refuter")
+    kept = kept[(kept["case"] == "hidden") & (kept["seed"] == seeds[0])].set_index("refuter")
+    assert (kept.loc[made.index, ["alarm", "missed"]] == made[["alarm", "missed"]]).all(axis=None)
+    assert kept["effect"].iloc[0] == pytest.approx(made["effect"].iloc[0], rel=1e-4)
+
+
+def test_the_kept_dial_is_what_the_code_makes_again():
+    kept = replications.read("effect_dial")
+    seeds = effect.MARKETS["dial"]
+    assert kept["case"].nunique() == len(effect.DIAL) == len(effect.OVERLAPS) * len(effect.CONFOUNDINGS)
+    assert list(effect.DIAL) == list(replications.JOBS["effect_dial"].cases)
+    assert (kept.groupby(["case", "method"])["seed"].nunique() == len(seeds)).all()
+    made = effect.turned(seeds[-1], 4.0, 1.5).set_index("method")["effect"]
+    kept = kept[(kept["overlap"] == 4) & (kept["confounding"] == 1.5) & (kept["seed"] == seeds[-1])].set_index("method")["effect"]
+    assert np.allclose(kept.loc[made.index], made, rtol=2e-3)
 
 
 @pytest.fixture

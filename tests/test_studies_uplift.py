@@ -63,4 +63,4 @@ def test_the_kept_studies_hold_each_market_once_and_no_policy_beats_the_truth(no
         assert (frame["informed"] <= frame["omniscient"]).all()
     else:
         assert not frame.duplicated(["case", "seed", "group", "learner"]).any()
-        assert (frame["bound"] < frame["estimated"]).all()
+        assert (frame["bound"] <= frame["estimated"]).all()  # equal where the policy contacts nobody

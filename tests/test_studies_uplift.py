@@ -6,7 +6,7 @@ import pytest
 
 from promo_helpers import replications
 from promo_helpers.evaluate.segments import labelled
-from promo_helpers.studies.tables import claims_of_nothing, shares_of_attainable
+from promo_helpers.studies.tables import claims_of_nothing, gain_over, shares_of_attainable
 
 
 def kept(values, attainable, omniscient):
@@ -64,3 +64,11 @@ def test_the_kept_studies_hold_each_market_once_and_no_policy_beats_the_truth(no
     else:
         assert not frame.duplicated(["case", "seed", "group", "learner"]).any()
         assert (frame["bound"] <= frame["estimated"]).all()  # equal where the policy contacts nobody
+
+
+def test_a_gain_is_paired_by_market():
+    a, b = kept([3.0, 5.0, 1.0], [4.0] * 3, [9.0] * 3), kept([1.0, 2.0, 2.0], [4.0] * 3, [9.0] * 3)
+    found = gain_over(pd.concat([a, b.assign(learner="b", contacts=0)]), "a", 5000, "b")
+    gap = np.array([2.0, 3.0, -1.0])
+    assert (found["gain"], found["wins"], found["markets"]) == (pytest.approx(4 / 3), 2, 3)
+    assert found["high"] - found["gain"] == pytest.approx(4.3026527 * gap.std(ddof=1) / np.sqrt(3))

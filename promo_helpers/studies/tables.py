@@ -76,3 +76,13 @@ def claims_of_nothing(kept: pd.DataFrame) -> pd.DataFrame:
         row |= {"error": part["estimated"].std() / np.sqrt(len(part)), "promises": (part["promised"] > 0).mean()}
         rows.append(row | {"claims": claims / len(part), "low": interval.low, "high": interval.high})
     return pd.DataFrame(rows)
+
+
+def gain_over(kept: pd.DataFrame, learner: str, contacts: int, other: str, others: int = 0) -> dict[str, float]:
+    """Value of a learner less that of another policy in the same markets of `studies.uplift`, LKR a decision: gain, low, high (Student,
+    95 %), wins (markets in which it earns more) and markets."""
+    value = kept.set_index(["learner", "contacts", "seed"])["value"]
+    gap = (value[learner, contacts] - value[other, others]).dropna()
+    half = stats.t.ppf(0.975, len(gap) - 1) * gap.std() / np.sqrt(len(gap))
+    mean = float(gap.mean())
+    return {"gain": mean, "low": mean - half, "high": mean + half, "wins": int((gap > 0).sum()), "markets": len(gap)}

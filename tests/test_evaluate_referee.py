@@ -137,10 +137,12 @@ def test_the_pictures_draw_what_the_frames_hold():
     rng = np.random.default_rng(0)
     x, who = rng.normal(size=400), np.arange(400)
     effect = np.column_stack([np.zeros(400), x])
-    curves = budget.multi_arm_qini({"DR": (effect, np.tile([0, 1.0], (400, 1)))}, effect, who, np.array([0.1, 0.2]), rng, 5)
+    curves = budget.multi_arm_qini(
+        {"DR-learner": (effect, np.tile([0, 1.0], (400, 1)))}, effect, who, np.array([0.1, 0.2]), rng, 5
+    )
     groups = calibrated.by_decile(x, x + rng.normal(size=400), who)
-    rates = uplift.rate({"T": x, "mine": -x, "another": rng.random(400)}, x, who, rng, 5)
-    rows = [(name, n, n / 20, 0.5, 0.4, 0.6) for name in ("DR", "constant") for n in (5000, 20_000)]
+    rates = uplift.rate({"T-learner": x, "mine": -x, "another": rng.random(400)}, x, who, rng, 5)
+    rows = [(name, n, n / 20, 0.5, 0.4, 0.6) for name in ("DR-learner", "constant") for n in (5000, 20_000)]
     frame = pd.DataFrame(rows, columns=["learner", "contacts", "events", "share", "low", "high"])
     with mpl.rc_context({"figure.constrained_layout.use": True}):
         figure, axes = plt.subplots(2, 2)
@@ -150,8 +152,8 @@ def test_the_pictures_draw_what_the_frames_hold():
         plots.attainable(frame, axes[1, 1], goal=0.85)
         figure.canvas.draw()
     lines = {line.get_label(): line for line in axes[0, 0].get_lines()}
-    assert len({lines[name].get_color() for name in ("T", "mine", "another")}) == 3
-    assert lines["T"].get_color() == plots.LEARNERS["T"]
+    assert len({lines[name].get_color() for name in ("T-learner", "mine", "another")}) == 3
+    assert lines["T-learner"].get_color() == plots.LEARNERS["T-learner"]
     assert axes[0, 1].get_lines()[1].get_ydata().tolist() == pytest.approx([0, *curves.curve["gain"][:2]])
     assert [t.get_text() for t in axes[1, 1].get_xticklabels()] == ["250", "1,000"]
     plt.close(figure)

@@ -8,9 +8,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from promo_helpers.features.ledger import Ledger
 from promo_helpers.shop import Shop
 
-SPAN = 10**10  # seconds, more than any shop's data cover
 BEFORE = pd.Timedelta(weeks=8)  # long enough to see a rare customer, short enough for the early campaigns
 
 
@@ -36,22 +36,17 @@ def before_contact(shop: Shop, trips: pd.DataFrame) -> pd.DataFrame:
     first = trips["time"].min().normalize()
     contacts = contacts[contacts["time"] - BEFORE >= first].sort_values(["campaign_id", "time"], kind="stable")
     names = pd.Index(trips["customer_id"].unique())
-    # one key orders all trips by customer and second, so that each window is the rows between two places
-    own = names.get_indexer(trips["customer_id"]).astype(np.int64)
-    key = own * SPAN + (trips["time"] - first).dt.total_seconds().to_numpy(np.int64)
-    order = np.argsort(key, kind="stable")
-    cents = np.append(0, np.cumsum(np.rint(trips["spend"].to_numpy() * 100).astype(np.int64)[order]))
-    who = names.get_indexer(contacts["customer_id"]).astype(np.int64)
-    moment = (contacts["time"] - first).dt.total_seconds().to_numpy(np.int64)
-    since = np.searchsorted(key[order], who * SPAN + moment - int(BEFORE.total_seconds()))
-    until = np.where(who >= 0, np.searchsorted(key[order], who * SPAN + moment), since)
+    cents = np.rint(trips["spend"].to_numpy() * 100).astype(np.int64)
+    known = Ledger.of(names.get_indexer(trips["customer_id"]), _second(trips["time"], first), {"cents": cents})
+    until = _second(contacts["time"], first)
+    before = known.between(names.get_indexer(contacts["customer_id"]), until - int(BEFORE.total_seconds()), until)
     return pd.DataFrame(
         {
             "customer_id": contacts["customer_id"].to_numpy(),
             "campaign_id": contacts["campaign_id"].to_numpy(),
             "sent": (contacts["arm"] != "none").to_numpy(),
-            "spend": (cents[until] - cents[since]) / 100,
-            "baskets": (until - since).astype(float),
+            "spend": before["cents"] / 100,
+            "baskets": before["rows"].astype(float),
         }
     )
 
@@ -83,3 +78,7 @@ def contacted_against_spared(history: pd.DataFrame, folds: int = 5, least: int =
             }
         )
     return pd.DataFrame(rows, columns=["campaign_id", "contacted", "ratio", "difference", "auc"])
+
+
+def _second(time: pd.Series, start: pd.Timestamp) -> np.ndarray:
+    return (time - start).dt.total_seconds().to_numpy(np.int64)

@@ -88,7 +88,7 @@ def attainable(frame: pd.DataFrame, axis: Axes, colour: Mapping[str, str] | None
     """Share of attainable profit against events per arm (tidy: learner, contacts, events, share, low, high), a line per learner.
 
     Learners stand a little apart at each size, so that their intervals can be told from each other. Above, the contacts; a learner called
-    "constant" or "best rule" is dashed. goal: a share to draw a line at.
+    "constant" or "best rule on one variable" is dashed. goal: a share to draw a line at.
     """
     names = list(frame["learner"].unique())
     tints = colours(names, colour)
@@ -106,7 +106,7 @@ def attainable(frame: pd.DataFrame, axis: Axes, colour: Mapping[str, str] | None
             marker="o",
             ms=3.5,
             lw=1.2,
-            ls="--" if name in ("constant", "best rule") else "-",
+            ls="--" if name in ("constant", "best rule on one variable") else "-",
             color=tints[name],
             label=name,
         )

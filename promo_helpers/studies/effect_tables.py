@@ -12,9 +12,8 @@ REACH = float(stats.norm.ppf(0.975))
 
 def share_between(events: int, trials: int) -> tuple[float, float, float]:
     """Share with its 95 % interval (Clopper and Pearson 1934)."""
-    low = float(stats.beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
-    high = float(stats.beta.ppf(0.975, events + 1, trials - events)) if events < trials else 1.0
-    return events / trials, low, high
+    ends = stats.binomtest(events, trials).proportion_ci(method="exact")
+    return events / trials, float(ends.low), float(ends.high)
 
 
 def coverage_table(kept: pd.DataFrame) -> pd.DataFrame:
@@ -59,35 +58,15 @@ def coverage_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """What `Report.record` takes: covered_* and bias_* for each row of `coverage_table`."""
     for r in table.itertuples():
         key, what = _key(r.source, r.outcome, r.method), f"{r.source}, {r.outcome}, {r.method}"
-        yield {
-            "name": f"covered_{key}",
-            "value": r.covered,
-            "unit": "%",
-            "digits": 1,
-            "interval": (r.low, r.high),
-            "meaning": f"intervals that hold the truth, {what}",
-        }
-        yield {
-            "name": f"bias_{key}",
-            "value": r.bias,
-            "digits": 2,
-            "interval": (r.bias_low, r.bias_high),
-            "meaning": f"mean error in true effects, {what}",
-        }
+        yield _number(f"covered_{key}", r.covered, r.low, r.high, f"intervals that hold the truth, {what}", 1, "%")
+        yield _number(f"bias_{key}", r.bias, r.bias_low, r.bias_high, f"mean error in true effects, {what}")
 
 
 def alarm_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """What `Report.record` takes: alarm_* for each row of `alarm_table`."""
     for r in table.itertuples():
-        meaning = f"markets ({r.case}) with an alarm: {r.refuter}"
-        yield {
-            "name": f"alarm_{_key(r.case, r.refuter)}",
-            "value": r.alarms,
-            "unit": "%",
-            "digits": 0,
-            "interval": (r.low, r.high),
-            "meaning": meaning,
-        }
+        name, meaning = f"alarm_{_key(r.case, r.refuter)}", f"markets ({r.case}) with an alarm: {r.refuter}"
+        yield _number(name, r.alarms, r.low, r.high, meaning, 0, "%")
 
 
 def dial_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -95,7 +74,7 @@ def dial_records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for r in table.itertuples():
         meaning = f"mean error in true effects, slope {r.overlap:g}, hidden {r.confounding:g}, {r.method}"
         name = f"dial_{_key(r.method)}_{10 * r.overlap:.0f}_{100 * r.confounding:.0f}"
-        yield {"name": name, "value": r.error, "digits": 2, "interval": (r.low, r.high), "meaning": meaning}
+        yield _number(name, r.error, r.low, r.high, meaning)
 
 
 def alarm_cells(table: pd.DataFrame) -> pd.DataFrame:
@@ -110,6 +89,10 @@ def coverage_cells(table: pd.DataFrame, methods: Iterable[str]) -> pd.DataFrame:
     shown = table.pivot(index="method", columns=["source", "outcome"], values="covered").loc[list(methods)]
     shown.columns = [f"{source}, {outcome}" for source, outcome in shown.columns]
     return shown.reset_index()
+
+
+def _number(name: str, value: float, low: float, high: float, meaning: str, digits: int = 2, unit: str = "") -> dict[str, Any]:
+    return {"name": name, "value": value, "unit": unit, "digits": digits, "interval": (low, high), "meaning": meaning}
 
 
 def _key(*names: str) -> str:

@@ -1,0 +1,1 @@
+"""From predicted effects to decisions: who gets which arm, within what budget, and what to expect of it."""

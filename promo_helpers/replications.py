@@ -50,6 +50,7 @@ UPLIFT = tuple(
         "experiment.contacts",
     )
 )  # fmt: skip
+POLICIES = tuple(f"promo_helpers.{name}" for name in ("models.response", "evaluate.value", "decide.policies"))
 JOBS = {
     "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
     "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),
@@ -64,6 +65,18 @@ JOBS = {
         "replicate",
         ("null", "breakeven"),
         UPLIFT,
+    ),
+    "policy_markets": Job(
+        "promo_helpers.studies.policies",
+        "replicate",
+        ("default, 60,000", *PRESETS),
+        (*UPLIFT, *POLICIES),
+    ),
+    "forecast_coverage": Job(
+        "promo_helpers.studies.coverage",
+        "replicate",
+        ("default",),
+        (*UPLIFT, *POLICIES, "promo_helpers.decide.forecast"),
     ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",

@@ -1,9 +1,10 @@
 """What a campaign will earn, said before it is sent: not what the model promises, but what promises were worth on customers held out.
 
-Models that choose are disappointed (the winner's curse): among many arms the one whose error is kindest is taken. So a promise [decision]
-is held against the doubly robust score of the arm that was chosen for it, by a line (the best linear predictor of Chernozhukov et al.
-2018), and a campaign's forecast is the sum of the line over its decisions. Two intervals go with it: of the expected figure, from the
-error of the line; and of the realised one, which adds how much the sales of so many customers vary.
+Models that choose are disappointed (the winner's curse): among many arms the one whose error is kindest is taken. So promises are held
+against what came, on customers whom the model has not seen, by a line (the best linear predictor of Chernozhukov et al. 2018): a gain
+against the doubly robust score of the arm that was chosen, a level such as revenue against what was sold under the arm that was drawn. A
+campaign's forecast is the sum of the line over its decisions. Two intervals go with it: of the expected figure, from the error of the
+line; and of the realised one, which adds how much the sales of so many customers vary.
 """
 
 from dataclasses import asdict, dataclass
@@ -52,7 +53,7 @@ def learn_line(promised: np.ndarray, score: np.ndarray, customer: np.ndarray, re
     beta = inverse @ x.T @ (score - (promised if flat else 0))
     left = score - (promised if flat else 0) - x @ beta
     sums = np.column_stack([np.bincount(code, x[:, j] * left) for j in range(2)])
-    cov = inverse @ (sums.T @ sums * len(people) / max(len(people) - 1, 1)) @ inverse
+    cov = inverse @ (sums.T @ sums * len(people) / max(len(people) - 2, 1)) @ inverse
     shift = np.array([[1.0, 0.0 if flat else -level], [0.0, 1.0]])
     intercept, slope = (beta[0], 1.0) if flat else tuple(shift @ beta)
     cov = shift @ cov @ shift.T

@@ -129,14 +129,15 @@ class Response:
 
 
 def fit_response(experiment: Experiment, costs: Costs, seed: int, parts: int = PARTS) -> tuple[Response, np.ndarray]:
-    """Fit to a trial with planned shares; also [row] the part (1, 2, ...) that each row's customer is in.
+    """Fit to a trial with planned shares; also [row] the part (1, 2, ...) that each row's customer is in. With `parts` = 0 only the whole
+    model is fitted, which values nothing and has no intervals.
 
-    Raises ValueError as `fit_dose` and `tied_share` do, and for fewer than two parts.
+    Raises ValueError as `fit_dose` and `tied_share` do, and for one part, which would leave nobody.
     """
-    if parts < 2:
+    if parts < 0 or parts == 1:
         raise ValueError(f"parts = {parts}: at least two are needed, so that each can be left out")
     code, people = pd.factorize(experiment.customer)
-    part = 1 + (np.random.default_rng(seed).permutation(len(people)) % parts)[code]
+    part = 1 + (np.random.default_rng(seed).permutation(len(people)) % max(parts, 1))[code]
 
     def one(left_out: int) -> tuple[Dose, float]:
         rows = experiment.only(part != left_out)
@@ -148,8 +149,8 @@ def fit_response(experiment: Experiment, costs: Costs, seed: int, parts: int = P
     doses, tied = zip(*fitted, strict=True)
     plain = np.nan_to_num(experiment.depth)[experiment.arm] == 0
     units = np.empty(len(experiment))
-    for k in range(1, parts + 1):
-        units[part == k] = doses[k].expected(experiment.features[part == k])[0][:, 0]
+    for k in np.unique(part):
+        units[part == k] = doses[k if parts else 0].expected(experiment.features[part == k])[0][:, 0]
     link = _link(units[plain], experiment.outcome("bought")[plain])
     tried = tuple(sorted({int(p) for p in experiment.features["product"]})) if "product" in experiment.features else ()
     return Response(tuple(doses), tuple(tied), costs, link, experiment.arms, tried), part

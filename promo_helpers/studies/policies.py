@@ -1,0 +1,77 @@
+"""Kept study: what ways of targeting promise, seem and are worth, in every kind of market; and what forecasts of campaigns are worth."""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.decide import policies
+from promo_helpers.evaluate.oracle import followed, frontier, one_variable
+from promo_helpers.evaluate.scores import scores_of
+from promo_helpers.evaluate.value import difference, scores_for, shop_profit, value
+from promo_helpers.models.bridge import Costs
+from promo_helpers.models.response import fit_response
+from promo_helpers.studies.markets import side_by_side, trial_market
+from promo_helpers.studies.uplift import _read, informed
+
+SEEDS = tuple(range(700, 720))
+CONTACTS = 20_000  # to learn from, nominally
+CASES: dict[str, tuple[str, int, tuple[int, ...]]] = {  # preset, contacts to learn from, seeds
+    "default, 60,000": ("default", 60_000, SEEDS),
+    **{name: (name, CONTACTS, SEEDS) for name in ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")},
+}  # fmt: skip
+PER_CONTACT = 1 / 2.95  # customers a contact of the trial
+JUDGED = 3_000  # customers whose decisions are valued, 9,000 of them
+ARM = "10"  # the depth of the rules that only rank
+PERSONAL, BROADCAST = "expected profit", "best constant"
+ORACLES = ("default", "threshold", "additive")  # kinds of market with an informed oracle, see `studies.uplift`
+COSTS = {"breakeven": Costs(0.0, 0.0, 0.0)}  # where all side effects are off the marketer knows it
+
+
+def replicate(case: str) -> pd.DataFrame:
+    """The kept rows of a case: seed, policy, contacted, promised (by the model that allocates), estimated and se (doubly robust, on
+    customers held out), value and spend (by the truth), all LKR a decision; ahead, ahead_se: estimated lead over the best constant, paired;
+    attainable: what the informed oracle earns at the policy's spend, where a preset has one."""
+    preset, contacts, seeds = CASES[case]
+    if preset in ORACLES:
+        informed(preset)  # made once, before two processes want it
+    return pd.concat(side_by_side(partial(_market, preset, contacts), seeds, case), ignore_index=True)
+
+
+def _market(preset: str, contacts: int, seed: int) -> pd.DataFrame:
+    costs = COSTS.get(preset, Costs())
+    trial, apart = trial_market(preset, seed, int(contacts * PER_CONTACT), JUDGED, costs.message)
+    response, _ = fit_response(trial, costs, seed, parts=0)
+    x, held = apart.experiment.features, apart.experiment
+    found, arm, rng = response.expected(x), trial.arms.index(ARM), np.random.default_rng(seed)
+    known = scores_of(trial, "profit", seed)
+    effect = known - known[:, :1]
+    chosen = policies.profit(found)
+    share = float((chosen > 0).mean())
+    given = {policies.NOBODY: np.zeros(len(x), int)} | policies.everybody(len(x), trial.arms)
+    given[BROADCAST] = np.full(len(x), int(effect.mean(axis=0).argmax()))
+    scores = policies.ranked(x, found, arm, None, rng)
+    given |= {name: policies.top(score, share, arm) for name, score in scores.items()}
+    given["rule on one variable"] = followed(one_variable(trial.features, effect), x)
+    given |= {PERSONAL: chosen, "omniscient oracle": apart.gain.argmax(axis=1)}
+    line = None
+    if preset in ORACLES:
+        best = _read(informed(preset))[0].expected(x)
+        line = frontier(best, apart.gain, apart.spend)
+        given["informed oracle"] = best[0].argmax(axis=1)
+    usable = np.isfinite(held.outcome("profit"))
+    judge = held.only(usable)
+    score = scores_for(judge, {"profit": shop_profit(judge, costs, response.tied[0])}, seed)["profit"]
+    rows, n = [], np.arange(len(x))
+    for name, policy in given.items():
+        guess = value(score, policy[usable], judge.customer)
+        lead = difference(score, policy[usable], given[BROADCAST][usable], judge.customer)
+        rows.append(
+            {
+                "seed": seed, "policy": name, "contacted": float((policy > 0).mean()), "promised": float(found.gain[n, policy].mean()),
+                "estimated": guess["estimate"], "se": guess["se"], "value": float(apart.gain[n, policy].mean()),
+                "spend": float(apart.spend[n, policy].mean()), "ahead": lead["estimate"], "ahead_se": lead["se"],
+                "attainable": line.at(float(apart.spend[n, policy].mean())) if line else np.nan,
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)

@@ -7,7 +7,6 @@ import pandas as pd
 
 from promo_helpers.decide import policies
 from promo_helpers.evaluate.oracle import followed, frontier, one_variable
-from promo_helpers.evaluate.scores import scores_of
 from promo_helpers.evaluate.value import difference, scores_for, shop_profit, value
 from promo_helpers.models.bridge import Costs
 from promo_helpers.models.response import fit_response
@@ -44,7 +43,7 @@ def _market(preset: str, contacts: int, seed: int) -> pd.DataFrame:
     response, _ = fit_response(trial, costs, seed, parts=0)
     x, held = apart.experiment.features, apart.experiment
     found, arm, rng = response.expected(x), trial.arms.index(ARM), np.random.default_rng(seed)
-    known = scores_of(trial, "profit", seed)
+    known = scores_for(trial, {"profit": shop_profit(trial, costs, response.tied[0])}, seed)["profit"]
     effect = known - known[:, :1]
     chosen = policies.profit(found)
     share = float((chosen > 0).mean())

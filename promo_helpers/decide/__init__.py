@@ -1,0 +1,1 @@
+"""From predictions to offers: who gets which arm, under which limits."""

@@ -22,6 +22,7 @@ class Cap:
     """The sum of `use` over the given arms is at most `limit`; with `group`, for the rows of each group apart.
 
     use: [row, arm], 0 for arm 0. limit: one number, or group -> number (a group that is not in it has no limit). group: [row] labels.
+    At most a share s of all *contacts* in one city: limit 0, and use of 1 - s for a contact in the city, of -s for any other contact.
     """
 
     name: str
@@ -84,7 +85,8 @@ def allocate(
     """One arm for each row, so that the expected gain is as large as the limits allow (a multiple-choice knapsack).
 
     gain, spend: [row, arm] expected, in one currency, against arm 0 (none), which has 0 in both; either may be negative. budget: most
-    that is spent in all. contacts: most rows that are contacted. customer: [row]; per_customer: most contacts of one customer.
+    that is spent in all. contacts: most rows that are contacted (with one row or contact
+    a customer, a number of customers). customer: [row]; per_customer: most contacts of one customer.
     caps: other limits, see `Cap` and `share_cap`; a stock is Cap("stock", units under the offer, {product: stock}, product of the row).
     key: [row] what decides between rows that are equally good (default: customer, else the row's own numbers), through a hash, so that no
     row is favoured for its place; rows that are alike in all of this can be told apart by their place only.
@@ -120,7 +122,13 @@ def allocate(
     first = np.append(0, np.cumsum([len(limit) for _, _, limit in groups]))
     frames = [
         pd.DataFrame(
-            {"cap": cap.name, "group": labels, "limit": limit, "used": _sums(use[rows, arm], code, len(limit)), "price": price[a:b]}
+            {
+                "cap": cap.name,
+                "group": labels,
+                "limit": limit,
+                "used": _sums(use[rows, arm], code, len(limit)),
+                "price": price[a:b],
+            }
         )
         for cap, use, (code, labels, limit), a, b in zip(given, uses, groups, first[:-1], first[1:], strict=False)
     ]
@@ -141,7 +149,7 @@ def _check(gain: np.ndarray, spend: np.ndarray, contacts: int | None, caps: Sequ
         if (array[:, 0] != 0).any():
             wrong = int((array[:, 0] != 0).sum())
             raise ValueError(f"{name} of arm 0 must be 0, since arm 0 is no contact ({wrong:,} rows have another)")
-    if contacts is not None and contacts != int(contacts):
+    if contacts is not None and contacts >= 0 and contacts % 1 != 0:
         raise ValueError(f"contacts = {contacts!r}: the number of contacts must be whole")
     for cap in caps:
         if isinstance(cap.limit, Mapping) and cap.group is None:
@@ -171,7 +179,7 @@ def _blocks(rows: int, customer: np.ndarray | None, per_customer: int | None) ->
         return None
     if customer is None:
         raise ValueError(f"per_customer = {per_customer!r} needs customer: [row] whose contact each row is")
-    if not per_customer >= 0 or per_customer != int(per_customer):
+    if not per_customer >= 0 or per_customer % 1 != 0:
         raise ValueError(f"per_customer = {per_customer!r}: the contacts of a customer must be a whole number of at least 0")
     code = pd.factorize(np.asarray(customer), sort=True)[0]
     return code if np.bincount(code).max() > per_customer else None

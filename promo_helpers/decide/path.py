@@ -15,18 +15,17 @@ ROUNDING = 1e-12  # of a limit: 29 % of 100 contacts is 28.999999999999996 in bi
 STEEP = 1e300  # a move that costs next to nothing
 
 
-def walk(
-    gain: np.ndarray, use: np.ndarray, cap: np.ndarray, limit: np.ndarray, tie: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def walk(gain: np.ndarray, use: np.ndarray, cap: np.ndarray, limit: np.ndarray, tie: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """([row] arm, [cap] shadow price) that gain most with sums of `use` over the rows of each cap within its limit.
 
     gain, use: [row, arm], arm 0 with 0. cap: [row] which of the limits the row counts towards. limit: [cap], at least 0.
-    tie: [row] numbers that say which of equally good moves is taken first.
+    tie: [row] numbers that say which of equally good moves is taken first. Where arms free room (use below 0), a second walk without
+    those that also lose is made, and each limit takes the better of the two: no plan is worse than none.
     """
     arm, price = _walk(gain, use, cap, limit, tie, True)
     if (use < 0).any():  # arms that lose but make room: what they pay for may be too coarse to be worth it
         rows = np.arange(len(gain))
-        other, its_price = _walk(gain, use, cap, limit, tie, False)
+        other = _walk(gain, use, cap, limit, tie, False)[0]
         worth = [np.bincount(cap, gain[rows, a], minlength=len(limit)) for a in (arm, other)]
         better = worth[1] > worth[0]
         arm = np.where(better[cap], other, arm)

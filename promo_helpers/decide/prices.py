@@ -4,6 +4,7 @@ Given a price for each limit, every customer's best arms are found alone (Lagran
 dual bound. They are found on a sample of CORE rows, by a linear programme over all of it, then on ten times as many rows, and so on: from
 prices that are nearly right only few customers are in doubt, those whose best and next best choice lie closest. A linear programme over
 these, with what the others leave of the limits, gives better prices. If under these nobody else wants to change, they are the optimum.
+Between two sizes of sample, quasi-Newton steps go down the dual bound, which is all but smooth when there are many rows.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from scipy import sparse
-from scipy.optimize import linprog
+from scipy.optimize import linprog, minimize
 
 CORE = 3000  # rows of a linear programme: a third of a second
+STEPS = 60  # evaluations of the dual bound for one sample
 ROUNDS = 8  # linear programmes for one sample
 WHOLE = 1 - 1e-6  # a share of an arm above it is the arm: HiGHS is right to 1e-7
 
@@ -67,30 +69,43 @@ def solve(problem: Problem, order: np.ndarray, core: int = CORE) -> tuple[np.nda
     size = np.diff(problem.first)
     many = int(np.searchsorted(np.cumsum(size[order]), core)) + 1
     core = max(core, 20 * len(problem.limit))
+    hard = np.full(len(problem.limit), np.inf)
     if many >= len(order):
-        return _linear(problem, np.full(len(problem.limit), np.inf))
-    price = None
-    while True:
-        last = many >= len(order)
-        blocks = np.sort(order[:many])
-        sample = problem if last else problem.of(blocks, problem.limit * _share(problem, blocks))
-        if price is None:
-            price = _linear(sample, np.full(len(problem.limit), np.inf))[1]
-        else:
-            arm, price = _refine(sample, price, core)
-        if last:
-            return arm, price
-        many = min(10 * many, len(order))
+        return _linear(problem, hard)
+    price = _linear(_sample(problem, order[:many]), hard)[1]
+    while 10 * many < len(order):
+        many *= 10
+        part = _sample(problem, order[:many])
+        _, price = _refine(part, _descended(part, price), core)
+    return _refine(problem, _descended(problem, price), core)
 
 
-def _share(problem: Problem, blocks: np.ndarray) -> np.ndarray:
-    """[cap] share of the rows that count towards a limit which are in these blocks."""
+def _sample(problem: Problem, blocks: np.ndarray) -> Problem:
+    """Some of the customers, and of each limit the share of the rows counting towards it that are theirs."""
+    blocks = np.sort(blocks)
     rows, _ = problem.rows(blocks)
-    there, all_ = np.zeros(len(problem.limit)), np.zeros(len(problem.limit))
+    there, every = np.zeros(len(problem.limit)), np.zeros(len(problem.limit))
     for cap in problem.cap:
         there += np.bincount(cap[rows], minlength=len(there))
-        all_ += np.bincount(cap, minlength=len(there))
-    return np.maximum(there, 1e-9) / np.maximum(all_, 1)
+        every += np.bincount(cap, minlength=len(there))
+    return problem.of(blocks, problem.limit * np.maximum(there, 1e-9) / np.maximum(every, 1))
+
+
+def _descended(problem: Problem, price: np.ndarray) -> np.ndarray:
+    """Prices of a lower dual bound: with many rows it is almost smooth, its slope is limit - used, and quasi-Newton steps go down it."""
+    scale = np.where(np.isfinite(problem.limit) & (problem.limit > 0), problem.limit, 1)
+    finite = np.isfinite(problem.limit)
+    worth = max(problem.at(price)[2], 1e-300)
+
+    def bound(x: np.ndarray) -> tuple[float, np.ndarray]:
+        arm, _, value = problem.at(x * worth / scale)
+        return value / worth, np.where(finite, (problem.limit - problem.used(arm)) / scale, 0)
+
+    start = np.where(finite, price, 0) * scale / worth
+    found = minimize(
+        bound, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start), options={"maxfun": STEPS, "ftol": 1e-9}
+    )
+    return found.x * worth / scale
 
 
 def _refine(problem: Problem, price: np.ndarray, core: int) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +136,10 @@ def _refine(problem: Problem, price: np.ndarray, core: int) -> tuple[np.ndarray,
 
 
 def _linear(problem: Problem, dearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([row] arm, [cap] price) of the linear relaxation, at a vertex; a row that it splits has arm 0. More than its limit costs `dearest`."""
+    """([row] arm, [cap] price) of the linear relaxation, at a vertex; a row that it splits has arm 0.
+
+    dearest: [cap] price of more than the limit, inf where there is no more.
+    """
     rows, arms = problem.gain.shape
     column = np.arange(rows * (arms - 1)).reshape(rows, arms - 1)
     row = np.repeat(np.arange(rows), arms - 1)
@@ -136,7 +154,9 @@ def _linear(problem: Problem, dearest: np.ndarray) -> tuple[np.ndarray, np.ndarr
     caps = np.flatnonzero(np.isfinite(problem.limit))
     use = sum(
         (
-            sparse.csr_array((u[:, 1:].ravel(), (np.repeat(c, arms - 1), column.ravel())), shape=(len(problem.limit), column.size))
+            sparse.csr_array(
+                (u[:, 1:].ravel(), (np.repeat(c, arms - 1), column.ravel())), shape=(len(problem.limit), column.size)
+            )
             for u, c in zip(problem.use, problem.cap, strict=True)
         ),
         sparse.csr_array((len(problem.limit), column.size)),
@@ -173,6 +193,7 @@ def _best(
     rows, arms = gain.shape
     arm, doubt = np.zeros(rows, np.int64), np.full(len(first) - 1, np.inf)
     worth, next_ = np.empty(rows), np.empty(rows)
+    ranked = np.empty(np.max(np.diff(first)), np.int64)
     total = lost = 0.0
     for b in range(len(first) - 1):
         start, stop = first[b], first[b + 1]
@@ -189,10 +210,15 @@ def _best(
                     next_[i] = v
         taken = outside = 0.0  # worth of the last row that is in, and of the first that is not
         if stop - start > most:
-            ranked = start + np.argsort(-worth[start:stop], kind="mergesort")
+            for i in range(start, stop):
+                p = i - start
+                while p > 0 and worth[i] > worth[ranked[p - 1]]:
+                    ranked[p] = ranked[p - 1]
+                    p -= 1
+                ranked[p] = i
             taken, outside = max(worth[ranked[most - 1]], 0.0) if most else np.inf, max(worth[ranked[most]], 0.0)
-            for i in ranked[most:]:
-                arm[i] = 0
+            for p in range(most, stop - start):
+                arm[ranked[p]] = 0
         for i in range(start, stop):
             if arm[i] > 0 and worth[i] > 0:
                 doubt[b] = min(doubt[b], worth[i] - outside, worth[i] - next_[i])

@@ -49,9 +49,7 @@ def filled(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarr
     block = np.repeat(np.arange(len(problem.first) - 1), np.diff(problem.first))
     contacts = np.bincount(block, arm > 0, minlength=len(problem.first) - 1).astype(np.int64)
     order = order[np.isfinite(worth[order])]
-    _fill(
-        problem.gain, problem.use, problem.cap, price, arm, order, problem.used(arm), limit, block, contacts, problem.most
-    )
+    _fill(problem.gain, problem.use, problem.cap, price, arm, order, problem.used(arm), limit, block, contacts, problem.most)
     return arm
 
 

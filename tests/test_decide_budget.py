@@ -67,7 +67,7 @@ def test_one_budget_against_linear_programming(seed, budget, whole, save):
 def test_one_budget_against_every_allocation_there_is(save):
     """The optimum wherever no step is refused or the budget is used up; never further from it than `gap`, nor than one row's gain."""
     exact = 0
-    for seed in range(1500):
+    for seed in range(1000):
         gain, spend = some(seed, rows=4, arms=2, whole=seed % 2 == 0, save=save)
         budget = float(np.random.default_rng(seed).integers(0, 25))
         found, best = allocate(gain, spend, budget), by_enumeration(gain, spend, budget)
@@ -77,15 +77,15 @@ def test_one_budget_against_every_allocation_there_is(save):
         if found.price("budget") == 0 or found.gap < 1e-9:
             assert found.gain == pytest.approx(best, abs=1e-9)
             exact += 1
-    assert exact > 500
+    assert exact > 300
 
 
 @given(SEEDS, st.booleans(), st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_more_budget_never_gains_less(seed, whole, save):
     gain, spend = some(seed, rows=12, whole=whole, save=save)
-    budgets = np.sort(np.random.default_rng(seed).uniform(0, 80, 40))
-    budgets = np.sort(np.concatenate([budgets, np.nextafter(budgets, np.inf), np.arange(0, 80)]))
+    budgets = np.sort(np.random.default_rng(seed).uniform(0, 80, 30))
+    budgets = np.sort(np.concatenate([budgets, np.nextafter(budgets, np.inf), np.arange(0, 80, 2)]))
     gains = [allocate(gain, spend, b).gain for b in budgets]
     assert np.diff(gains).min() >= (0 if whole else -1e-12)
     assert gains[0] >= 0

@@ -226,7 +226,6 @@ def test_the_price_is_what_one_more_rupee_returns():
 @pytest.mark.parametrize("many", [False, True])
 def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     """Samples, quasi-Newton steps and small programmes come as near as the programme over all rows."""
-    monkeypatch.setattr(prices, "CORE", 100)
     monkeypatch.setattr(prices.solve, "__defaults__", (100,))
     gain, spend = some(6, rows=2400)
     city, customer = np.arange(2400) % 3, np.arange(2400) // 3
@@ -237,6 +236,25 @@ def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     assert not many or np.bincount(customer, found.arm > 0).max() == 1
     assert 0 <= found.gap <= np.ptp(gain, axis=1).max() * (found.caps["price"] > 0).sum()
     assert found.gap < 0.002 * found.bound
+
+
+def test_many_rows_that_are_all_alike_and_limits_that_few_rows_meet(monkeypatch):
+    monkeypatch.setattr(prices.solve, "__defaults__", (100,))
+    gain, spend = (np.tile(part, (200, 1)) for part in some(8, rows=10, whole=True))
+    found = allocate(gain, spend, 2000.0, contacts=600, caps=[share_cap("city", np.minimum(np.arange(2000), 6), 0.3, 5)])
+    assert (found.caps["used"] <= found.caps["limit"] * (1 + 1e-12)).all()
+    assert 0 <= found.gap < 0.02 * found.bound
+
+
+def test_each_customer_has_its_best_contacts_where_nothing_else_binds():
+    gain, spend = some(9)
+    customer = np.random.default_rng(9).integers(0, 20, 60).astype(str)
+    for most in (0, 1, 2):
+        found = allocate(gain, spend, customer=customer, per_customer=most)
+        best = [np.sort(gain[customer == c].max(axis=1))[::-1][:most].sum() for c in np.unique(customer)]
+        assert found.gain == pytest.approx(sum(best))
+        assert found.caps.empty
+    assert allocate(gain, spend, customer=customer, per_customer=60).gain == allocate(gain, spend).gain
 
 
 def test_limits_that_arms_relieve_are_kept_too():

@@ -161,7 +161,8 @@ def _linear(problem: Problem, dearest: np.ndarray) -> tuple[np.ndarray, np.ndarr
         ),
         sparse.csr_array((len(problem.limit), column.size)),
     )[caps]
-    scale = np.maximum(abs(use).max(axis=1).toarray().ravel() if column.size else np.ones(len(caps)), 1e-300)
+    scale = abs(use).max(axis=1).toarray().ravel()
+    scale[scale == 0] = 1
     worth = max(float(np.abs(problem.gain).max(initial=0)), 1e-300)
     parts.append(sparse.diags_array(1 / scale) @ use)
     matrix = sparse.vstack(parts, format="csr")

@@ -22,7 +22,7 @@ WHOLE = 1 - 1e-6  # a share of an arm above it is the arm: HiGHS is right to 1e-
 def solve(problem: Problem, order: np.ndarray, core: int = CORE) -> tuple[np.ndarray, np.ndarray]:
     """([row] arm, [cap] price): the prices of the lowest dual bound found, and the arms of the linear programme that gave them.
 
-    Arms may break a limit by what prices are not exact; a customer that the linear programme splits has none. With at most `core` rows
+    Arms may break a limit by what prices are not exact; a row that the linear programme splits has arm 0. With at most `core` rows
     the prices are exact, and no more customers are split than limits bind. order: [block] a random order, from which samples are taken.
     """
     size = np.diff(problem.first)

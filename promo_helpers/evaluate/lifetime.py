@@ -6,36 +6,50 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-Statistic = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+Weighted = Callable[[np.ndarray], float]  # of [customer] weights: how often each is there
 EDGES = (0, 1, 2, 4, 8, 16, 32, 64, 128)  # repeats at which a group begins
 
 
-def concentration(actual: np.ndarray, score: np.ndarray, weight: np.ndarray) -> float:
+def _groups(score: np.ndarray) -> tuple[np.ndarray, int]:
+    """[customer] number of each score, 0 for the lowest, and how many there are."""
+    values, group = np.unique(np.asarray(score, float), return_inverse=True)
+    return group.ravel(), len(values)
+
+
+def concentration(actual: np.ndarray, score: np.ndarray) -> Weighted:
     """Gini coefficient of `actual` with customers ordered by falling `score`: twice the area between the curve and the diagonal.
 
-    Customers with one score count as their mean, in whatever order they come. `weight` says how often each customer is there.
+    Customers with one score count as their mean, in whatever order they come. What is returned takes [customer] weights.
     """
-    group = np.unique(-np.asarray(score, float), return_inverse=True)[1].ravel()
-    people = np.append(0, np.cumsum(np.bincount(group, weight)))
-    value = np.append(0, np.cumsum(np.bincount(group, weight * actual)))
-    return float(2 * np.trapezoid(value / value[-1], people / people[-1]) - 1)
+    group, n = _groups(-np.asarray(score, float))
+
+    def of(weight: np.ndarray) -> float:
+        people, value = (np.append(0, np.cumsum(np.bincount(group, v, n))) for v in (weight, weight * actual))
+        return float(2 * np.trapezoid(value / value[-1], people / people[-1]) - 1)
+
+    return of
 
 
-def gini(actual: np.ndarray, score: np.ndarray, weight: np.ndarray) -> float:
-    """Normalised Gini coefficient: 1 for the order of `actual` itself, about 0 for a random one."""
-    return concentration(actual, score, weight) / concentration(actual, actual, weight)
+def gini(actual: np.ndarray, score: np.ndarray) -> Weighted:
+    """Normalised Gini coefficient: 1 for the order of `actual` itself, about 0 for a random one; it takes [customer] weights."""
+    mine, best = concentration(actual, score), concentration(actual, actual)
+    return lambda weight: mine(weight) / best(weight)
 
 
-def auc(actual: np.ndarray, score: np.ndarray, weight: np.ndarray) -> float:
-    """Chance that a customer with `actual` true has the higher score of two; equal scores count half."""
-    group = np.unique(np.asarray(score, float), return_inverse=True)[1].ravel()
-    yes, no = (np.bincount(group, weight * (np.asarray(actual, bool) == which), group.max() + 1) for which in (True, False))
-    below = np.cumsum(no) - no / 2
-    return float((yes @ below) / (yes.sum() * no.sum()))
+def auc(actual: np.ndarray, score: np.ndarray) -> Weighted:
+    """Chance that of two customers the one with `actual` true has the higher score, equal scores counting half; it takes weights."""
+    group, n = _groups(score)
+    yes = np.asarray(actual, bool)
+
+    def of(weight: np.ndarray) -> float:
+        true, false = (np.bincount(group, weight * which, n) for which in (yes, ~yes))
+        return float(true @ (np.cumsum(false) - false / 2) / (true.sum() * false.sum()))
+
+    return of
 
 
 def compare(
-    statistic: Statistic, actual: np.ndarray, scores: Mapping[str, np.ndarray], against: str, rng: np.random.Generator, draws: int = 200
+    statistic: Callable[[np.ndarray, np.ndarray], Weighted], actual: np.ndarray, scores: Mapping[str, np.ndarray], against: str, rng: np.random.Generator, draws: int = 200
 ) -> pd.DataFrame:  # fmt: skip
     """One row a score: method, estimate, low, high, and gap, gap_low, gap_high to the score called `against` on the same customers.
 
@@ -48,11 +62,12 @@ def compare(
     for name, score in scores.items():
         if len(score) != len(actual) or not np.isfinite(score).all():
             raise ValueError(f"the score '{name}' must have a finite number for each of {len(actual):,} customers")
-    point = pd.Series({name: statistic(actual, s, np.ones(len(actual))) for name, s in scores.items()})
+    each_of = {name: statistic(actual, score) for name, score in scores.items()}
+    point = pd.Series({name: of(np.ones(len(actual))) for name, of in each_of.items()})
     drawn = []
     for _ in range(draws):
         weight = np.bincount(rng.integers(0, len(actual), len(actual)), minlength=len(actual)).astype(float)
-        drawn.append([statistic(actual, s, weight) for s in scores.values()])
+        drawn.append([of(weight) for of in each_of.values()])
     each = pd.DataFrame(drawn, columns=list(scores))
     gap = each.sub(each[against], axis=0)
     table = {"method": list(scores), "estimate": point.to_numpy()}

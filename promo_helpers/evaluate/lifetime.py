@@ -49,8 +49,13 @@ def auc(actual: np.ndarray, score: np.ndarray) -> Weighted:
 
 
 def compare(
-    statistic: Callable[[np.ndarray, np.ndarray], Weighted], actual: np.ndarray, scores: Mapping[str, np.ndarray], against: str, rng: np.random.Generator, draws: int = 200
-) -> pd.DataFrame:  # fmt: skip
+    statistic: Callable[[np.ndarray, np.ndarray], Weighted],
+    actual: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+    against: str,
+    rng: np.random.Generator,
+    draws: int = 200,
+) -> pd.DataFrame:
     """One row a score: method, estimate, low, high, and gap, gap_low, gap_high to the score called `against` on the same customers.
 
     95 % percentile intervals of a bootstrap over customers. Raises ValueError for scores that are not finite, and where `actual` is

@@ -15,7 +15,7 @@ WEEK = 7  # days
 
 @dataclass(frozen=True)
 class Worth:
-    """Both models together, in days and the shop's currency. `frequent` is Gamma-Gamma with the slope on her rate, where it is wanted.
+    """Both models together, in days and the shop's currency.
 
     left_out: repeat buyers whose mean value is not positive, which no gamma distribution has; their values are forecast all the same.
     """
@@ -49,12 +49,14 @@ def tilt(purchases: BgNbd, known: pd.DataFrame) -> np.ndarray:
     return np.log(rate * purchases.alpha / purchases.r)
 
 
-def fit_worth(known: pd.DataFrame, frequent: bool = False) -> Worth:
+def fit_worth(known: pd.DataFrame, frequent: bool = False, purchases: BgNbd | None = None) -> Worth:
     """Both models by maximum likelihood, from rows of `features.lifetime.summaries`; `frequent` fits a slope of value on frequency too.
 
+    `purchases` may be given, where it was fitted on the same rows already.
     Raises ValueError where there are too few customers or repeat buyers.
     """
-    purchases = fit_bgnbd(known["repeats"].to_numpy(), known["recency"].to_numpy(), known["age"].to_numpy())
+    if purchases is None:
+        purchases = fit_bgnbd(known["repeats"].to_numpy(), known["recency"].to_numpy(), known["age"].to_numpy())
     kept = known[~(known["value"] <= 0)]
     given = tilt(purchases, kept) if frequent else None
     spending = fit_gamma_gamma(kept["repeats"].to_numpy(), kept["value"].to_numpy(), given)

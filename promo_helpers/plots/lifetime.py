@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
 
 from promo_helpers.style import COLOURS, INK, PALE
 
@@ -27,41 +27,46 @@ def grouped(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     axis.vlines(x, np.maximum(table["low"], 1e-3), table["high"], color=INK, lw=1)
     axis.plot(x, table["actual"], "o-", ms=4, color=INK, label="happened")
     axis.plot(x, table["forecast"], "s--", ms=3.5, color=COLOUR["lifetime value"], label="forecast")
-    axis.set_yscale("log")
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
+    _logarithmic(axis)
     axis.set_xticks(x, table["group"], rotation=90)
     axis.set_xlabel("repeat purchases so far")
     axis.set_ylabel(label)
-    axis.legend()
+    axis.legend(loc="upper left")
     return axis
+
+
+def _logarithmic(axis: Axes) -> None:
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
+    axis.yaxis.set_minor_locator(NullLocator())
 
 
 def tracking(table: pd.DataFrame, axis: Axes, cut: float, cumulative: bool = True) -> Axes:
     """Repeat purchases by week, actual and expected (`models.worth.weekly`), cumulated or not; the fit ends with week `cut`."""
     for name, colour, line in (("actual", INK, "-"), ("expected", COLOUR["lifetime value"], "--")):
         y = table[name].cumsum() if cumulative else table[name]
-        axis.plot(table["week"], y / 1000, line, color=colour, label={"actual": "happened", "expected": "forecast"}[name])
+        axis.plot(table["week"], y / 1000, line, color=colour)
     axis.axvline(cut, color=PALE, lw=1.2, zorder=0)
     axis.set_ylim(0)
-    axis.set_xlabel("week (the fit ends at the line)")
-    axis.set_ylabel(("repeat purchases so far" if cumulative else "repeat purchases a week") + "\n(thousands)")
-    axis.legend(loc="lower right")
+    axis.set_xlabel("week")
+    axis.set_ylabel("repeat purchases " + ("so far" if cumulative else "a week") + " (thousands)")
     return axis
 
 
 def deciles(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
-    """Share of the later value in each tenth of customers (`evaluate.lifetime.deciles`), one line a method."""
+    """Share of the later value in each tenth of customers (`evaluate.lifetime.deciles`), one line a method, on a logarithmic scale."""
     names = list(table["method"].unique())
     for k, name in enumerate(names):
         mine = table[table["method"] == name]
-        x = mine["part"] + (k - (len(names) - 1) / 2) * 0.12
-        axis.vlines(x, mine["low"], mine["high"], color=COLOUR.get(name, GREY), lw=1)
-        axis.plot(x, mine["share"], "o-", ms=3, lw=0.8, color=COLOUR.get(name, GREY), label=name)
-    axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        x = mine["part"] + (k - (len(names) - 1) / 2) * 0.1
+        axis.vlines(x, np.maximum(mine["low"], 1e-5) * 100, mine["high"] * 100, color=COLOUR.get(name, GREY), lw=1)
+        axis.plot(x, mine["share"] * 100, "o-", ms=3, lw=0.8, color=COLOUR.get(name, GREY), label=name)
+    _logarithmic(axis)
     axis.set_xticks(range(1, 11))
     axis.set_xlabel("tenth of the customers, highest score first")
     axis.set_ylabel(label)
-    axis.legend()
+    axis.legend(loc="lower left")
     return axis
 
 
@@ -93,18 +98,19 @@ def values(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     return axis
 
 
-def targeted(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
-    """What sending to the first of a ranking earns (`evaluate.lifetime.targeted`), with bands; the straight line is customers at random."""
+def targeted(table: pd.DataFrame, axis: Axes, label: str, value: str = "gain") -> Axes:
+    """What sending to the first of a ranking earns (`evaluate.lifetime.targeted`), with bands: its gain, or `more` than at random."""
+    low, high = ("low", "high") if value == "gain" else ("more_low", "more_high")
     for name, mine in table.groupby("method", sort=False):
-        colour = COLOUR.get(str(name), GREY)
-        axis.fill_between(mine["share"], mine["low"], mine["high"], color=colour, alpha=0.13, lw=0)
-        axis.plot(mine["share"], mine["gain"], color=colour, label=str(name), ls="-" if "truth" not in str(name) else ":")
-    last = table[table["method"] == table["method"].iloc[0]].iloc[-1]
-    axis.plot([0, last["share"]], [0, last["gain"]], color=GREY, ls="--", lw=1, label="at random")
-    axis.axhline(0, color=PALE, lw=1, zorder=0)
+        colour, told = COLOUR.get(str(name), GREY), "truth" not in str(name)
+        if told:
+            axis.fill_between(mine["share"], mine[low], mine[high], color=colour, alpha=0.15, lw=0)
+        axis.plot(mine["share"], mine[value], color=colour, label=str(name), ls="-" if told else ":")
+    last = table.iloc[-1]
+    end = last["gain"] if value == "gain" else 0.0
+    axis.plot([0, last["share"]], [0, end], color=GREY, ls="--", lw=1, label="at random")
     axis.set_xlim(0, 1)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("share of customers sent to")
     axis.set_ylabel(label)
-    axis.legend()
     return axis

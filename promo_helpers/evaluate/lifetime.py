@@ -171,3 +171,10 @@ def targeted(
         columns = {c: np.quantile(v[:, k], q, axis=0) for c, (v, q) in ends.items()}
         parts.append(pd.DataFrame({"method": name, "share": at, "gain": point[k], "more": alone[k], **columns}))
     return pd.concat(parts, ignore_index=True)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
+    """Spearman's correlation with its 95 % interval: Fisher's, with the variance of Bonett and Wright (2000)."""
+    rho = float(stats.spearmanr(one, other).statistic)
+    half = stats.norm.ppf(0.975) * np.sqrt((1 + rho**2 / 2) / (len(one) - 3))
+    return rho, float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))

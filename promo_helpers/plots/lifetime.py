@@ -19,6 +19,7 @@ COLOUR = {  # a colour means one way of valuing customers, in every figure
     "highest first, by the truth": INK,
 }
 GREY = "#7d8894"
+LEAST = 0.05  # per cent, the lowest share that is drawn
 
 
 def grouped(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
@@ -50,19 +51,23 @@ def tracking(table: pd.DataFrame, axis: Axes, cut: float, cumulative: bool = Tru
     axis.axvline(cut, color=PALE, lw=1.2, zorder=0)
     axis.set_ylim(0)
     axis.set_xlabel("week")
-    axis.set_ylabel("repeat purchases " + ("so far" if cumulative else "a week") + " (thousands)")
+    axis.set_ylabel("repeat purchases" + (" so far" if cumulative else " a week") + "\n(thousands)")
     return axis
 
 
 def deciles(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
-    """Share of the later value in each tenth of customers (`evaluate.lifetime.deciles`), one line a method, on a logarithmic scale."""
+    """Share of the later value in each tenth of customers (`evaluate.lifetime.deciles`), one line a method, on a logarithmic scale.
+
+    The scale ends at LEAST per cent: a line that leaves it below is next to nothing.
+    """
     names = list(table["method"].unique())
     for k, name in enumerate(names):
         mine = table[table["method"] == name]
         x = mine["part"] + (k - (len(names) - 1) / 2) * 0.1
-        axis.vlines(x, np.maximum(mine["low"], 1e-5) * 100, mine["high"] * 100, color=COLOUR.get(name, GREY), lw=1)
+        axis.vlines(x, np.maximum(mine["low"] * 100, LEAST / 10), mine["high"] * 100, color=COLOUR.get(name, GREY), lw=1)
         axis.plot(x, mine["share"] * 100, "o-", ms=3, lw=0.8, color=COLOUR.get(name, GREY), label=name)
     _logarithmic(axis)
+    axis.set_ylim(bottom=max(LEAST, min(table["share"].min() * 80, 1)))
     axis.set_xticks(range(1, 11))
     axis.set_xlabel("tenth of the customers, highest score first")
     axis.set_ylabel(label)

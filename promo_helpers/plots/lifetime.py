@@ -22,17 +22,21 @@ GREY = "#7d8894"
 LEAST = 0.05  # per cent, the lowest share that is drawn
 
 
-def grouped(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
-    """Forecast against what happened, by number of repeats so far (`evaluate.lifetime.by_repeats`), on a logarithmic scale."""
+def grouped(table: pd.DataFrame, axis: Axes, label: str, share: bool = False) -> Axes:
+    """Forecast against what happened, by repeats so far (`evaluate.lifetime.by_repeats`): on a logarithmic scale, or as shares."""
     x = np.arange(len(table))
     axis.vlines(x, np.maximum(table["low"], 1e-3), table["high"], color=INK, lw=1)
     axis.plot(x, table["actual"], "o-", ms=4, color=INK, label="happened")
     axis.plot(x, table["forecast"], "s--", ms=3.5, color=COLOUR["lifetime value"], label="forecast")
-    _logarithmic(axis)
+    if share:
+        axis.set_ylim(-0.02)
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    else:
+        _logarithmic(axis)
     axis.set_xticks(x, table["group"], rotation=90)
     axis.set_xlabel("repeat purchases so far")
     axis.set_ylabel(label)
-    axis.legend(loc="upper left")
+    axis.legend(loc="upper right" if share else "upper left")
     return axis
 
 

@@ -87,10 +87,13 @@ def test_bgnbd_finds_the_parameters_that_made_the_data():
 def test_sandwich_errors_are_those_of_a_bootstrap():
     rng = np.random.default_rng(2)
     given = np.column_stack(known_of(TRUE, 1500, 80.0, rng))
-    estimate = fit_bgnbd(*given.T).estimate
+    model = fit_bgnbd(*given.T)
     drawn = np.array([fit_bgnbd(*given[rng.integers(0, 1500, 1500)].T).estimate.theta for _ in range(100)])
-    spread, told = drawn[:, :2].std(axis=0, ddof=1), np.sqrt(np.diag(estimate.covariance))[:2]
+    spread, told = drawn[:, :2].std(axis=0, ddof=1), np.sqrt(np.diag(model.estimate.covariance))[:2]
     assert (np.abs(np.log(spread / told)) < 4 * np.sqrt(1 / 200)).all()  # a standard deviation of 100 draws is off by 7 %
+    low, high = (np.log(e / (1 - e)) for e in model.dropout()[1:])
+    odds = (drawn[:, 2] - drawn[:, 3]).std(ddof=1)
+    assert abs(np.log(odds / ((high - low) / 2 / stats.norm.ppf(0.975)))) < 4 * np.sqrt(1 / 200)
 
 
 @pytest.mark.parametrize(
@@ -254,10 +257,26 @@ def test_summaries_against_plain_pandas(corner):
     assert later["purchases"].sum() + table["repeats"].sum() + len(table) == np.isin(days.who, table.index).sum()
 
 
+def test_a_day_counts_to_the_ninetieth_and_before_the_moment():
+    ones = np.ones(5)
+    days = ValuedDays(
+        pd.Index(["A"]), pd.Timestamp("2024-01-01"), 400, np.zeros(5, int), np.array([9, 10, 99, 100, 300]), ones, 2 * ones
+    )
+    [row] = summaries(days, 100).to_dict("records")
+    assert (row["repeats"], row["recency"], row["age"], row["value"]) == (2, 90, 91, 2)
+    assert (row["spend_90"], row["spend"], row["value_365"]) == (2, 3, 6)
+    assert summaries(days, 380)["spend_365"].item() == 3
+    assert happened(days, np.array([0]), 99, 300).to_dict("records") == [{"purchases": 2.0, "value": 4.0, "spend": 2.0}]
+
+
 def test_values_are_margins_only_where_every_product_has_one(corner):
     products = shop_frames()["products"]
     column = next((c for c in products if c.lower() == "margin"), "Margin")
-    with_margin = ValuedDays.of(corner(products=products.assign(**{column: 0.25})))
+    shop = corner(products=products.assign(**{column: 0.1}))
+    with_margin = ValuedDays.of(shop)
+    lines = shop.frame("transactions").query("units > 0")
+    left = (lines["paid_cents"] - lines["list_cents"] * 0.9).groupby([lines["customer_id"], lines["time"].dt.normalize()]).sum()
+    np.testing.assert_allclose(with_margin.margin, left / 100, atol=0.05)  # each line is rounded to a cent
     assert with_margin.kind == "margin"
     without = ValuedDays.of(corner(products=products.drop(columns=column, errors="ignore")))
     assert (without.kind, without.margin) == ("spend", None)
@@ -356,6 +375,10 @@ def test_groups_tenths_bins_and_ratios():
     assert tenths.loc["best", "share"].sum() == pytest.approx(1)
     assert tenths.loc[("best", 1), "share"] == pytest.approx(np.sort(actual)[-100:].sum() / actual.sum())
     assert tenths.loc["none", "low"].lt(0.1).sum() >= 8
+    top = actual >= np.sort(actual)[-100]
+    drawn = [actual[r][top[r]].sum() / actual[r].sum() for r in rng.integers(0, 1000, (200, 1000))]
+    told = (tenths.loc[("best", 1), "high"] - tenths.loc[("best", 1), "low"]) / 2 / stats.norm.ppf(0.975)
+    assert abs(np.log(np.std(drawn, ddof=1) / told)) < 4 * np.sqrt(1 / 400)
     value, low, high = judge.ratio(2 * actual, actual)
     assert value == low == high == 2
     chance = rng.random(4000)

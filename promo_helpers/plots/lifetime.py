@@ -103,7 +103,7 @@ def values(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     axis.set_ylim(0)
     axis.set_xlabel("repeat purchases so far")
     axis.set_ylabel(label)
-    axis.legend()
+    axis.legend(loc="lower right")
     return axis
 
 

@@ -326,6 +326,24 @@ def test_weeks_add_up_to_all_repeat_purchases():
     assert table["expected"].sum() == pytest.approx(table["actual"].sum(), rel=0.15)
 
 
+@pytest.mark.parametrize(("amid", "life"), [(False, 1e9), (True, 1e9), (False, 1500.0)])
+def test_where_the_weekly_forecast_goes_wrong(amid, life):
+    """What the paper says of it: a table that begins amid lives hides the first weeks, and losses by the calendar lower the rest."""
+    rng = np.random.default_rng(11)
+    n, length = 4000, 546
+    rate, end = rng.gamma(1.8, 1 / 15.0, n), np.minimum(rng.exponential(life, n), length)
+    day = np.cumsum(rng.exponential(1 / rate[:, None], (n, 600)), axis=1)
+    day = np.column_stack([np.full(n, np.nan) if amid else np.zeros(n), day])
+    who, _ = np.nonzero(day < end[:, None])
+    pairs = np.unique(np.column_stack([who, day[day < end[:, None]].astype(int)]), axis=0)
+    days = ValuedDays(pd.Index(np.arange(n)), pd.Timestamp("2024-01-01"), length, *pairs.T, np.ones(len(pairs)), None)
+    known = summaries(days, 364)
+    table = weekly(days, fit_bgnbd(known["repeats"], known["recency"], known["age"]), 364)
+    early, rest = (part["expected"].sum() / part["actual"].sum() - 1 for part in (table[:4], table[20:52]))
+    assert early < -0.12 if amid else abs(early) < 0.04
+    assert rest < -0.025 if life < 1e6 else abs(rest) < 0.02
+
+
 def brute_gini(actual, score):
     order = np.argsort(-score, kind="stable")
     curve = np.append(0, np.cumsum(actual[order])) / actual.sum()

@@ -50,7 +50,7 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand
-$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
+$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
 
 .PHONY: help paper runs test lint lab notebook retrain check replications bench template lock clean tex poppler FORCE
 FORCE:

@@ -1,7 +1,5 @@
 """The two lines that a campaign's forecast stands on, learnt from a trial whose customers the model has not seen."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from promo_helpers.decide.forecast import Line, learn_line
@@ -9,8 +7,6 @@ from promo_helpers.evaluate.value import given, shop_profit
 from promo_helpers.experiment import Experiment
 from promo_helpers.models.bridge import Costs
 from promo_helpers.models.response import Forecast
-
-FIGURES: Sequence[str] = ("revenue", "profit")
 
 
 def learn_lines(

@@ -1,0 +1,134 @@
+"""Who is considered, what each offer would do to them, and who is chosen: with a response to rank by, and without one."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.campaign.ask import Ask, AskError
+from promo_helpers.campaign.chance import chances
+from promo_helpers.campaign.kit import Kit, with_arm
+from promo_helpers.decide.budget import allocate
+from promo_helpers.decide.holdout import held_out
+from promo_helpers.experiment.decisions import decision_features
+from promo_helpers.models.response import Forecast, Response
+
+TENTH = 0.1  # of all who may be written to: the list where nothing tells what pays, and no number was asked for
+
+
+@dataclass(frozen=True)
+class Considered:
+    """customer: [row] ids; features [row, feature] and expectations [row, arm] of an offer now; asked: [row] whether she bought in the
+    category in the last 180 days, as everybody in the trial had: of others no trial says anything."""
+
+    customer: np.ndarray
+    features: pd.DataFrame
+    forecast: Forecast
+    asked: np.ndarray
+    response: Response
+
+    @property
+    def percent(self) -> np.ndarray:
+        """[arm] discount in percent."""
+        return np.asarray(100 * np.nan_to_num(self.response.doses[0].depth))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """row: places among the considered, held out ones too; arm: [chosen]; held: [chosen]; price: gain of one more unit of the budget
+    (0 where it does not bind, missing where nothing is known of gains)."""
+
+    row: np.ndarray
+    arm: np.ndarray
+    held: np.ndarray
+    price: float
+
+
+def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
+    """The response to use, with the cost of this channel and an arm for a fixed discount; or None and why."""
+    if kit.response is None:
+        return None, kit.why
+    response = replace(kit.response, costs=replace(kit.response.costs, message=ask.cost))
+    if ask.discount is None:
+        return response, ""
+    try:
+        return with_arm(response, ask.discount), ""
+    except ValueError as error:
+        return None, f"{error}, so that nobody can tell what it would change"
+
+
+def considered(
+    kit: Kit, response: Response, customer: np.ndarray, hour: np.ndarray, date: pd.Timestamp, items: list[int], partner: np.ndarray | None
+) -> tuple[list[Considered], Considered | None]:  # fmt: skip
+    """What is expected of every customer for each item, and, with `partner` [customer] (-1 none), for hers; in one pass over the shop."""
+    time = date + pd.to_timedelta(hour, unit="h")
+    ids = kit.purchases.items.to_numpy(object)
+    parts = [pd.DataFrame({"customer_id": customer, "product_id": ids[i], "time": time}) for i in items]
+    if partner is not None:
+        some = partner >= 0
+        parts.append(pd.DataFrame({"customer_id": customer[some], "product_id": ids[partner[some]], "time": time[some]}))
+    features = decision_features(kit.shop, pd.concat(parts, ignore_index=True))
+    found = []
+    for part in np.split(np.arange(len(features)), np.cumsum([len(p) for p in parts])[:-1]):
+        mine = features.iloc[part].reset_index(drop=True)
+        who = customer if len(found) < len(items) or partner is None else customer[partner >= 0]
+        found.append(Considered(who, mine, response.expected(mine), mine["category_180"].to_numpy() > 0, response))
+    return found[: len(items)], found[len(items)] if partner is not None else None
+
+
+def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:
+    """Who gets which arm so that most is gained within the budget and the number; a random share of them is held out.
+
+    The holdout spends nothing and is not written to: as many more are chosen as it takes to leave the number, or the spend, as asked.
+    """
+    rows = np.flatnonzero(view.asked)
+    arms = np.arange(len(view.response.arms))
+    if ask.discount is not None:
+        arms = np.array([0, view.response.arms.index(f"{ask.discount:g}")])
+    if not len(rows):
+        return Chosen(rows, rows, np.zeros(0, bool), 0.0)
+    gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
+    rest = 1 - ask.holdout
+    number = None if ask.customers is None else min(math.ceil(ask.customers / rest - 1e-9), len(rows))
+    budget = None if ask.budget is None else ask.budget / rest
+    found = allocate(gain, spend, budget, contacts=number, customer=view.customer[rows])
+    sent = np.flatnonzero(found.arm > 0)
+    held = _held(view.customer[rows[sent]], ask, rng)
+    return Chosen(rows[sent], arms[found.arm[sent]], held, found.price("budget") if budget is not None else 0.0)
+
+
+def by_chance(
+    kit: Kit, ask: Ask, customer: np.ndarray, item: int, rng: np.random.Generator
+) -> tuple[Chosen, np.ndarray, str]:  # fmt: skip
+    """The likeliest buyers, with the chance [customer] of each and where it comes from; a random share of the chosen is held out.
+
+    A budget is what messages cost, and the discount on one unit of each expected purchase. Without a number and a budget the likeliest
+    tenth is chosen: nothing tells how many pay.
+    """
+    chance, origin = chances(kit, customer, item)
+    order = np.lexsort((customer.astype(str), -chance))
+    number = math.ceil(TENTH * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
+    if ask.customers is not None:
+        number = min(math.ceil(ask.customers / (1 - ask.holdout) - 1e-9), number)
+    if ask.budget is not None:
+        off = np.nan_to_num((ask.discount or 0) / 100 * kit.items["price"].iloc[item])
+        spent = np.cumsum(ask.cost + off * chance[order]) * (1 - ask.holdout)
+        number = min(int(np.searchsorted(spent, ask.budget * (1 + 1e-12), side="right")), number)
+        if not number:
+            raise AskError([f"BUDGET={ask.budget:g}: one message costs {ask.cost:g} and its discount; give more than that"])
+    row = np.sort(order[:number])
+    held = _held(customer[row], ask, rng)
+    return Chosen(row, np.ones(len(row), int), held, float("nan")), chance, origin
+
+
+def _held(customer: np.ndarray, ask: Ask, rng: np.random.Generator) -> np.ndarray:
+    """[chosen] who is held out: with a number asked for, as many as leave it; drawn from the sorted ids, whatever the rows' order."""
+    if ask.holdout == 0 or not len(customer):
+        return np.zeros(len(customer), bool)
+    if ask.customers is None:
+        return held_out(customer, ask.holdout, rng)
+    over = min(max(len(customer) - ask.customers, round(ask.holdout * len(customer))), len(customer) - 1)
+    held = np.zeros(len(customer), bool)
+    held[np.argsort(customer.astype(str), kind="stable")[rng.permutation(len(customer))[:over]]] = True
+    return held

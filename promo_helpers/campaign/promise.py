@@ -40,7 +40,8 @@ def summary(campaign: Campaign, facts: dict[str, Any]) -> pd.DataFrame:
             add(name, np.nan, "", f"{NOT}: {campaign.why}")
         return pd.DataFrame(rows, columns=COLUMNS)
     lines = lines_of(facts)
-    scale, held_scale = (r["price"].to_numpy() ** 2 * r["units"].to_numpy() for r in (sent, held))
+    scale = sent["price"].to_numpy() ** 2 * sent["units"].to_numpy()
+    held_scale = held["price"].to_numpy() ** 2 * held["units_none"].to_numpy()
     plain = "as the model promises; how far such promises were kept is not known"
     kept = "as such promises were kept on held-out contacts of the trial"
     add("discount", float(sent["discount"].sum()), money, "expected to be given, on units that would have been bought anyhow too")

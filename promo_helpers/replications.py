@@ -76,7 +76,7 @@ JOBS = {
         "promo_helpers.studies.coverage",
         "replicate",
         ("default",),
-        (*UPLIFT, *POLICIES, "promo_helpers.decide.forecast"),
+        (*UPLIFT, *POLICIES, "promo_helpers.decide.forecast", "promo_helpers.decide.lines"),
     ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",

@@ -14,8 +14,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from promo_helpers.decide import policies
-from promo_helpers.decide.forecast import foretold, foretold_against_holdout, learn_line
-from promo_helpers.evaluate.value import difference, given, scores_for, shop_profit, value, weighted
+from promo_helpers.decide.forecast import foretold, foretold_against_holdout
+from promo_helpers.decide.lines import learn_lines
+from promo_helpers.evaluate.value import difference, scores_for, shop_profit, value, weighted
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.market import ARMS, Truth, replay, simulate
@@ -118,27 +119,9 @@ def _campaign(
     pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], rng: np.random.Generator
 ) -> list[dict[str, object]]:
     """A campaign to customers that the policy writes to, a share of them held out: forecast from the trial, then sent."""
-    said = pool.found.only(rows)
-    arm, n = pool.policy[rows], np.arange(len(rows))
-    sent = arm > 0
     scale = pool.experiment.features["product_price"].to_numpy(float)[:, None] ** 2 * pool.found.units
-    own = scale[rows][n, trial.arm]
     tied = pool.response.tied[0]
-    price = (trial.features["product_price"] * (trial.features["margin"] - trial.features["promotion_ahead"])).to_numpy(float)
-    expected = {
-        "revenue": said.revenue[n, trial.arm],
-        "profit": price * (1 - tied) * said.units[n, trial.arm] - said.discount[n, trial.arm],
-    }
-    y = {"revenue": trial.outcome("revenue"), "profit": shop_profit(trial, Costs(), tied)}
-    y["profit"] = y["profit"] + Costs().of(trial.features) * (trial.arm > 0)  # costs are known: what varies is what was sold
-    # the policy's own arms for a gain, which needs a control; any arm for a level, of which the trial holds far more
-    gain = learn_line(
-        said.gain[n, arm][sent], given(scores["profit"], arm)[sent], trial.customer[sent], y["profit"] - expected["profit"], own
-    )
-    level = learn_line(
-        expected["revenue"][sent], y["revenue"][sent], trial.customer[sent], y["revenue"] - expected["revenue"], own
-    )
-    lines = {"revenue": level, "profit": gain}
+    lines = learn_lines(trial, pool.found.only(rows), pool.policy[rows], scores["profit"], tied, Costs())
     chosen = rng.choice(np.flatnonzero(pool.policy > 0), SENT)
     held = rng.permutation(SENT) < HELD * SENT
     arms = np.where(held, 0, pool.policy[chosen])

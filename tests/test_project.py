@@ -94,6 +94,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"explore", "plots", "features"},
     {"experiment"},
     {"models", "evaluate"},
+    {"decide"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},

@@ -1,0 +1,56 @@
+"""A share of the customers gets nothing, at random: the next campaign needs somebody to compare with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """arm: [row] what is really given. held: [row] whether the customer is held out. probability: [row, arm] chance of each arm."""
+
+    arm: np.ndarray
+    held: np.ndarray
+    probability: np.ndarray
+
+
+def held_out(customer: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """[row] whether the row's customer is in a random `share` of the customers; all rows of a customer are in, or none.
+
+    Each customer is in with chance `share` exactly: n customers give share x n of them, rounded up or down at random. Who it is does not
+    depend on the order of the rows.
+    Raises ValueError for a share that is not from 0 to below 1, and for customers that are missing.
+    """
+    if not 0 <= share < 1:
+        raise ValueError(f"share = {share!r}: the share held out must be from 0 to below 1")
+    customer = np.asarray(customer)
+    if customer.ndim != 1 or pd.isna(customer).any():
+        raise ValueError(f"customer is {customer.shape}: it must be one customer for each row, none missing")
+    code, people = pd.factorize(customer, sort=True)
+    chosen = rng.permutation(len(people))[: int(share * len(people) + rng.random())]
+    return np.isin(code, chosen)
+
+
+def with_holdout(arm: np.ndarray, customer: np.ndarray, share: float, rng: np.random.Generator, arms: int) -> Holdout:
+    """What is given when a share of the customers that `arm` would contact gets none instead, and how likely each arm was.
+
+    arm: [row] planned, 0 = none. customer: [row]. arms: number of arms, none included. A row that the plan contacts has its arm with
+    chance 1 - share and none with `share`; a row that it does not contact has none for certain. So the next campaign can estimate what
+    contact did to those who were to be contacted; about the others, and about arms other than the planned one, it learns nothing.
+    What the holdout does not spend stays unspent: allocating `budget / (1 - share)` plans for the budget in expectation.
+    Raises ValueError as `held_out` does, for arms outside 0 to arms - 1, and for a length that differs.
+    """
+    arm, customer = np.asarray(arm), np.asarray(customer)
+    if arm.ndim != 1 or customer.shape != arm.shape:
+        raise ValueError(f"arm is {arm.shape}, customer {customer.shape}: both must be [row]")
+    if arm.dtype.kind not in "iu" or (arm < 0).any() or (arm >= arms).any():
+        raise ValueError(f"arm must hold whole numbers from 0 to {arms - 1}")
+    planned = np.isin(customer, pd.unique(customer[arm > 0]))
+    held = np.zeros(len(arm), bool)
+    held[planned] = held_out(customer[planned], share, rng)
+    probability = np.zeros((len(arm), arms))
+    rows = np.arange(len(arm))
+    probability[rows, arm] = 1 - share
+    probability[:, 0] = np.where(arm > 0, share, 1.0)
+    return Holdout(np.where(held, 0, arm), held, probability)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from promo_helpers.decide import prices
-from promo_helpers.decide.budget import Cap, allocate, contacted, share_cap
+from promo_helpers.decide.budget import allocate
+from promo_helpers.decide.limits import Cap, contacted, share_cap
 from promo_helpers.evaluate.budget import assigned, policy_path
 
 SEEDS = st.integers(0, 100_000)

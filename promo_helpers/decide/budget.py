@@ -5,30 +5,19 @@ What is spent depends on who buys, so a budget binds what is expected to be spen
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numba import njit
 
+from promo_helpers.decide import limits
+from promo_helpers.decide.limits import Cap, contacted
 from promo_helpers.decide.path import ROUNDING, walk
-from promo_helpers.decide.prices import Problem, solve
+from promo_helpers.decide.prices import solve
+from promo_helpers.decide.problem import Problem
 from promo_helpers.decide.repair import filled, repaired
-
-
-@dataclass(frozen=True)
-class Cap:
-    """The sum of `use` over the given arms is at most `limit`; with `group`, for the rows of each group apart.
-
-    use: [row, arm], 0 for arm 0. limit: one number, or group -> number (a group that is not in it has no limit). group: [row] labels.
-    At most a share s of all *contacts* in one city: limit 0, and use of 1 - s for a contact in the city, of -s for any other contact.
-    """
-
-    name: str
-    use: np.ndarray
-    limit: float | Mapping[object, float]
-    group: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -55,22 +44,6 @@ class Allocation:
         return float(price)
 
 
-def share_cap(name: str, group: np.ndarray, share: float | Mapping[object, float], arms: int) -> Cap:
-    """At most `share` of each group's rows are contacted (a fraction of 0 to 1, or group -> fraction). group: [row] labels."""
-    label, count = np.unique(np.asarray(group), return_counts=True)
-    shares = share if isinstance(share, Mapping) else dict.fromkeys(label.tolist(), share)
-    wrong = {k: s for k, s in shares.items() if not 0 <= s <= 1}
-    if wrong:
-        raise ValueError(f"{name}: share = {next(iter(wrong.values()))!r}: the share contacted must be from 0 to 1")
-    limit = {k: shares[k] * n for k, n in zip(label.tolist(), count.tolist(), strict=True) if k in shares}
-    return Cap(name, contacted(len(group), arms), limit, group)
-
-
-def contacted(rows: int, arms: int) -> np.ndarray:
-    """[row, arm] 1 for every arm but none (a view of one row: read only)."""
-    return np.broadcast_to(np.append(0.0, np.ones(arms - 1)), (rows, arms))
-
-
 def allocate(
     gain: np.ndarray,
     spend: np.ndarray,
@@ -87,7 +60,8 @@ def allocate(
     gain, spend: [row, arm] expected, in one currency, against arm 0 (none), which has 0 in both; either may be negative. budget: most
     that is spent in all. contacts: most rows that are contacted (with one row or contact
     a customer, a number of customers). customer: [row]; per_customer: most contacts of one customer.
-    caps: other limits, see `Cap` and `share_cap`; a stock is Cap("stock", units under the offer, {product: stock}, product of the row).
+    caps: other limits, see `limits.Cap` and `limits.share_cap`; a stock is Cap("stock", units sold under the offer, {product: stock},
+    product of the row).
     key: [row] what decides between rows that are equally good (default: customer, else the row's own numbers), through a hash, so that no
     row is favoured for its place; rows that are alike in all of this can be told apart by their place only.
 
@@ -105,13 +79,13 @@ def allocate(
     if contacts is not None:
         given.append(Cap("contacts", contacted(*gain.shape), contacts))
     given += caps
-    _check(gain, spend, contacts, given)
-    block = _blocks(len(gain), customer, per_customer)
+    limits.check(gain, spend, contacts, given)
+    block = limits.blocks(len(gain), customer, per_customer)
     if key is None:
         key = customer
     elif len(key) != len(gain):
         raise ValueError(f"key has {len(key):,} rows, gain {len(gain):,}")
-    groups = [_groups(cap) for cap in given] or [(np.zeros(len(gain), np.int64), [None], np.array([np.inf]))]
+    groups = [limits.groups(cap) for cap in given] or [(np.zeros(len(gain), np.int64), [None], np.array([np.inf]))]
     uses = [np.asarray(cap.use, float) for cap in given] or [spend]
     tie = _tie(key, [gain, *uses], [code for code, _, _ in groups])
     if len(uses) == 1 and block is None:
@@ -135,54 +109,6 @@ def allocate(
     empty = pd.DataFrame(columns=["cap", "group", "limit", "used", "price"])
     table = pd.concat(frames, ignore_index=True) if frames else empty
     return Allocation(arm, math.fsum(gain[rows, arm]), math.fsum(spend[rows, arm]), bound, table)
-
-
-def _check(gain: np.ndarray, spend: np.ndarray, contacts: int | None, caps: Sequence[Cap]) -> None:
-    names = [cap.name for cap in caps]
-    if len(set(names)) < len(names):
-        raise ValueError(f"the caps are named {names}: each needs a name of its own")
-    for name, array in [("gain", gain), ("spend", spend)] + [(f"use of cap '{c.name}'", np.asarray(c.use)) for c in caps]:
-        if array.shape != gain.shape:
-            raise ValueError(f"{name} is {array.shape}, gain {gain.shape}: they must be of one shape, [row, arm]")
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name}: {int((~np.isfinite(array)).sum()):,} numbers are missing or not finite")
-        if (array[:, 0] != 0).any():
-            wrong = int((array[:, 0] != 0).sum())
-            raise ValueError(f"{name} of arm 0 must be 0, since arm 0 is no contact ({wrong:,} rows have another)")
-    if contacts is not None and contacts >= 0 and contacts % 1 != 0:
-        raise ValueError(f"contacts = {contacts!r}: the number of contacts must be whole")
-    for cap in caps:
-        if isinstance(cap.limit, Mapping) and cap.group is None:
-            raise ValueError(f"cap '{cap.name}' has a limit for each group, but no group: give the [row] labels")
-        for limit in cap.limit.values() if isinstance(cap.limit, Mapping) else [cap.limit]:
-            if not limit >= 0:
-                raise ValueError(f"{cap.name} = {limit!r}: a limit must be a number of at least 0")
-        if cap.group is not None and (np.shape(cap.group) != (len(gain),) or pd.isna(np.asarray(cap.group)).any()):
-            raise ValueError(f"group of cap '{cap.name}' is {np.shape(cap.group)}: it must be [row], {len(gain):,}, none missing")
-
-
-def _groups(cap: Cap) -> tuple[np.ndarray, Sequence[object], np.ndarray]:
-    """[row] number of the row's group, [group] labels in rising order, [group] limits."""
-    if cap.group is None:
-        return np.zeros(len(cap.use), np.int64), [None], np.array([cap.limit], float)
-    code, labels = pd.factorize(np.asarray(cap.group), sort=True)
-    named = labels.tolist()
-    of = cap.limit if isinstance(cap.limit, Mapping) else dict.fromkeys(named, cap.limit)
-    return code.astype(np.int64), named, np.array([of.get(label, np.inf) for label in named], float)
-
-
-def _blocks(rows: int, customer: np.ndarray | None, per_customer: int | None) -> np.ndarray | None:
-    """[row] number of the customer, None where no customer has more rows than contacts."""
-    if customer is not None and (np.shape(customer) != (rows,) or pd.isna(np.asarray(customer)).any()):
-        raise ValueError(f"customer is {np.shape(customer)}: it must be [row], {rows:,}, none missing")
-    if per_customer is None:
-        return None
-    if customer is None:
-        raise ValueError(f"per_customer = {per_customer!r} needs customer: [row] whose contact each row is")
-    if not per_customer >= 0 or per_customer % 1 != 0:
-        raise ValueError(f"per_customer = {per_customer!r}: the contacts of a customer must be a whole number of at least 0")
-    code = pd.factorize(np.asarray(customer), sort=True)[0]
-    return code if np.bincount(code).max() > per_customer else None
 
 
 def _tie(key: np.ndarray | None, numbers: list[np.ndarray], codes: list[np.ndarray]) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from promo_helpers.decide.prices import Problem
+from promo_helpers.decide.problem import Problem
 
 
 def repaired(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarray) -> np.ndarray:

@@ -32,12 +32,10 @@ def side_by_side(
         n, sent = np.arange(len(arm)), arm > 0
         said, guess = found.of(arm), value(scores["profit"], arm, customer)
         discount, spend = said["discount"].mean(), said["spend"].mean()
-        row: dict[str, object] = {"policy": name}
-        row |= {"contacted": THOUSAND * sent.mean(), "saved": THOUSAND * (1 - sent.mean()) * message}
+        row: dict[str, str | float] = {"policy": name}
+        row |= {"contacted": float(THOUSAND * sent.mean()), "saved": THOUSAND * (1 - sent.mean()) * message}
         row |= {"discount": THOUSAND * discount, "promised": THOUSAND * said["gain"].mean()}
-        row |= {k: THOUSAND * guess[k] for k in ("estimated", "low", "high") if k in guess} | {
-            "estimated": THOUSAND * guess["estimate"]
-        }
+        row |= {"estimated": THOUSAND * guess["estimate"], "low": THOUSAND * guess["low"], "high": THOUSAND * guess["high"]}
         row["conversion"] = float(scores["bought"][n, arm][sent].mean()) if sent.any() else np.nan
         row["per_discount"] = ratio(said["revenue"][sent].sum(), said["discount"][sent].sum())
         row["roi"] = roi(gates, guess["estimate"], spend)[0]

@@ -9,9 +9,9 @@ CONSTANT = "best constant in hindsight"
 
 
 def ledger(kept: pd.DataFrame) -> pd.DataFrame:
-    """One row a case and policy of `studies.policies`: markets; promised, estimated and value (means, LKR a decision) each with _low and
-    _high (Student over markets); contacted and spend; share of what is attainable at that spend (ratio of means; missing without an oracle);
-    and sure, the share of markets whose own one-sided 95 % bound of the estimate lies above 0."""
+    """One row a case and policy of `studies.policies`: markets; promised, estimated and value (means, LKR a decision) each with _low
+    and _high (Student over markets); contacted and spend; share of what is attainable at that spend (ratio of means; missing without
+    an oracle); and sure, the share of markets whose own one-sided 95 % bound of the estimate lies above 0."""
     rows = []
     for (case, policy), part in kept.groupby(["case", "policy"], sort=False):
         row: dict[str, object] = {"case": case, "policy": policy, "markets": len(part)}
@@ -27,8 +27,8 @@ def ledger(kept: pd.DataFrame) -> pd.DataFrame:
 
 
 def personal_or_broadcast(kept: pd.DataFrame) -> pd.DataFrame:
-    """One row a case: the true value of expected profit and of the constant policy (nobody included) that earns most over these markets, and
-    the lead of the first, LKR a decision, each with _low and _high (Student over markets); constant, wins (markets ahead), markets."""
+    """One row a case: the true value of expected profit and of the constant policy (nobody included) that earns most over these markets,
+    and the lead of the first, LKR a decision, each with _low and _high (Student over markets); constant, wins (markets ahead), markets."""
     rows = []
     for case, part in kept.groupby("case", sort=False):
         wide = part.pivot(index="seed", columns="policy", values="value")
@@ -48,8 +48,8 @@ def personal_or_broadcast(kept: pd.DataFrame) -> pd.DataFrame:
 
 
 def covered(kept: pd.DataFrame) -> pd.DataFrame:
-    """One row a figure of `studies.coverage` that has intervals: replications, truth and estimate (means), cover with low and high (binomial,
-    95 %), width (mean)."""
+    """One row a figure of `studies.coverage` that has intervals: replications, truth and estimate (means), cover with low and high
+    (binomial, 95 %), width (mean)."""
     rows = []
     for figure, part in kept[kept["low"].notna()].groupby("figure", sort=False):
         inside = (part["low"] <= part["truth"]) & (part["truth"] <= part["high"])

@@ -31,7 +31,7 @@ CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-
 class Ask:
     """A campaign as asked for. product: name or id, "" for the best one. budget: most to spend in expectation; customers: most to write
     to; discount: in percent, of every offer; date: first day of sending; all None where left open. holdout: share of the chosen who get
-    nothing. cost: of one message."""
+    nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed."""
 
     product: str = ""
     budget: float | None = None
@@ -42,6 +42,7 @@ class Ask:
     holdout: float = 0.1
     bundle: bool = True
     cost: float = 1.5
+    between: tuple[float, float] = (0.0, 100.0)
 
 
 def asked(
@@ -65,8 +66,12 @@ def asked(
         return value
 
     money = read("BUDGET", budget, "a budget is an amount above 0, such as 50000; leave it out to spend what pays", _above)
-    number = read("CUSTOMERS", customers, "a number of customers is a whole number from 1 on; leave it out for all who pay", _count)
-    percent = read("DISCOUNT", discount, "a discount is given in percent, 0 or from 1 to 99, such as 10; leave it out for the best", _percent)
+    number = read(
+        "CUSTOMERS", customers, "a number of customers is a whole number from 1 on; leave it out for all who pay", _count
+    )
+    percent = read(
+        "DISCOUNT", discount, "a discount is given in percent, 0 or from 1 to 99, such as 10; leave it out for the best", _percent
+    )
     day = _date(str(date).strip(), problems)
     names = {_bare(n): c for n, c in CHANNELS.items()}
     if _bare(channel) not in names:
@@ -81,7 +86,15 @@ def asked(
         raise AskError(problems)
     assert cost is not None
     return Ask(
-        str(product).strip(), money, None if number is None else int(number), percent, day, way, float(holdout), bool(bundle), cost
+        str(product).strip(),
+        money,
+        None if number is None else int(number),
+        percent,
+        day,
+        way,
+        float(holdout),
+        bool(bundle),
+        cost,
     )
 
 

@@ -70,7 +70,9 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     if response is None:
         if named is None:
             named = kit.most_bought()
-            notes.append(f"No product was named: {kit.items['name'].iloc[named]} is what most customers bought in the last 13 weeks.")
+            notes.append(
+                f"No product was named: {kit.items['name'].iloc[named]} is what most customers bought in the last 13 weeks."
+            )
         chosen, chance, origin = by_chance(kit, ask, customer, named, rng)
         rows = _likely_rows(kit, named, customer, chosen, chance)
         notes.append(f"Ranked by {origin}.")
@@ -86,7 +88,9 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         if named is None:
             best = max(range(len(items)), key=lambda k: _gained(views[k], ask))
             named, views = items[best], [views[best]]
-            notes.append(f"No product was named: of the {len(items)} that the trial offered, {kit.items['name'].iloc[named]} earns most.")
+            notes.append(
+                f"No product was named: of the {len(items)} that the trial offered, {kit.items['name'].iloc[named]} earns most."
+            )
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
             if len(partners):
                 partner = not_yet(kit, customer, partners)
@@ -105,7 +109,9 @@ def _warnings(kit: Kit, ask: Ask, date: pd.Timestamp, there: int) -> list[str]:
     if (date - kit.end).days > OLD:
         said.append(f"The data end {(date - kit.end).days} days before the campaign begins: newer ones would tell more.")
     if ask.customers is not None and ask.customers > there:
-        said.append(f"CUSTOMERS={ask.customers}: only {there:,} customers may be written to by {ask.channel.name}; the list cannot be longer.")
+        said.append(
+            f"CUSTOMERS={ask.customers}: only {there:,} customers may be written to by {ask.channel.name}; the list cannot be longer."
+        )
     return said
 
 
@@ -114,9 +120,13 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str) -> list[str]:
     if why or (ask.customers is None and sent):
         return []
     if not sent:
-        return [f"No offer is expected to pay for any of {there:,} customers: the list is empty, and sending nothing is the best."]
+        return [
+            f"No offer is expected to pay for any of {there:,} customers: the list is empty, and sending nothing is the best."
+        ]
     if ask.customers is not None and sent < min(ask.customers, there) and ask.budget is None:
-        return [f"CUSTOMERS={ask.customers}: an offer is expected to pay for no more than {sent:,}, and the list holds only these."]
+        return [
+            f"CUSTOMERS={ask.customers}: an offer is expected to pay for no more than {sent:,}, and the list holds only these."
+        ]
     return []
 
 
@@ -139,7 +149,9 @@ def _gain_rows(
     with_it, none = view.forecast.only(chosen.row).of(arm), view.forecast.only(chosen.row).of(np.zeros(len(arm), int))
     uplift, low, high = response.between(lambda f: f.buys[place, arm] - f.buys[:, 0], features)
     price, margin, shelf = (features[c].to_numpy(float) for c in ("product_price", "margin", "promotion_ahead"))
-    rows = pd.DataFrame({"customer_id": view.customer[chosen.row], "percent": view.percent[arm], "arm": np.array(response.arms)[arm]})
+    rows = pd.DataFrame(
+        {"customer_id": view.customer[chosen.row], "percent": view.percent[arm], "arm": np.array(response.arms)[arm]}
+    )
     rows = rows.assign(with_it=with_it["buys"], without=none["buys"], uplift=uplift, low=low, high=high, gain=with_it["gain"])
     for column in ("units", "revenue"):
         rows[column], rows[f"{column}_none"] = with_it[column], none[column]
@@ -236,7 +248,22 @@ def _finished(
     margin = float(about["margin"])
     if margin == margin and max(deepest, (ask.discount or 0) / 100) >= margin:
         off = max(deepest, (ask.discount or 0) / 100)
-        notes += (f"Warning: a discount of {off:.0%} is not below the margin of {about['name']}, {margin:.0%}: each unit sold with it loses money.",)
+        notes += (
+            f"Warning: a discount of {off:.0%} is not below the margin of {about['name']}, {margin:.0%}: each unit sold with it loses money.",
+        )
     return Campaign(
-        ask, date, item, str(about["item"]), str(about["name"]), float(about["price"]), margin, rows, people, view, chosen, why, notes, kit.shop.currency
+        ask,
+        date,
+        item,
+        str(about["item"]),
+        str(about["name"]),
+        float(about["price"]),
+        margin,
+        rows,
+        people,
+        view,
+        chosen,
+        why,
+        notes,
+        kit.shop.currency,
     )

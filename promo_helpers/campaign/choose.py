@@ -83,10 +83,11 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:
     The holdout spends nothing and is not written to: as many more are chosen as it takes to leave the number, or the spend, as asked.
     """
     rows = np.flatnonzero(view.asked)
-    arms = np.arange(len(view.response.arms))
+    inside = (view.percent >= ask.between[0]) & (view.percent <= ask.between[1])
+    arms = np.append(0, 1 + np.flatnonzero(inside[1:]))
     if ask.discount is not None:
         arms = np.array([0, view.response.arms.index(f"{ask.discount:g}")])
-    if not len(rows):
+    if not len(rows) or len(arms) < 2:
         return Chosen(rows, rows, np.zeros(0, bool), 0.0)
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
     rest = 1 - ask.holdout

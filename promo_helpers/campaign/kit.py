@@ -63,10 +63,24 @@ class Kit:
                 purchase = PurchaseModel.of_parts(parts, purchase_facts)
                 if purchase_facts.get("item", item) != item:
                     purchase = None
-                    notes.append(f"The saved purchase model is about {purchase_facts['item']}, not {item}: past frequency stands in.")
+                    notes.append(
+                        f"The saved purchase model is about {purchase_facts['item']}, not {item}: past frequency stands in."
+                    )
             except FileNotFoundError as error:
                 notes.append(f"{error}; until then past frequency stands in.")
-        return cls(shop, item, purchases, _items(shop, purchases, item), response, facts, why, timing, purchase, purchase_facts, tuple(notes))
+        return cls(
+            shop,
+            item,
+            purchases,
+            _items(shop, purchases, item),
+            response,
+            facts,
+            why,
+            timing,
+            purchase,
+            purchase_facts,
+            tuple(notes),
+        )
 
     @property
     def end(self) -> pd.Timestamp:
@@ -112,7 +126,11 @@ def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict
         return None, {}, "the shop has had no trial: no offer of a product was ever drawn by chance"
     for column in ("price", "margin"):
         if not shop.has("products", column):
-            return None, {}, f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)"
+            return (
+                None,
+                {},
+                f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)",
+            )
     command = f"make notebook N=09_discount{suffix}"
     try:
         response, facts = Response.load(f"response{suffix}", command)

@@ -13,7 +13,15 @@ TEXT = (
     "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Basis",
     "Holdout",
 )  # fmt: skip
-DIGITS = {"ProbabilityWith": 4, "ProbabilityWithout": 4, "Uplift": 4, "UpliftLow": 4, "UpliftHigh": 4, "ExpectedProfit": 2, "Relevance": 0}
+DIGITS = {
+    "ProbabilityWith": 4,
+    "ProbabilityWithout": 4,
+    "Uplift": 4,
+    "UpliftLow": 4,
+    "UpliftHigh": 4,
+    "ExpectedProfit": 2,
+    "Relevance": 0,
+}
 MEANING = {
     "ContactID": "the contact; give it back with the response",
     "CustomerID": "the customer",
@@ -86,7 +94,9 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
     """
     name = stem(campaign, suffix)
-    path = {part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in ("list", "holdout", "responses", "columns")}
+    path = {
+        part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in ("list", "holdout", "responses", "columns")
+    }
     frame = listed(campaign)
     held = frame["Holdout"] == "yes"
     write_sheet(frame[~held].reset_index(drop=True), path["list"], TEXT)
@@ -103,7 +113,10 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
 
 
 RESPONSE_COLUMNS = [
-    ("Units (responses)", "units of the product bought in the 14 days after the day of sending, by the holdout too; blank is none"),
+    (
+        "Units (responses)",
+        "units of the product bought in the 14 days after the day of sending, by the holdout too; blank is none",
+    ),
     ("Paid (responses)", "what was paid for them in all; blank is nothing"),
     ("Redeemed (responses)", "units bought under the offer; blank where the till does not know"),
 ]

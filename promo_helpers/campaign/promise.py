@@ -29,10 +29,17 @@ def summary(campaign: Campaign, facts: dict[str, Any]) -> pd.DataFrame:
     rows: list[tuple[Any, ...]] = []
 
     def add(name: str, value: float, unit: str, meaning: str, told: dict[str, float] | None = None) -> None:
-        rows.append((name, value, *([told[k] for k in ("low", "high", "least", "most")] if told else [np.nan] * 4), unit, meaning))
+        rows.append(
+            (name, value, *([told[k] for k in ("low", "high", "least", "most")] if told else [np.nan] * 4), unit, meaning)
+        )
 
     add("contacts", len(sent), "customers", "to be written to")
-    add("holdout", len(held), "customers", "chosen too, drawn at random, and not written to: what they buy shows what the offer changed")
+    add(
+        "holdout",
+        len(held),
+        "customers",
+        "chosen too, drawn at random, and not written to: what they buy shows what the offer changed",
+    )
     add("messages", campaign.ask.cost * len(sent), money, f"cost of the messages by {campaign.ask.channel.name}")
     if campaign.why:
         add("purchases", float(sent["without"].sum()), "customers", "expected to buy within 14 days, whatever is sent")
@@ -72,36 +79,30 @@ def gates_of(facts: dict[str, Any]) -> Gates:
 
 
 def strategies(campaign: Campaign, view: Considered, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """[considered] arm by each way of sending: this list; everybody at its most frequent discount; as many, with that discount, of the
-    likeliest buyers; and as many drawn at random. Who is held out counts as not sent to, in the list and among the likeliest."""
-    size = len(view.customer)
+    """[considered] arm by each way of sending: this list; everybody at its most frequent discount; and with that discount, for the same
+    expected spend as the list, the likeliest buyers, and customers drawn at random. Who is held out counts as not sent to."""
+    size, sent = len(view.customer), ~campaign.chosen.held
     mine = np.zeros(size, int)
-    sent = campaign.chosen.row[~campaign.chosen.held]
-    mine[sent] = campaign.chosen.arm[~campaign.chosen.held]
+    mine[campaign.chosen.row[sent]] = campaign.chosen.arm[sent]
     common = int(np.bincount(campaign.chosen.arm).argmax()) if len(campaign.chosen.arm) else 1
-    likely = np.argsort(-view.forecast.buys[:, 0], kind="stable")[: len(sent)]
-    drawn = rng.permutation(size)[: len(sent)]
+    spend, limit = view.forecast.spend[:, common], float(view.forecast.spend[np.arange(size), mine].sum())
     found = {"this list": mine, "everybody": np.full(size, common)}
-    for name, rows in (("likeliest buyers", likely), ("at random", drawn)):
+    orders = {
+        "likeliest buyers, same spend": np.argsort(-view.forecast.buys[:, 0], kind="stable"),
+        "at random, same spend": rng.permutation(size),
+    }
+    for name, order in orders.items():
         found[name] = np.zeros(size, int)
-        found[name][rows] = common
+        found[name][order[: int(np.searchsorted(np.cumsum(spend[order]), limit, side="right"))]] = common
     return found
 
 
-def compared(campaign: Campaign, view: Considered, arms: dict[str, np.ndarray], facts: dict[str, Any]) -> pd.DataFrame:
-    """One row a way of sending: contacts, messages (cost), discount, spend, promised, profit with low and high, by the lines of `facts`
-    (missing where there are none). Everything is expected, in the shop's currency."""
-    line = lines_of(facts).get("profit")
+def compared(campaign: Campaign, view: Considered, arms: dict[str, np.ndarray]) -> pd.DataFrame:
+    """One row a way of sending: strategy, contacts, messages (their cost), discount, spend, promised (profit): what the model expects, in the
+    shop's currency. For the list alone there is more, see `summary`: promises of others were never held against what came of them."""
     rows = []
     for name, arm in arms.items():
         told = view.forecast.of(arm)
-        sent = (arm > 0).to_numpy() if isinstance(arm, pd.Series) else arm > 0
-        row = {"strategy": name, "contacts": int(sent.sum()), "messages": campaign.ask.cost * int(sent.sum())}
-        row |= {"discount": told["discount"].sum(), "spend": told["spend"].sum(), "promised": told["gain"].sum()}
-        row |= dict.fromkeys(("profit", "low", "high"), np.nan)
-        if line is not None and sent.any():
-            scale = view.features["product_price"].to_numpy()[sent] ** 2 * told["units"].to_numpy()[sent]
-            found = foretold(line, told["gain"].to_numpy()[sent], scale)
-            row |= {"profit": found["expected"], "low": found["low"], "high": found["high"]}
-        rows.append(row)
+        row = {"strategy": name, "contacts": int((arm > 0).sum()), "messages": campaign.ask.cost * int((arm > 0).sum())}
+        rows.append(row | {"discount": told["discount"].sum(), "spend": told["spend"].sum(), "promised": told["gain"].sum()})
     return pd.DataFrame(rows)

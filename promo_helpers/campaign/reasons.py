@@ -18,7 +18,17 @@ GROUPS = {  # what a sentence can be about, and the features behind it; age, gen
     "visits": ("trips_28", "trips_90", "trips_180", "spend_90", "recency"),
     "hour": ("hour_gap", "hour", "late_share"),
 }
-FACTS = ("product_90", "product_recency", "category_90", "used", "discounts", "offers_30", "promotion_share", "trips_28", "hour_gap")
+FACTS = (
+    "product_90",
+    "product_recency",
+    "category_90",
+    "used",
+    "discounts",
+    "offers_30",
+    "promotion_share",
+    "trips_28",
+    "hour_gap",
+)
 
 
 def drivers(dose: Dose, features: pd.DataFrame) -> pd.DataFrame:
@@ -48,7 +58,9 @@ def facts_of(features: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(known)
 
 
-def sentences(facts: pd.DataFrame, weight: pd.DataFrame, product: str, category: str | None, usual: float, most: int = 2) -> list[str]:
+def sentences(
+    facts: pd.DataFrame, weight: pd.DataFrame, product: str, category: str | None, usual: float, most: int = 2
+) -> list[str]:
     """[row] a sentence of up to `most` clauses: those of the groups with the largest positive `weight` [row, group] that have a fact.
 
     facts: columns of FACTS, some may be missing. usual: share of units that customers buy on price promotion, to compare with.
@@ -65,7 +77,9 @@ def sentences(facts: pd.DataFrame, weight: pd.DataFrame, product: str, category:
         if not told:
             told = [_clause("habit", row, product, category, usual) or f"may be written to about {product}"]
         verb = told[0].split(" ", 1)[0] + " "
-        told[1:] = [c.removeprefix(verb) if verb == "bought " else c for c in told[1:]]  # bought this and that, not bought and bought
+        told[1:] = [
+            c.removeprefix(verb) if verb == "bought " else c for c in told[1:]
+        ]  # bought this and that, not bought and bought
         said.append(f"This customer {' and '.join(told)}.")
     return said
 

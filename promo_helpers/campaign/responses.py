@@ -62,14 +62,24 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
         raise ResponseError(path, ["the file holds no rows; fill the form beside the list, ..._responses.csv"])
     ids = cells[key].str.strip().str.removeprefix("'")
     of_plan = plan["contact_id" if key == "ContactID" else "customer_id"].astype(str)
-    _note(problems, f"{key} is not of this campaign; leave out what was not on the list or in the holdout", ~ids.isin(of_plan), ids, row)
+    _note(
+        problems,
+        f"{key} is not of this campaign; leave out what was not on the list or in the holdout",
+        ~ids.isin(of_plan),
+        ids,
+        row,
+    )
     _note(problems, f"{key} stands there twice; add its purchases up in one row", ids.duplicated(), ids, row)
     found = {}
     for column in (*NEEDED, "Redeemed"):
         if column not in cells:
             continue
         text = cells[column].str.strip().str.replace(",", "", regex=False)
-        flag = text.str.lower().map({"yes": "1", "true": "1", "no": "0", "false": "0"}) if column == "Redeemed" else pd.Series(dtype=str)
+        flag = (
+            text.str.lower().map({"yes": "1", "true": "1", "no": "0", "false": "0"})
+            if column == "Redeemed"
+            else pd.Series(dtype=str)
+        )
         number = pd.to_numeric(flag.reindex(text.index).fillna(text), errors="coerce")
         blank = text == ""
         _note(problems, f"{column} is not a number; write 2, or leave it blank for nothing", number.isna() & ~blank, text, row)
@@ -78,8 +88,12 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
             _note(problems, "Units is not whole; write whole units", number.notna() & (number % 1 != 0), text, row)
         found[column] = number.where(~blank, np.nan if column == "Redeemed" else 0.0)
     if "Redeemed" in found:
-        _note(problems, "Redeemed is more than Units; both are units of the product", found["Redeemed"] > found["Units"], ids, row)
-    if not problems and not cells[[c for c in (*NEEDED, "Redeemed") if c in cells]].apply(lambda c: c.str.strip() != "").any(axis=None):
+        _note(
+            problems, "Redeemed is more than Units; both are units of the product", found["Redeemed"] > found["Units"], ids, row
+        )
+    if not problems and not cells[[c for c in (*NEEDED, "Redeemed") if c in cells]].apply(lambda c: c.str.strip() != "").any(
+        axis=None
+    ):
         problems.append("no row says anything; fill in what was bought, or 0")
     if problems:
         raise ResponseError(path, problems)
@@ -163,6 +177,18 @@ def measured(responses: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def precision_recall(chance: np.ndarray, bought: np.ndarray, level: float = 0.95) -> pd.DataFrame:
+    """Columns recall, precision, low, high (Wilson's interval), number: of the first 1, 2, ... customers by chance; at most 200 rows."""
+    order = np.argsort(-chance, kind="stable")
+    hits, number = np.cumsum(bought[order]), np.arange(1, len(order) + 1)
+    shown = np.unique(np.linspace(0, len(order) - 1, min(len(order), 200)).astype(int))
+    rows = []
+    for k in shown:
+        ends = stats.binomtest(int(hits[k]), int(number[k])).proportion_ci(level, method="wilson")
+        rows.append((hits[k] / max(hits[-1], 1), hits[k] / number[k], ends.low, ends.high, int(number[k])))
+    return pd.DataFrame(rows, columns=["recall", "precision", "low", "high", "number"])
+
+
 def said(table: pd.DataFrame, plan: pd.DataFrame, responses: pd.DataFrame) -> str:
     """The result in sentences."""
     row = table.set_index("figure").loc["profit" if "profit" in set(table["figure"]) else "revenue"]
@@ -184,7 +210,9 @@ def evaluate(path: Path) -> tuple[pd.DataFrame, str]:
     path = Path(path)
     beside = path.with_name(path.name.replace("_responses.csv", "_plan.parquet"))
     if not beside.is_file() or beside == path:
-        raise ResponseError(path, ["no plan lies beside it; put the filled form where the list was written, under its name ..._responses.csv"])
+        raise ResponseError(
+            path, ["no plan lies beside it; put the filled form where the list was written, under its name ..._responses.csv"]
+        )
     plan = pd.read_parquet(beside)
     responses = read_responses(path, plan)
     table = measured(responses, plan)

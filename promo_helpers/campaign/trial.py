@@ -53,7 +53,9 @@ def proposed(chance: float, price: float, margin: float, cost: float, customers:
     if customers < 1:
         raise ValueError("no customers may be written to: there is nobody to try an offer on")
     if not (0 < chance < 1 and price > 0 and 0 < margin <= 1):
-        raise ValueError(f"chance = {chance}, price = {price}, margin = {margin}: all must be above 0, chance below 1, margin at most 1")
+        raise ValueError(
+            f"chance = {chance}, price = {price}, margin = {margin}: all must be above 0, chance below 1, margin at most 1"
+        )
     most = customers * (YEAR // APART)
     wanted = min(contacts if contacts is not None else 20_000, most)
     rounds = math.ceil(wanted / customers)
@@ -65,7 +67,9 @@ def proposed(chance: float, price: float, margin: float, cost: float, customers:
     pays = (off * chance + cost / price) / (margin - off)
     sees = SEEN * np.sqrt(chance * (1 - chance) * (1 / number + 1 / number[0]))
     names = ["none", *("a reminder" if d == 0 else f"{d:.0%}" for d in depths)]
-    table = pd.DataFrame({"arm": names, "discount": off, "share": share, "contacts": np.round(number), "pays": pays, "sees": sees})
+    table = pd.DataFrame(
+        {"arm": names, "discount": off, "share": share, "contacts": np.round(number), "pays": pays, "sees": sees}
+    )
     table.loc[0, "sees"] = np.nan
     return Proposal(each * rounds, each, rounds, math.ceil((rounds - 1) * APART / 7) + APART // 7, table)
 
@@ -91,7 +95,11 @@ def worth_said(table: pd.DataFrame, customers: int) -> list[str]:
     """The table in sentences, for a campaign to so many customers; every one says that it is the simulated market's figure."""
     said = []
     for row in table.itertuples():
-        start = "The first 5,000 contacts" if row.Index == 0 else f"5,000 more contacts, between {table['contacts'][row.Index - 1]:,} and {row.contacts:,},"
+        start = (
+            "The first 5,000 contacts"
+            if row.Index == 0
+            else f"5,000 more contacts, between {table['contacts'][row.Index - 1]:,} and {row.contacts:,},"
+        )
         said.append(
             f"{start} earn Rs {row.more * customers:,.0f} (95 % interval {row.more_low * customers:,.0f} to {row.more_high * customers:,.0f})"
             f" with each campaign to {customers:,} customers, in the simulated market ({row.markets} markets)."

@@ -9,7 +9,12 @@ from promo_helpers.style import COLOURS, INK, PALE
 
 GREY = "#7d8894"
 DEPTHS = ("#dfe3e8", *(COLOURS[c] for c in ("sky", "green", "blue", "orange", "pink", "amber")))
-STRATEGIES = {"this list": COLOURS["blue"], "everybody": COLOURS["orange"], "likeliest buyers": COLOURS["green"], "at random": GREY}
+STRATEGIES = {
+    "this list": COLOURS["blue"],
+    "everybody": COLOURS["orange"],
+    "likeliest buyers": COLOURS["green"],
+    "at random": GREY,
+}
 THOUSANDS = FuncFormatter(lambda v, _: f"{v:,.0f}")
 
 
@@ -44,22 +49,24 @@ def depths(rows: pd.DataFrame, axis: Axes) -> Axes:
 
 
 def strategies(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
-    """Profit of each way of sending (table: strategy, promised, profit with low and high, true; missing columns are passed over)."""
+    """Profit of each way of sending (table: strategy, contacts, spend, promised, and true where it is known)."""
     place = np.arange(len(table))[::-1]
     axis.axvline(0, color=PALE, lw=1, zorder=0)
-    colours = [STRATEGIES.get(s, GREY) for s in table["strategy"]]
-    if "profit" in table and table["profit"].notna().any():
-        ends = np.abs(table[["low", "high"]].to_numpy().T - table["profit"].to_numpy())
-        axis.errorbar(table["profit"], place, xerr=ends, fmt="none", ecolor=GREY, lw=1.2, zorder=1)
-        axis.scatter(table["profit"], place, color=colours, s=36, zorder=2, label="forecast, 95 % interval")
-    axis.scatter(table["promised"], place + 0.18, marker="|", color=INK, s=60, label="promised by the model")
-    if "true" in table and table["true"].notna().any():
-        axis.scatter(table["true"], place - 0.18, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label="true")
-    axis.set_yticks(place, table["strategy"])
+    colours = [STRATEGIES.get(str(s).split(",")[0], GREY) for s in table["strategy"]]
+    if "true" in table:
+        axis.barh(place, table["true"], color=colours, height=0.5, label="true")
+    axis.scatter(
+        table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label="promised by the model"
+    )
+    names = [
+        f"{s}\n{c:,} contacts, {m:,.0f} {unit}"
+        for s, c, m in zip(table["strategy"], table["contacts"], table["spend"], strict=True)
+    ]
+    axis.set_yticks(place, names)
     axis.set_ylim(-0.6, len(table) - 0.4)
     axis.xaxis.set_major_formatter(THOUSANDS)
     axis.set_xlabel(f"profit beyond sending nothing ({unit})")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, frameon=False)
+    axis.legend(loc="best")
     return axis
 
 

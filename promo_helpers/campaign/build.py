@@ -152,7 +152,14 @@ def _gain_rows(
     rows = pd.DataFrame(
         {"customer_id": view.customer[chosen.row], "percent": view.percent[arm], "arm": np.array(response.arms)[arm]}
     )
-    rows = rows.assign(with_it=with_it["buys"], without=none["buys"], uplift=uplift, low=low, high=high, gain=with_it["gain"])
+    rows = rows.assign(without=none["buys"], gain=with_it["gain"])
+    if (line := kit.lines.get("buys")) is not None:  # as such promises were kept, in the mean; the spread is that of the model
+        uplift, low, high = (line.intercept + line.slope * v for v in (uplift, low, high))
+    rows = rows.assign(
+        with_it=np.clip(none["buys"] + uplift, 0, 1), uplift=uplift, low=np.minimum(low, high), high=np.maximum(low, high)
+    )
+    line = kit.lines.get("profit")
+    rows["profit"] = rows["gain"] if line is None else line.intercept + line.slope * rows["gain"]
     for column in ("units", "revenue"):
         rows[column], rows[f"{column}_none"] = with_it[column], none[column]
     rows = rows.assign(discount=with_it["discount"], spend=with_it["spend"], price=price, margin=margin, held=chosen.held)
@@ -188,7 +195,7 @@ def _blank() -> pd.DataFrame:
     """No rows, with every column that a row has."""
     text = ("customer_id", "arm", "reason", "bundle")
     number = (
-        "percent", "with_it", "without", "uplift", "low", "high", "gain", "units", "units_none", "revenue", "revenue_none", "discount",
+        "percent", "with_it", "without", "uplift", "low", "high", "gain", "profit", "units", "units_none", "revenue", "revenue_none", "discount",
         "spend", "price", "margin", "tied", "leaving", "relevance", "bundle_percent",
     )  # fmt: skip
     frame = pd.DataFrame({c: pd.Series(dtype=object) for c in text} | {c: pd.Series(dtype=float) for c in number})

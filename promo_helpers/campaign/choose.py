@@ -69,7 +69,7 @@ def considered(
         some = partner >= 0
         parts.append(pd.DataFrame({"customer_id": customer[some], "product_id": ids[partner[some]], "time": time[some]}))
     features = decision_features(kit.shop, pd.concat(parts, ignore_index=True))
-    found = []
+    found = list[Considered]()
     for part in np.split(np.arange(len(features)), np.cumsum([len(p) for p in parts])[:-1]):
         mine = features.iloc[part].reset_index(drop=True)
         who = customer if len(found) < len(items) or partner is None else customer[partner >= 0]

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.campaign.ask import Ask, AskError
+from promo_helpers.decide.forecast import Line
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.experiment.gates import CANNOT, gates
 from promo_helpers.features.purchases import Purchases
@@ -105,6 +106,13 @@ class Kit:
             return find(named, self.items["name"].tolist())
         except KeyError as error:
             raise AskError([f"PRODUCT={named}: {error.args[0]}; name one of the shop's products, or its id"]) from None
+
+    @property
+    def lines(self) -> dict[str, Line]:
+        """How promises were kept on held-out contacts of the trial, as 09_discount saves it with the response: profit, revenue, buys."""
+        return {
+            name: Line.of_facts(f) for name, f in self.facts.get("forecast", {}).items() if isinstance(f, dict) and "slope" in f
+        }
 
     def most_bought(self) -> int:
         """Number of the item that most customers bought lately."""

@@ -68,7 +68,9 @@ def listed(campaign: Campaign) -> pd.DataFrame:
     frame["SendDay"], frame["SendHour"] = rows["send"].dt.strftime("%Y-%m-%d"), rows["send"].dt.hour.astype(float)
     frame["Bundle"], frame["BundleDiscount"] = rows["bundle"], rows["bundle_percent"]
     frame = frame.assign(ProbabilityWith=rows["with_it"], ProbabilityWithout=rows["without"], Uplift=rows["uplift"])
-    frame = frame.assign(UpliftLow=rows["low"], UpliftHigh=rows["high"], ExpectedProfit=rows["gain"], Relevance=rows["relevance"])
+    frame = frame.assign(
+        UpliftLow=rows["low"], UpliftHigh=rows["high"], ExpectedProfit=rows["profit"], Relevance=rows["relevance"]
+    )
     frame = frame.assign(Reason=rows["reason"], Basis=campaign.basis, Holdout=np.where(rows["held"], "yes", "no"))
     for column in frame:
         if column in TEXT:

@@ -57,7 +57,7 @@ def menu(
             files = write(found, folder, suffix)
             state.value = f"<b>{len(found.sent):,} customers are to be written to.</b> The list: {paths.shown(files['list'])}"
             with out:
-                _show(found, summary(found, kit.facts))
+                _show(found, summary(found, kit))
         except (AskError, FileNotFoundError) as problem:
             state.value = "<br>".join(str(problem).splitlines())
         finally:

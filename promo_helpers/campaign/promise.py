@@ -7,23 +7,22 @@ import pandas as pd
 
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.campaign.choose import Considered
-from promo_helpers.decide.forecast import Line, foretold, foretold_against_holdout
+from promo_helpers.campaign.kit import Kit
+from promo_helpers.decide.forecast import foretold, foretold_against_holdout
 from promo_helpers.experiment.gates import Gates, roi
 from promo_helpers.experiment.judge import Gate
+from promo_helpers.models.response import Forecast
 
 NOT = "not available"
 COLUMNS = ["name", "value", "low", "high", "least", "most", "unit", "meaning"]
 
 
-def lines_of(facts: dict[str, Any]) -> dict[str, Line]:
-    """The lines between promise and what came of it, as 09_discount keeps them with the response: revenue and profit, where there."""
-    return {name: Line.of_facts(f) for name, f in facts.get("forecast", {}).items() if isinstance(f, dict) and "slope" in f}
-
-
-def summary(campaign: Campaign, facts: dict[str, Any]) -> pd.DataFrame:
+def summary(campaign: Campaign, kit: Kit) -> pd.DataFrame:
     """One row a figure: name, value, low and high (of what is expected), least and most (of what will be realised), unit, meaning.
 
-    facts: of the saved response. What a response ranking cannot know has no value, and its meaning says "not available" and why.
+    The lines of `kit` say how promises were kept on average over the trial's products and months; what the model may have wrong about all
+    customers of this one campaign in common is told by its jackknife, and widens the intervals. What a response ranking cannot know has
+    no value, and its meaning says "not available" and why.
     """
     sent, held, money = campaign.sent, campaign.rows[campaign.rows["held"]], campaign.currency
     rows: list[tuple[Any, ...]] = []
@@ -46,10 +45,10 @@ def summary(campaign: Campaign, facts: dict[str, Any]) -> pd.DataFrame:
         for name in ("uplift", "discount", "revenue", "profit", "return_on_investment", "shadow_price"):
             add(name, np.nan, "", f"{NOT}: {campaign.why}")
         return pd.DataFrame(rows, columns=COLUMNS)
-    lines = lines_of(facts)
+    lines, wide = kit.lines, _common(campaign)
     scale = sent["price"].to_numpy() ** 2 * sent["units"].to_numpy()
     held_scale = held["price"].to_numpy() ** 2 * held["units_none"].to_numpy()
-    plain = "as the model promises; how far such promises were kept is not known"
+    plain = "as the model promises, which chose by the same numbers: too high"
     kept = "as such promises were kept on held-out contacts of the trial"
     add("discount", float(sent["discount"].sum()), money, "expected to be given, on units that would have been bought anyhow too")
     add("spend", float(sent["spend"].sum()), money, "expected, discount and messages; a budget binds this sum")
@@ -57,18 +56,44 @@ def summary(campaign: Campaign, facts: dict[str, Any]) -> pd.DataFrame:
     add("uplift", float(sent["uplift"].sum()), "customers", "of them, who would not without it")
     add("revenue_promised", float(sent["revenue"].sum()), money, "of the product in 14 days, by the model")
     if "revenue" in lines and len(sent):
-        told = foretold(lines["revenue"], sent["revenue"].to_numpy(), scale)
+        told = widened(foretold(lines["revenue"], sent["revenue"].to_numpy(), scale), lines["revenue"].slope * wide["revenue"])
         add("revenue", told["expected"], money, f"of the product in 14 days, {kept}", told)
     add("profit_promised", float(sent["gain"].sum()), money, f"beyond sending nothing, for the whole shop, {plain}")
     profit = float(sent["gain"].sum())
     if "profit" in lines and len(sent):
         told = foretold_against_holdout(lines["profit"], sent["gain"].to_numpy(), scale, held_scale)
+        told = widened(told, lines["profit"].slope * wide["gain"])
         profit = told["expected"]
         add("profit", profit, money, f"beyond sending nothing, {kept}; least and most: as measured against the holdout", told)
-    value, said = roi(gates_of(facts), profit, float(sent["spend"].sum()))
+    value, said = roi(gates_of(kit.facts), profit, float(sent["spend"].sum()))
     add("return_on_investment", value, "", said)
     add("shadow_price", campaign.chosen.price, money, "what one more unit of the budget would earn")
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def widened(told: dict[str, float], half: float) -> dict[str, float]:
+    """A forecast whose intervals also hold a further, independent error of half-width `half`."""
+    out, middle = dict(told), told["expected"]
+    for low, high in (("low", "high"), ("least", "most")):
+        more = float(np.hypot(told[high] - middle, half))
+        out[low], out[high] = middle - more, middle + more
+    return out
+
+
+def _common(campaign: Campaign) -> dict[str, float]:
+    """Half-widths of the jackknife intervals of the sent customers' sums of revenue and gain."""
+    assert campaign.view is not None
+    kept = ~campaign.chosen.held
+    rows, arm = campaign.chosen.row[kept], campaign.chosen.arm[kept]
+    if not len(rows):
+        return {"revenue": 0.0, "gain": 0.0}
+    features, place = campaign.view.features.iloc[rows].reset_index(drop=True), np.arange(len(rows))
+
+    def sums(f: Forecast) -> np.ndarray:
+        return np.array([f.revenue[place, arm].sum(), f.gain[place, arm].sum()])
+
+    whole, _, high = campaign.view.response.between(sums, features)
+    return dict(zip(("revenue", "gain"), (high - whole).tolist(), strict=True))
 
 
 def gates_of(facts: dict[str, Any]) -> Gates:

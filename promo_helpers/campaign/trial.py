@@ -30,16 +30,21 @@ class Proposal:
     def sentence(self) -> str:
         """The proposal as a marketer reads it."""
         clear = self.arms[(self.arms["sees"] <= self.arms["pays"]) & (self.arms["discount"] > 0)]
-        often = f" {self.rounds} times, {APART // 7} weeks apart," if self.rounds > 1 else ""
+        times = {2: "twice"}.get(self.rounds, f"{self.rounds} times")
+        often = f" {times}, {APART // 7} weeks apart," if self.rounds > 1 else ""
         text = (
             f"Offer it to {self.customers:,} customers{often} with the discount drawn by chance"
             f" ({', '.join(f'{a} for {s:.0%}' for a, s in zip(self.arms['arm'], self.arms['share'], strict=True))}): "
             f"{self.contacts:,} contacts in {self.weeks} weeks. "
         )
         if len(clear):
-            names = " and ".join(f"{d:.0%} off" for d in (clear["discount"].min(), clear["discount"].max())[: min(len(clear), 2)])
-            return text + f"That sees, four times in five, an average effect that pays for {names}."
-        return text + "That is too small to see an average effect that pays at any depth: use fewer arms, or more customers."
+            low, high = clear["discount"].min(), clear["discount"].max()
+            names = f"{low:.0%} off" if len(clear) == 1 else f"every discount from {low:.0%} to {high:.0%}"
+            return text + f"That sees, four times in five, the average effect at which {names} would pay for itself."
+        return (
+            text
+            + "That is too small to see the average effect at which any discount would pay: use fewer arms, or wait for more customers."
+        )
 
 
 def proposed(chance: float, price: float, margin: float, cost: float, customers: int, contacts: int | None = None) -> Proposal:

@@ -8,7 +8,10 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from promo_helpers.style import COLOURS, INK, PALE
 
 GREY = "#7d8894"
-DEPTHS = ("#dfe3e8", *(COLOURS[c] for c in ("sky", "green", "blue", "orange", "pink", "amber")))
+DEPTHS = {
+    0: GREY,
+    **dict(zip((5, 10, 15, 20, 25), (COLOURS[c] for c in ("sky", "blue", "green", "amber", "orange")), strict=True)),
+}
 STRATEGIES = {
     "this list": COLOURS["blue"],
     "everybody": COLOURS["orange"],
@@ -18,16 +21,21 @@ STRATEGIES = {
 THOUSANDS = FuncFormatter(lambda v, _: f"{v:,.0f}")
 
 
+def depth_colour(percent: float) -> str:
+    """The colour of a discount: that of the nearest of the usual ones."""
+    return DEPTHS[min(DEPTHS, key=lambda d: abs(d - percent))]
+
+
 def ranked(rows: pd.DataFrame, axis: Axes, unit: str, cut: int) -> Axes:
     """Expected profit by rank (rows: gain, percent; best first), a dot's colour its discount; the line is where the list ends."""
     shown = rows.reset_index(drop=True)
     axis.axhline(0, color=PALE, lw=1, zorder=0)
-    for place, (percent, part) in enumerate(shown.groupby("percent")):
-        colour = DEPTHS[min(place + 1, len(DEPTHS) - 1)] if percent >= 0 else DEPTHS[0]
+    for percent, part in shown.groupby("percent"):
         label = "not sent to" if percent < 0 else "reminder" if percent == 0 else f"{percent:g} % off"
-        axis.plot(part.index + 1, part["gain"], ".", ms=3, color=colour if percent >= 0 else "#b9c0c8", label=label)
+        axis.plot(part.index + 1, part["gain"], ".", ms=3, color="#b9c0c8" if percent < 0 else depth_colour(percent), label=label)
     axis.axvline(cut + 0.5, color=INK, lw=0.8, ls="--")
     axis.set_yscale("symlog", linthresh=10)
+    axis.set_ylim(bottom=-1)
     axis.yaxis.set_major_formatter(THOUSANDS)
     axis.xaxis.set_major_formatter(THOUSANDS)
     axis.set_xlabel("customers, best first")
@@ -40,7 +48,7 @@ def depths(rows: pd.DataFrame, axis: Axes) -> Axes:
     """Customers by discount (rows: percent), a bar for each depth."""
     count = rows["percent"].value_counts().sort_index()
     place = np.arange(len(count))
-    bars = axis.bar(place, count.to_numpy(), color=[DEPTHS[min(k + 1, len(DEPTHS) - 1)] for k in place], width=0.6)
+    bars = axis.bar(place, count.to_numpy(), color=[depth_colour(p) for p in count.index], width=0.6)
     axis.bar_label(bars, labels=[f"{v:,}" for v in count], fontsize=8, padding=2)
     axis.set_xticks(place, ["reminder" if p == 0 else f"{p:g} % off" for p in count.index])
     axis.set_ylabel("customers on the list")
@@ -54,7 +62,7 @@ def strategies(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
     axis.axvline(0, color=PALE, lw=1, zorder=0)
     colours = [STRATEGIES.get(str(s).split(",")[0], GREY) for s in table["strategy"]]
     if "true" in table:
-        axis.barh(place, table["true"], color=colours, height=0.5, label="true")
+        axis.barh(place, table["true"], color=colours, height=0.5)
     axis.scatter(
         table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label="promised by the model"
     )
@@ -63,10 +71,10 @@ def strategies(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
         for s, c, m in zip(table["strategy"], table["contacts"], table["spend"], strict=True)
     ]
     axis.set_yticks(place, names)
-    axis.set_ylim(-0.6, len(table) - 0.4)
+    axis.set_ylim(-0.6, len(table) - 0.2)
     axis.xaxis.set_major_formatter(THOUSANDS)
     axis.set_xlabel(f"profit beyond sending nothing ({unit})")
-    axis.legend(loc="best")
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1))
     return axis
 
 

@@ -1,5 +1,6 @@
 """One product in, one list out: the campaign as a whole, from saved models and what was asked for."""
 
+import re
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 
 from promo_helpers.campaign.ask import Ask
 from promo_helpers.campaign.bundle import complements, not_yet
-from promo_helpers.campaign.choose import Chosen, Considered, by_chance, by_gain, considered, responses_of
+from promo_helpers.campaign.choose import Chosen, Considered, by_chance, by_gain, considered, responses_of, season
 from promo_helpers.campaign.kit import OLD, Kit
 from promo_helpers.campaign.people import People, contactable
 from promo_helpers.campaign.reasons import drivers, facts_of, sentences
@@ -79,12 +80,14 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         view = None
     else:
         items = [named] if named is not None else kit.tried()
+        times, said = season(kit, date)
+        notes.append(said)
         partner = None
         partners = np.zeros(0, int)
         if named is not None:
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
             partner = not_yet(kit, customer, partners) if len(partners) else None
-        views, more = considered(kit, response, customer, hour, date, items, partner)
+        views, more = considered(kit, response, customer, hour, date, items, partner, times)
         if named is None:
             best = max(range(len(items)), key=lambda k: _gained(views[k], ask))
             named, views = items[best], [views[best]]
@@ -94,7 +97,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
             if len(partners):
                 partner = not_yet(kit, customer, partners)
-                more = considered(kit, response, customer, hour, date, [], partner)[1]
+                more = considered(kit, response, customer, hour, date, [], partner, times)[1]
         view = views[0]
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
@@ -147,7 +150,7 @@ def _gain_rows(
         return _blank()
     response = view.response
     with_it, none = view.forecast.only(chosen.row).of(arm), view.forecast.only(chosen.row).of(np.zeros(len(arm), int))
-    uplift, low, high = response.between(lambda f: f.buys[place, arm] - f.buys[:, 0], features)
+    uplift, low, high = view.between(lambda f: f.buys[place, arm] - f.buys[:, 0], chosen.row)
     price, margin, shelf = (features[c].to_numpy(float) for c in ("product_price", "margin", "promotion_ahead"))
     rows = pd.DataFrame(
         {"customer_id": view.customer[chosen.row], "percent": view.percent[arm], "arm": np.array(response.arms)[arm]}
@@ -250,7 +253,7 @@ def _finished(
     rows, score = rows.iloc[order].reset_index(drop=True), score[order]
     before = np.cumsum(score) - score
     rows["priority"] = np.where(before < score.sum() / 2, "high", "medium")
-    rows["contact_id"] = [f"{date:%Y%m%d}-{about['item']}-{c}" for c in rows["customer_id"]]
+    rows["contact_id"] = [f"{date:%Y%m%d}-{re.sub(r'[^A-Za-z0-9]+', '_', str(about['item']))}-{c}" for c in rows["customer_id"]]
     deepest = rows["percent"].max() / 100 if len(rows) else 0.0
     margin = float(about["margin"])
     if margin == margin and max(deepest, (ask.discount or 0) / 100) >= margin:

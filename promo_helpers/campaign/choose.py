@@ -1,6 +1,7 @@
 """Who is considered, what each offer would do to them, and who is chosen: with a response to rank by, and without one."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from promo_helpers.campaign.chance import chances
 from promo_helpers.campaign.kit import Kit, with_arm
 from promo_helpers.decide.budget import allocate
 from promo_helpers.decide.holdout import held_out
+from promo_helpers.decide.season import at_level, daily_units, level
 from promo_helpers.experiment.decisions import decision_features
 from promo_helpers.models.response import Forecast, Response
 
@@ -20,13 +22,19 @@ TENTH = 0.1  # of all who may be written to: the list where nothing tells what p
 @dataclass(frozen=True)
 class Considered:
     """customer: [row] ids; features [row, feature] and expectations [row, arm] of an offer now; asked: [row] whether she bought in the
-    category in the last 180 days, as everybody in the trial had: of others no trial says anything."""
+    category in the last 180 days, as everybody in the trial had: of others no trial says anything. times: level of the season."""
 
     customer: np.ndarray
     features: pd.DataFrame
     forecast: Forecast
     asked: np.ndarray
     response: Response
+    times: float = 1.0
+
+    def between(self, statistic: Callable[[Forecast], np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, ...]:
+        """estimate, low, high of a statistic of the forecast of these rows, at the level of the season; see `Response.between`."""
+        features = self.features.iloc[rows].reset_index(drop=True)
+        return self.response.between(lambda f: statistic(at_level(self.response, f, features, self.times)), features)
 
     @property
     def percent(self) -> np.ndarray:
@@ -59,9 +67,13 @@ def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
 
 
 def considered(
-    kit: Kit, response: Response, customer: np.ndarray, hour: np.ndarray, date: pd.Timestamp, items: list[int], partner: np.ndarray | None
+    kit: Kit, response: Response, customer: np.ndarray, hour: np.ndarray, date: pd.Timestamp, items: list[int],
+    partner: np.ndarray | None, times: float = 1.0,
 ) -> tuple[list[Considered], Considered | None]:  # fmt: skip
-    """What is expected of every customer for each item, and, with `partner` [customer] (-1 none), for hers; in one pass over the shop."""
+    """What is expected of every customer for each item, and, with `partner` [customer] (-1 none), for hers; in one pass over the shop.
+
+    times: level of the season that the offer falls into, over that which the response was learnt in (`decide.season`).
+    """
     time = date + pd.to_timedelta(hour, unit="h")
     ids = kit.purchases.items.to_numpy(object)
     parts = [pd.DataFrame({"customer_id": customer, "product_id": ids[i], "time": time}) for i in items]
@@ -73,8 +85,16 @@ def considered(
     for part in np.split(np.arange(len(features)), np.cumsum([len(p) for p in parts])[:-1]):
         mine = features.iloc[part].reset_index(drop=True)
         who = customer if len(found) < len(items) or partner is None else customer[partner >= 0]
-        found.append(Considered(who, mine, response.expected(mine), mine["category_180"].to_numpy() > 0, response))
+        told = at_level(response, response.expected(mine), mine, times)
+        found.append(Considered(who, mine, told, mine["category_180"].to_numpy() > 0, response, times))
     return found[: len(items)], found[len(items)] if partner is not None else None
+
+
+def season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
+    """The level of the season after a date, over that after the contacts of the shop's trial, and a sentence on it."""
+    contacts = kit.shop.frame("contacts", ["time", "trial_id"])
+    learnt = pd.DatetimeIndex(contacts.loc[contacts["trial_id"].notna(), "time"])
+    return level(daily_units(kit.shop), learnt, date)
 
 
 def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:

@@ -87,12 +87,12 @@ def _common(campaign: Campaign) -> dict[str, float]:
     rows, arm = campaign.chosen.row[kept], campaign.chosen.arm[kept]
     if not len(rows):
         return {"revenue": 0.0, "gain": 0.0}
-    features, place = campaign.view.features.iloc[rows].reset_index(drop=True), np.arange(len(rows))
+    place = np.arange(len(rows))
 
     def sums(f: Forecast) -> np.ndarray:
         return np.array([f.revenue[place, arm].sum(), f.gain[place, arm].sum()])
 
-    whole, _, high = campaign.view.response.between(sums, features)
+    whole, _, high = campaign.view.between(sums, rows)
     return dict(zip(("revenue", "gain"), (high - whole).tolist(), strict=True))
 
 

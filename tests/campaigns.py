@@ -48,8 +48,8 @@ def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
         zero = np.zeros(raw.shape[1])
         doses.append(
             Dose(
-                (base,), np.full(5, lift / 5 * (1 + 0.2 * k)), zero, float(np.log(notice / (1 - notice))), zero, np.nan_to_num(np.nanmean(raw, axis=0)),
-                np.where(scale > 1e-9, scale, np.inf), tuple(x), PERCENT,
+                (base,), np.full(5, lift / 5 * (1 + 0.2 * k)), zero, float(np.log(notice / (1 - notice))), zero,
+                np.nan_to_num(np.nanmean(raw, axis=0)), np.where(scale > 1e-9, scale, np.inf), tuple(x), PERCENT,
             )
         )  # fmt: skip
     tried = tuple(sorted(int(p) for p in x["product"].unique()))

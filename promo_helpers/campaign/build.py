@@ -198,8 +198,8 @@ def _blank() -> pd.DataFrame:
     """No rows, with every column that a row has."""
     text = ("customer_id", "arm", "reason", "bundle")
     number = (
-        "percent", "with_it", "without", "uplift", "low", "high", "gain", "profit", "units", "units_none", "revenue", "revenue_none", "discount",
-        "spend", "price", "margin", "tied", "leaving", "relevance", "bundle_percent",
+        "percent", "with_it", "without", "uplift", "low", "high", "gain", "profit", "units", "units_none", "revenue", "revenue_none",
+        "discount", "spend", "price", "margin", "tied", "leaving", "relevance", "bundle_percent",
     )  # fmt: skip
     frame = pd.DataFrame({c: pd.Series(dtype=object) for c in text} | {c: pd.Series(dtype=float) for c in number})
     return frame.assign(held=np.zeros(0, bool))
@@ -258,9 +258,8 @@ def _finished(
     margin = float(about["margin"])
     if margin == margin and max(deepest, (ask.discount or 0) / 100) >= margin:
         off = max(deepest, (ask.discount or 0) / 100)
-        notes += (
-            f"Warning: a discount of {off:.0%} is not below the margin of {about['name']}, {margin:.0%}: each unit sold with it loses money.",
-        )
+        what = f"the margin of {about['name']}, {margin:.0%}: each unit sold with it loses money"
+        notes += (f"Warning: a discount of {off:.0%} is not below {what}.",)
     return Campaign(
         ask,
         date,

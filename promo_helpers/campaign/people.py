@@ -49,7 +49,8 @@ def contactable(shop: Shop, channel: Channel) -> People:
         reasons = "; ".join(f"{n:,} {why}" for why, n in left if n)
         raise AskError(
             [
-                f"Nobody of {len(out):,} customers may be written to by {channel.name} ({reasons}): choose another CHANNEL, or ask for consent."
+                f"Nobody of {len(out):,} customers may be written to by {channel.name} ({reasons}): "
+                "choose another CHANNEL, or ask for consent."
             ]
         )
     out = out[kept].reset_index(drop=True)

@@ -123,8 +123,8 @@ def strategies(campaign: Campaign, view: Considered, rng: np.random.Generator) -
 
 
 def compared(campaign: Campaign, view: Considered, arms: dict[str, np.ndarray]) -> pd.DataFrame:
-    """One row a way of sending: strategy, contacts, messages (their cost), discount, spend, promised (profit): what the model expects, in the
-    shop's currency. For the list alone there is more, see `summary`: promises of others were never held against what came of them."""
+    """One row a way of sending: strategy, contacts, messages (their cost), discount, spend, promised (profit): what the model expects,
+    in the shop's currency. For the list alone there is more, see `summary`: no other promise was held against what came of it."""
     rows = []
     for name, arm in arms.items():
         told = view.forecast.of(arm)

@@ -197,7 +197,8 @@ def said(table: pd.DataFrame, plan: pd.DataFrame, responses: pd.DataFrame) -> st
         return f"With {held} held out and {n} written to nothing can be told: two of each are needed, and some hundreds help."
     verdict = "surely earned" if row["low"] > 0 else "surely lost" if row["high"] < 0 else "cannot be told from nothing"
     what = "profit" if row.name == "profit" else "revenue"
-    text = f"The campaign's {what} beyond the holdout's: {row['estimate']:,.0f} {currency}, 95 % interval {row['low']:,.0f} to {row['high']:,.0f}"
+    between = f"95 % interval {row['low']:,.0f} to {row['high']:,.0f}"
+    text = f"The campaign's {what} beyond the holdout's: {row['estimate']:,.0f} {currency}, {between}"
     text += f" ({n:,} written to, {held:,} held out): {verdict}."
     if np.isfinite(row["promised"]):
         text += f" Promised were {row['promised']:,.0f}."

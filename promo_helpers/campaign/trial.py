@@ -41,10 +41,7 @@ class Proposal:
             low, high = clear["discount"].min(), clear["discount"].max()
             names = f"{low:.0%} off" if len(clear) == 1 else f"every discount from {low:.0%} to {high:.0%}"
             return text + f"That sees, four times in five, the average effect at which {names} would pay for itself."
-        return (
-            text
-            + "That is too small to see the average effect at which any discount would pay: use fewer arms, or wait for more customers."
-        )
+        return text + "That is too small to see the average effect at which a discount would pay: use fewer arms."
 
 
 def proposed(chance: float, price: float, margin: float, cost: float, customers: int, contacts: int | None = None) -> Proposal:
@@ -106,8 +103,8 @@ def worth_said(table: pd.DataFrame, customers: int) -> list[str]:
             else f"5,000 more contacts, between {table['contacts'][row.Index - 1]:,} and {row.contacts:,},"
         )
         said.append(
-            f"{start} earn Rs {row.more * customers:,.0f} (95 % interval {row.more_low * customers:,.0f} to {row.more_high * customers:,.0f})"
-            f" with each campaign to {customers:,} customers, in the simulated market ({row.markets} markets)."
+            f"{start} earn Rs {row.more * customers:,.0f}"
+            f" (95 % interval {row.more_low * customers:,.0f} to {row.more_high * customers:,.0f}) with each campaign to {customers:,} customers, in the simulated market ({row.markets} markets)."
         )
     return said
 

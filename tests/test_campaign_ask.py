@@ -102,7 +102,7 @@ def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, ou
     assert pd.Series(chance).corr(pd.Series(often), method="spearman") > 0.8
     assert ((chance > 0) & (chance < 1)).all()
     found = build(kit, asked(channel="e-mail", budget="5", costs={"e-mail": 1.0}), 1)
-    assert len(found.rows) == 5  # at a tenth held out, five messages are paid by 5
+    assert len(found.sent) == 5
     assert any("is what most customers bought in the last 13 weeks" in n for n in found.notes)
 
 

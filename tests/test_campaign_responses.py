@@ -200,7 +200,7 @@ def test_what_more_contacts_are_worth():
     assert table.loc[1, "more_high"] - table.loc[1, "more_low"] == pytest.approx(0, abs=1e-9)  # paired by market
     said = trial.worth_said(table, 1000)
     assert said[1].startswith("5,000 more contacts, between 5,000 and 20,000, earn Rs 200 ")
-    assert all("simulated market" in s for s in said)
+    assert all("to 1,000 customers, in the simulated market (4 markets)" in s for s in said)
 
 
 def test_the_evaluation_reads_the_ledgers(out, capsys):

@@ -16,6 +16,7 @@ from promo_helpers.decide.season import at_level, daily_units, level
 from promo_helpers.experiment.decisions import decision_features
 from promo_helpers.models.response import Forecast, Response
 
+TRIES = 50  # in which limits are brought to bind exactly those who are written to
 TENTH = 0.1  # of all who may be written to: the list where nothing tells what pays, and no number was asked for
 
 
@@ -98,9 +99,10 @@ def season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
 
 
 def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:
-    """Who gets which arm so that most is gained within the budget and the number; a random share of them is held out.
+    """Who gets which arm so that most is gained within the budget and the number, which bind those who are written to.
 
-    The holdout spends nothing and is not written to: as many more are chosen as it takes to leave the number, or the spend, as asked.
+    Who is held out is drawn first, a random share of all; they are chosen by the same limits and then not written to. So more are chosen
+    than the limits say, as many as it takes.
     """
     rows = np.flatnonzero(view.asked)
     inside = (view.percent >= ask.between[0]) & (view.percent <= ask.between[1])
@@ -108,48 +110,43 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:
     if ask.discount is not None:
         arms = np.array([0, view.response.arms.index(f"{ask.discount:g}")])
     if not len(rows) or len(arms) < 2:
-        return Chosen(rows, rows, np.zeros(0, bool), 0.0)
+        return Chosen(rows[:0], rows[:0], np.zeros(0, bool), 0.0)
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
-    rest = 1 - ask.holdout
-    number = None if ask.customers is None else min(math.ceil(ask.customers / rest - 1e-9), len(rows))
-    budget = None if ask.budget is None else ask.budget / rest
-    found = allocate(gain, spend, budget, contacts=number, customer=view.customer[rows])
+    held = held_out(view.customer[rows], ask.holdout, rng)
+    number, budget = ask.customers, None if ask.budget is None else ask.budget / (1 - ask.holdout)
+    for _ in range(TRIES):
+        found = allocate(gain, spend, budget, contacts=number, customer=view.customer[rows])
+        to = (found.arm > 0) & ~held
+        spent = float(spend[np.flatnonzero(to), found.arm[to]].sum())
+        if ask.budget is not None and budget is not None and spent > ask.budget:
+            budget *= ask.budget / spent * (1 - 1e-6)
+        elif number is not None and to.sum() < (ask.customers or 0) and (found.arm > 0).sum() == number < len(rows):
+            number = min(number + (ask.customers or 0) - int(to.sum()), len(rows))
+        else:
+            break
     sent = np.flatnonzero(found.arm > 0)
-    held = _held(view.customer[rows[sent]], ask, rng)
-    return Chosen(rows[sent], arms[found.arm[sent]], held, found.price("budget") if budget is not None else 0.0)
+    return Chosen(rows[sent], arms[found.arm[sent]], held[sent], found.price("budget") if budget is not None else 0.0)
 
 
 def by_chance(
     kit: Kit, ask: Ask, customer: np.ndarray, item: int, rng: np.random.Generator
 ) -> tuple[Chosen, np.ndarray, str]:  # fmt: skip
-    """The likeliest buyers, with the chance [customer] of each and where it comes from; a random share of the chosen is held out.
+    """The likeliest buyers, with the chance [customer] of each and where it comes from; who is held out is drawn first, as in `by_gain`.
 
     A budget is what messages cost, and the discount on one unit of each expected purchase. Without a number and a budget the likeliest
     tenth is chosen: nothing tells how many pay.
     """
     chance, origin = chances(kit, customer, item)
+    held = held_out(customer, ask.holdout, rng)
     order = np.lexsort((customer.astype(str), -chance))
     number = math.ceil(TENTH * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
     if ask.customers is not None:
-        number = min(math.ceil(ask.customers / (1 - ask.holdout) - 1e-9), number)
+        number = min(int(np.searchsorted(np.cumsum(~held[order]), ask.customers)) + 1, number)
     if ask.budget is not None:
         off = np.nan_to_num((ask.discount or 0) / 100 * kit.items["price"].iloc[item])
-        spent = np.cumsum(ask.cost + off * chance[order]) * (1 - ask.holdout)
+        spent = np.cumsum((ask.cost + off * chance[order]) * ~held[order])
         number = min(int(np.searchsorted(spent, ask.budget * (1 + 1e-12), side="right")), number)
-        if not number:
+        if not (~held[order[:number]]).any():
             raise AskError([f"BUDGET={ask.budget:g}: one message costs {ask.cost:g} and its discount; give more than that"])
     row = np.sort(order[:number])
-    held = _held(customer[row], ask, rng)
-    return Chosen(row, np.ones(len(row), int), held, float("nan")), chance, origin
-
-
-def _held(customer: np.ndarray, ask: Ask, rng: np.random.Generator) -> np.ndarray:
-    """[chosen] who is held out: with a number asked for, as many as leave it; drawn from the sorted ids, whatever the rows' order."""
-    if ask.holdout == 0 or not len(customer):
-        return np.zeros(len(customer), bool)
-    if ask.customers is None:
-        return held_out(customer, ask.holdout, rng)
-    over = min(max(len(customer) - ask.customers, round(ask.holdout * len(customer))), len(customer) - 1)
-    held = np.zeros(len(customer), bool)
-    held[np.argsort(customer.astype(str), kind="stable")[rng.permutation(len(customer))[:over]]] = True
-    return held
+    return Chosen(row, np.ones(len(row), int), held[row], float("nan")), chance, origin

@@ -104,7 +104,8 @@ def worth_said(table: pd.DataFrame, customers: int) -> list[str]:
         )
         said.append(
             f"{start} earn Rs {row.more * customers:,.0f}"
-            f" (95 % interval {row.more_low * customers:,.0f} to {row.more_high * customers:,.0f}) with each campaign to {customers:,} customers, in the simulated market ({row.markets} markets)."
+            f" (95 % interval {row.more_low * customers:,.0f} to {row.more_high * customers:,.0f})"
+            f" with each campaign to {customers:,} customers, in the simulated market ({row.markets} markets)."
         )
     return said
 

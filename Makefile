@@ -63,10 +63,10 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand
-$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 07_effect 08_uplift 15_campaign)): $(R)/01_market.ipynb
 $(R)/15_campaign.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,03_purchase 04_recommendation 05_timing 09_discount)),$(RUNS))
 $(R)/15_campaign_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase 05_timing)),$(RUNS))
 $(R)/15_campaign_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 05_timing 09_discount)),$(RUNS))
+$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount 15_campaign)): $(R)/01_market.ipynb
 
 .PHONY: help paper runs test lint lab notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
 FORCE:

@@ -59,4 +59,4 @@ def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
 def facts(**more: object) -> dict[str, object]:
     """What a saved response says of itself."""
     told = {"trained_from": "2025-01-01", "trained_to": "2025-05-01", "seed": 1, "command": "make notebook N=09_discount"}
-    return {**told, "verdict": "can tell: all gates hold", **more}
+    return {**told, "gates": "can tell: all gates hold", **more}

@@ -86,7 +86,7 @@ def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_tha
     assert found.why.startswith("cannot tell: trial of")
     with pytest.raises(FileNotFoundError, match="make notebook N=09_discount makes it"):
         Response.load("response")
-    response_of(shop).save("response", facts(verdict="cannot tell: the trial fails for profit at balance"))
+    response_of(shop).save("response", facts(gates="cannot tell: the trial fails for profit at balance"))
     assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
 
 

@@ -243,7 +243,11 @@ def test_promises_are_told_as_they_were_kept(made):
     for name in ("profit", "revenue"):
         low, high, least, most = told.loc[name, ["low", "high", "least", "most"]]
         assert least < low < told.loc[name, "value"] < high < most
-    assert np.isnan(told.loc["return_on_investment", "value"])  # the facts do not say what the gates said
+    assert told.loc["return_on_investment", "value"] == pytest.approx(found.sent["profit"].sum() / found.sent["spend"].sum())
+    unsaid = summary(found, replace(kit, facts={"forecast": kept})).set_index("name")
+    assert np.isnan(unsaid.loc["return_on_investment", "value"])
+    assert "not said by the saved response" not in unsaid.loc["profit", "meaning"]
+    assert "no return on investment is given" in unsaid.loc["return_on_investment", "meaning"]
     assert widened({"expected": 1.0, "low": -2.0, "high": 4.0, "least": -3.0, "most": 5.0}, 4.0)["high"] == pytest.approx(6.0)
 
 

@@ -147,7 +147,7 @@ def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict
         if not verdict.startswith(CANNOT):
             raise
         return None, {}, verdict
-    verdict = str(facts.get("verdict", ""))
+    verdict = str(facts.get("gates", ""))
     return (None, facts, verdict) if verdict.startswith(CANNOT) else (response, facts, "")
 
 

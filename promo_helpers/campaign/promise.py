@@ -9,7 +9,7 @@ from promo_helpers.campaign.build import Campaign
 from promo_helpers.campaign.choose import Considered
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.decide.forecast import foretold, foretold_against_holdout
-from promo_helpers.experiment.gates import Gates, roi
+from promo_helpers.experiment.gates import CANNOT, Gates, roi
 from promo_helpers.experiment.judge import Gate
 from promo_helpers.models.response import Forecast
 
@@ -97,10 +97,10 @@ def _common(campaign: Campaign) -> dict[str, float]:
 
 
 def gates_of(facts: dict[str, Any]) -> Gates:
-    """The gates that the trial behind a saved response went through, as its facts hold them; none hold where they say nothing."""
-    rows = tuple(Gate(**g) for g in facts.get("gates", []))
-    unsaid = (Gate("known", 0.0, 1.0, False, "The saved response does not say what the gates said of its trial."),)
-    return Gates(str(facts.get("experiment", "the trial of the saved response")), "profit", rows or unsaid, pd.DataFrame())
+    """The verdict on the trial behind a saved response, as its facts hold it; it does not hold where they say nothing."""
+    verdict = str(facts.get("gates", ""))
+    gate = Gate("trial", np.nan, np.nan, bool(verdict) and not verdict.startswith(CANNOT), verdict or "not said by the saved response")
+    return Gates("the trial of the saved response", "profit", (gate,), pd.DataFrame())
 
 
 def strategies(campaign: Campaign, view: Considered, rng: np.random.Generator) -> dict[str, np.ndarray]:

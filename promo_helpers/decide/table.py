@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from promo_helpers.evaluate.halves import mean_interval
 from promo_helpers.evaluate.value import given, value
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.gates import Gates, roi
@@ -62,25 +63,27 @@ def bridge(
 
     Terms: gross bump (margin of the additional units, at the price they were sold for), baseline discount (given on units that would have
     been bought anyway), other sales (substitutes and the weeks after: the share `tied` [row] of the additional units' undiscounted
-    margin), opting out (`leaving` [row] a contact), messages, net. scores: doubly robust, of margin (of the product, before message),
-    full (price x margin x units), money (price x units) and used (price x redeemed units).
+    margin), opting out (`leaving` [row] a contact), messages, net. scores: [row, arm] doubly robust, of money (price x units) and used
+    (price x units under the offer); what is known of a row, such as its margin, may multiply its score.
     """
-    rows = []
-    off = np.nan_to_num(experiment.depth)
+    x, n = experiment.features, np.arange(len(experiment))
+    shelf = x["promotion_ahead"].to_numpy(float)
+    margin, rows = x["margin"].to_numpy(float) - shelf, []
     for name, arm in policies.items():
         sent = arm > 0
-        more = given(scores["money"], arm)
-        base = off[arm] * (scores["used"][np.arange(len(arm)), arm] - more) * sent  # redeemed, less what is sold beyond ever
+        off = np.maximum(np.nan_to_num(experiment.depth)[arm] - shelf, 0)
+        more, used = given(scores["money"], arm), scores["used"][n, arm]
+        anyway = off * (used - more) * sent  # what was redeemed, less what is sold beyond what would have been sold
         terms = {
-            "gross bump": given(scores["margin"], arm) + base,
-            "baseline discount": -base,
-            "other sales": -tied * given(scores["full"], arm),
+            "gross bump": margin * more - off * used * sent + anyway,
+            "baseline discount": -anyway,
+            "other sales": -tied * margin * more,
             "opting out": -leaving * sent,
             "messages": -message * sent,
         }
         terms[NET] = np.sum(list(terms.values()), axis=0)
         for term, each in terms.items():
-            found = value(np.column_stack([np.zeros(len(arm)), each]), np.ones(len(arm), int), experiment.customer)
+            found = mean_interval(each, experiment.customer)
             rows.append((name, term, *(THOUSAND * found[k] for k in ("estimate", "low", "high"))))
     return pd.DataFrame(rows, columns=["policy", "term", "value", "low", "high"])
 

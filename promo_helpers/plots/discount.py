@@ -33,7 +33,7 @@ def by_share(curve: pd.DataFrame, axis: Axes, unit: str, bands: bool = True) -> 
         axis.plot(line["share"], line["value"], color=tint, label=name)
     axis.set_xlim(0, 1)
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    axis.set_xlabel("share of decisions contacted, highest rank first")
+    axis.set_xlabel("share contacted, highest rank first")
     axis.set_ylabel(unit)
     return axis
 

@@ -63,10 +63,11 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand
-$(R)/15_campaign.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,03_purchase 04_recommendation 05_timing 09_discount)),$(RUNS))
+CAMPAIGNS := $(filter-out %_completejourney.ipynb %_own.ipynb %_asked.ipynb,$(filter $(R)/15_campaign%,$(RUNS)))
+$(CAMPAIGNS): $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 03_purchase 05_timing 09_discount)),$(RUNS))
 $(R)/15_campaign_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase 05_timing)),$(RUNS))
 $(R)/15_campaign_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 05_timing 09_discount)),$(RUNS))
-$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount 15_campaign)): $(R)/01_market.ipynb
+$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
 
 .PHONY: help paper runs test lint lab notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
 FORCE:
@@ -143,7 +144,7 @@ responses: .venv/ready
 	@$(BIN)/python -m promo_helpers.campaign.responses "$(FILE)"
 
 demo:
-	@start=$$(date +%s); $(MAKE) runs PROFILE=demo OUT=build/seed && \
+	@start=$$(date +%s); $(MAKE) -j2 runs PROFILE=demo OUT=build/seed && \
 	PROMO_OUT="$(abspath build/seed)" $(BIN)/python -m promo_helpers.campaign.evaluation && echo "The demo took $$(($$(date +%s) - start)) s"
 
 check: .venv/ready

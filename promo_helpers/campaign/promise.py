@@ -48,25 +48,41 @@ def summary(campaign: Campaign, kit: Kit) -> pd.DataFrame:
     lines, wide = kit.lines, _common(campaign)
     scale = sent["price"].to_numpy() ** 2 * sent["units"].to_numpy()
     held_scale = held["price"].to_numpy() ** 2 * held["units_none"].to_numpy()
-    plain = "as the model promises, which chose by the same numbers: too high"
     kept = "as such promises were kept on held-out contacts of the trial"
-    add("discount", float(sent["discount"].sum()), money, "expected to be given, on units that would have been bought anyhow too")
-    add("spend", float(sent["spend"].sum()), money, "expected, discount and messages; a budget binds this sum")
+    spend, profit = float(sent["spend"].sum()), float(sent["gain"].sum())
+    add(
+        "discount",
+        float(sent["discount"].sum()),
+        money,
+        "discount expected to be given, also on units that would have been bought anyhow",
+    )
+    add("spend", spend, money, "spend expected, discount and messages: what a budget binds")
     add("purchases", float(sent["with_it"].sum()), "customers", "expected to buy within 14 days, with the offer")
     add("uplift", float(sent["uplift"].sum()), "customers", "of them, who would not without it")
-    add("revenue_promised", float(sent["revenue"].sum()), money, "of the product in 14 days, by the model")
+    add("revenue_promised", float(sent["revenue"].sum()), money, "revenue of the product in 14 days, by the model")
     if "revenue" in lines and len(sent):
         told = widened(foretold(lines["revenue"], sent["revenue"].to_numpy(), scale), lines["revenue"].slope * wide["revenue"])
-        add("revenue", told["expected"], money, f"of the product in 14 days, {kept}", told)
-    add("profit_promised", float(sent["gain"].sum()), money, f"beyond sending nothing, for the whole shop, {plain}")
-    profit = float(sent["gain"].sum())
+        add("revenue", told["expected"], money, f"revenue of the product in 14 days, {kept}", told)
+    add(
+        "profit_promised", profit, money, "profit beyond sending nothing, by the model, which chose by the same numbers: too high"
+    )
+    ends = {k: np.nan for k in ("low", "high", "least", "most")}
     if "profit" in lines and len(sent):
         told = foretold_against_holdout(lines["profit"], sent["gain"].to_numpy(), scale, held_scale)
         told = widened(told, lines["profit"].slope * wide["gain"])
-        profit = told["expected"]
-        add("profit", profit, money, f"beyond sending nothing, {kept}; least and most: as measured against the holdout", told)
-    value, said = roi(gates_of(kit.facts), profit, float(sent["spend"].sum()))
-    add("return_on_investment", value, "", said)
+        profit, ends = told["expected"], told
+        add(
+            "profit",
+            profit,
+            money,
+            f"profit beyond sending nothing, {kept}; least and most: as measured against the holdout",
+            told,
+        )
+    value, said = roi(gates_of(kit.facts), profit, spend)
+    if np.isfinite(value):
+        said = f"profit over spend; {said}" + ("; it cannot be told from 0" if not ends["low"] > 0 else "")
+        ends = {k: ends[k] / spend for k in ("low", "high", "least", "most")}
+    add("return_on_investment", value, "", said, ends if np.isfinite(value) else None)
     add("shadow_price", campaign.chosen.price, money, "what one more unit of the budget would earn")
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -99,7 +115,9 @@ def _common(campaign: Campaign) -> dict[str, float]:
 def gates_of(facts: dict[str, Any]) -> Gates:
     """The verdict on the trial behind a saved response, as its facts hold it; it does not hold where they say nothing."""
     verdict = str(facts.get("gates", ""))
-    gate = Gate("trial", np.nan, np.nan, bool(verdict) and not verdict.startswith(CANNOT), verdict or "not said by the saved response")
+    gate = Gate(
+        "trial", np.nan, np.nan, bool(verdict) and not verdict.startswith(CANNOT), verdict or "not said by the saved response"
+    )
     return Gates("the trial of the saved response", "profit", (gate,), pd.DataFrame())
 
 

@@ -7,6 +7,7 @@ beforehand takes out what was known of each customer: that lowers the variance a
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,28 @@ def measured(responses: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
         rows.append({"figure": name, "promised": promise[sent].sum(), "plain": plain["estimate"] * n, "plain_se": plain["se"] * n}
                     | {k: told[k] * n for k in ("estimate", "low", "high", "se")})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def measurable(plan: pd.DataFrame, units: np.ndarray, revenue: np.ndarray) -> float:
+    """The expectation of the measured profit, where units and revenue of the sent are known: [sent, with and without the offer]."""
+    sent = plan[~plan["held"]]
+    keeps = (sent["price"] * (1 - sent["margin"]) + sent["tied"]).to_numpy()[:, None]
+    worth = revenue - keeps * units
+    return float((worth[:, 0] - worth[:, 1] - (sent["message"] + sent["leaving"]).to_numpy()).sum())
+
+
+def beside(table: pd.DataFrame, forecast: pd.Series, true: Mapping[str, float]) -> pd.DataFrame:
+    """Columns what, value, low, high: the profit promised, foretold (a row of `promise.summary`, least to most), measured, and true."""
+    row = table.set_index("figure").loc["profit"]
+    half = 1.96 * row["plain_se"]
+    rows = [
+        ("promised by the model", row["promised"], np.nan, np.nan),
+        ("forecast of the measured", forecast["value"], forecast["least"], forecast["most"]),
+        ("measured, plain", row["plain"], row["plain"] - half, row["plain"] + half),
+        ("measured, adjusted", row["estimate"], row["low"], row["high"]),
+        *((name, value, np.nan, np.nan) for name, value in true.items()),
+    ]
+    return pd.DataFrame(rows, columns=["what", "value", "low", "high"]).dropna(subset="value")
 
 
 def precision_recall(chance: np.ndarray, bought: np.ndarray, level: float = 0.95) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.listing import listed, write
 from promo_helpers.campaign.promise import summary
 
-WIDE = {"description_width": "9em"}
+WIDE = {"description_width": "11em"}
 SHOWN = ("CustomerID", "Name", "Priority", "Discount", "SendDay", "SendHour", "Bundle", "ExpectedProfit", "Reason")
 
 
@@ -26,7 +26,7 @@ def menu(
 
     `make` builds the campaign. What cannot be done is said in sentences below the button.
     """
-    layout = widgets.Layout(width="32em")
+    layout = widgets.Layout(width="36em")
     names = sorted(kit.items["name"].astype(str).unique(), key=str.lower)
     tried = [str(kit.items["name"].iloc[n]) for n in kit.tried()]
     first = tried[0] if tried else names[0]
@@ -81,7 +81,10 @@ def _show(found: Campaign, told: pd.DataFrame) -> None:
     for note in (found.basis, *((found.why,) if found.why else ()), *found.notes):
         print(note)
     frame = listed(found)
-    display(frame.loc[frame["Holdout"] == "no", list(SHOWN)].head(10))
+    rows = frame.loc[frame["Holdout"] == "no", list(SHOWN)].head(10)
+    left = {"text-align": "left"}
+    whole = {"Discount": "{:g} %", "SendHour": "{:.0f}:00", "ExpectedProfit": "{:,.0f}"}
+    display(rows.style.hide(axis="index").format(whole, na_rep="").set_properties(subset=["Name", "Bundle", "Reason"], **left))
     display(
         told[["name", "value", "low", "high", "unit", "meaning"]]
         .style.hide(axis="index")

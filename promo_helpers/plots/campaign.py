@@ -64,7 +64,7 @@ def strategies(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
     if "true" in table:
         axis.barh(place, table["true"], color=colours, height=0.5)
     axis.scatter(
-        table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label="promised by the model"
+        table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label=said)
     )
     names = [
         f"{s}\n{c:,} contacts, {m:,.0f} {unit}"

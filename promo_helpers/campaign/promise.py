@@ -39,6 +39,8 @@ def summary(campaign: Campaign, kit: Kit) -> pd.DataFrame:
         "customers",
         "chosen too, drawn at random, and not written to: what they buy shows what the offer changed",
     )
+    for number, note in enumerate((campaign.basis, *campaign.notes)):
+        add(f"note_{number}", np.nan, "", note)
     add("messages", campaign.ask.cost * len(sent), money, f"cost of the messages by {campaign.ask.channel.name}")
     if campaign.why:
         add("purchases", float(sent["without"].sum()), "customers", "expected to buy within 14 days, whatever is sent")

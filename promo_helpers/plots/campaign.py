@@ -63,9 +63,8 @@ def strategies(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
     colours = [STRATEGIES.get(str(s).split(",")[0], GREY) for s in table["strategy"]]
     if "true" in table:
         axis.barh(place, table["true"], color=colours, height=0.5)
-    axis.scatter(
-        table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label=said)
-    )
+    said = "promised by the model (bars: true)" if "true" in table else "promised by the model"
+    axis.scatter(table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label=said)
     names = [
         f"{s}\n{c:,} contacts, {m:,.0f} {unit}"
         for s, c, m in zip(table["strategy"], table["contacts"], table["spend"], strict=True)

@@ -109,6 +109,19 @@ def test_files_are_safe_whole_and_read_back(made, tmp_path):
     assert "\u0d9c\u0db8\u0dca\u0db4\u0ddc\u0dbd" in text or "CUST00002" not in set(found.rows["customer_id"].astype(str))
 
 
+def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
+    found = build(made, ask(product=offered(made)), 1)
+    files = listing.write(found, tmp_path)
+    listing.write(found, tmp_path)  # a blank form is made anew
+    form = listing.read(files["responses"]).assign(Units=0.0)
+    write_sheet(form, files["responses"], listing.TEXT)
+    files["list"].write_text("sent")
+    with pytest.raises(AskError, match="holds responses, so this campaign was sent; choose another DATE"):
+        listing.write(found, tmp_path)
+    assert files["list"].read_text() == "sent"
+    pd.testing.assert_frame_equal(listing.read(files["responses"]), form)
+
+
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
     path = tmp_path / "sheet.csv"
     write_sheet(pd.DataFrame({"a": ["x"]}), path, ("a",))

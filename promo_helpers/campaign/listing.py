@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from promo_helpers import paths
+from promo_helpers.campaign.ask import AskError
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.files import whole
 from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
@@ -13,6 +15,7 @@ TEXT = (
     "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Basis",
     "Holdout",
 )  # fmt: skip
+FORM = ("Units", "Paid", "Redeemed")
 DIGITS = {
     "ProbabilityWith": 4,
     "ProbabilityWithout": 4,
@@ -94,11 +97,20 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan.
 
     Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
+    Raises AskError, and writes nothing, where a form that somebody has filled lies in the way: that campaign was sent.
     """
     name = stem(campaign, suffix)
     path = {
         part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in ("list", "holdout", "responses", "columns")
     }
+    if path["responses"].is_file():
+        filled = read(path["responses"])
+        if filled[[c for c in FORM if c in filled]].notna().any(axis=None):
+            raise AskError(
+                [
+                    f"{paths.shown(path['responses'])} holds responses, so this campaign was sent; choose another DATE, or move the files away"
+                ]
+            )
     frame = listed(campaign)
     held = frame["Holdout"] == "yes"
     write_sheet(frame[~held].reset_index(drop=True), path["list"], TEXT)

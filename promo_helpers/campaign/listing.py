@@ -106,11 +106,8 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     if path["responses"].is_file():
         filled = read(path["responses"])
         if filled[[c for c in FORM if c in filled]].notna().any(axis=None):
-            raise AskError(
-                [
-                    f"{paths.shown(path['responses'])} holds responses, so this campaign was sent; choose another DATE, or move the files away"
-                ]
-            )
+            where = paths.shown(path["responses"])
+            raise AskError([f"{where} holds responses, so this campaign was sent; choose another DATE, or move the files away"])
     frame = listed(campaign)
     held = frame["Holdout"] == "yes"
     write_sheet(frame[~held].reset_index(drop=True), path["list"], TEXT)

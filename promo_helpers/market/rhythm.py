@@ -25,7 +25,7 @@ def after_rhythm(truth: Truth, contacts: pd.DataFrame, every: int) -> Expected:
     past["day"] = (day[:, None] - before[None, :]).ravel()
     past["arm"] = 1.0
     past["customer"], past["contact_id"] = np.repeat(who, len(before)), np.arange(len(past)) + 1
-    past = past.iloc[np.lexsort((past["day"], past["customer"]))].reset_index(drop=True)
+    past = past[past["day"] >= 0].sort_values(["customer", "day"], ignore_index=True)  # as far back as the calendar reaches
     lost = truth.lost(np.arange(truth.p.customers))
     steady = Truth(truth.p, truth.seed, past, lost)
     steady.goods = truth.goods

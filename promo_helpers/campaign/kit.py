@@ -58,16 +58,14 @@ class Kit:
             timing = {**parts, "settings": told["settings"]}
         except FileNotFoundError as error:
             notes.append(f"{error}; until then everybody is sent to at the shop's mean hour of purchases, on the first day.")
-        if response is None:
-            try:
-                parts, purchase_facts = saved.load(f"purchase{suffix}", "make notebook N=03_purchase" + suffix)
-                purchase = PurchaseModel.of_parts(parts, purchase_facts)
-                if purchase_facts.get("item", item) != item:
-                    purchase = None
-                    notes.append(
-                        f"The saved purchase model is about {purchase_facts['item']}, not {item}: past frequency stands in."
-                    )
-            except FileNotFoundError as error:
+        try:  # also beside a response, which need not know a discount that is asked for
+            parts, purchase_facts = saved.load(f"purchase{suffix}", "make notebook N=03_purchase" + suffix)
+            purchase = PurchaseModel.of_parts(parts, purchase_facts)
+            if purchase_facts.get("item", item) != item:
+                purchase = None
+                notes.append(f"The saved purchase model is about {purchase_facts['item']}, not {item}: past frequency stands in.")
+        except FileNotFoundError as error:
+            if response is None:
                 notes.append(f"{error}; until then past frequency stands in.")
         return cls(
             shop,

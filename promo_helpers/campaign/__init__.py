@@ -1,0 +1,1 @@
+"""The complete system: one product in, one list out, and afterwards what it earned."""

@@ -1,0 +1,135 @@
+"""What a marketer asks for, as typed: every problem in one error, each a sentence with the value, the rule and what to do."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+class AskError(ValueError):
+    """What was asked for cannot be done. `problems` holds one sentence each; the message lists them."""
+
+    def __init__(self, problems: Sequence[str]):
+        self.problems = list(problems)
+        super().__init__("\n  ".join(self.problems))
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A way to reach customers: the column of the customers' table that it needs, and that column's heading in the list."""
+
+    name: str
+    column: str
+    heading: str
+
+
+CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-mail", "email", "Email")}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A campaign as asked for. product: name or id, "" for the best one. budget: most to spend in expectation; customers: most to write
+    to; discount: in percent, of every offer; date: first day of sending; all None where left open. holdout: share of the chosen who get
+    nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed."""
+
+    product: str = ""
+    budget: float | None = None
+    customers: int | None = None
+    discount: float | None = None
+    date: pd.Timestamp | None = None
+    channel: Channel = CHANNELS["SMS"]
+    holdout: float = 0.1
+    bundle: bool = True
+    cost: float = 1.5
+    between: tuple[float, float] = (0.0, 100.0)
+
+
+def asked(
+    product: str = "", budget: str = "", customers: str = "", discount: str = "", date: str = "", channel: str = "SMS",
+    holdout: float = 0.1, bundle: bool = True, costs: dict[str, float] | None = None,
+) -> Ask:  # fmt: skip
+    """Read what was typed; "" leaves a thing open. costs: of one message by channel, in the currency of the prices.
+
+    Raises AskError, which lists every problem at once.
+    """
+    problems = list[str]()
+    costs = {"SMS": 1.5, "e-mail": 0.1} if costs is None else costs
+
+    def read(name: str, text: str, rule: str, value_of: Callable[[str], float | None]) -> float | None:
+        text = str(text).strip()
+        if not text:
+            return None
+        value = value_of(text)
+        if value is None:
+            problems.append(f"{name}={text}: {rule}")
+        return value
+
+    money = read("BUDGET", budget, "a budget is an amount above 0, such as 50000; leave it out to spend what pays", _above)
+    number = read(
+        "CUSTOMERS", customers, "a number of customers is a whole number from 1 on; leave it out for all who pay", _count
+    )
+    percent = read(
+        "DISCOUNT", discount, "a discount is given in percent, 0 or from 1 to 99, such as 10; leave it out for the best", _percent
+    )
+    day = _date(str(date).strip(), problems)
+    names = {_bare(n): c for n, c in CHANNELS.items()}
+    if _bare(channel) not in names:
+        problems.append(f"CHANNEL={channel}: the channels are {' and '.join(CHANNELS)}; choose one of them")
+    way = names.get(_bare(channel), CHANNELS["SMS"])
+    if not 0 <= holdout <= 0.5:
+        problems.append(f"holdout = {holdout}: the share that gets nothing must be from 0 to 0.5; 0.1 is a good one")
+    cost = costs.get(way.name)
+    if cost is None or not cost >= 0:
+        problems.append(f"costs = {costs}: the cost of one message by {way.name} must be a number of at least 0")
+    if problems:
+        raise AskError(problems)
+    assert cost is not None
+    return Ask(
+        str(product).strip(),
+        money,
+        None if number is None else int(number),
+        percent,
+        day,
+        way,
+        float(holdout),
+        bool(bundle),
+        cost,
+    )
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[^a-z]", "", str(text).lower())
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.replace(",", "").replace("_", "").removesuffix("%").strip())
+    except ValueError:
+        return None
+    return value if abs(value) < 1e15 else None
+
+
+def _above(text: str) -> float | None:
+    value = _number(text)
+    return value if value is not None and value > 0 else None
+
+
+def _count(text: str) -> float | None:
+    value = _number(text)
+    return value if value is not None and value >= 1 and value == int(value) else None
+
+
+def _percent(text: str) -> float | None:
+    value = _number(text)
+    return value if value is not None and (value == 0 or 1 <= value < 100) else None
+
+
+def _date(text: str, problems: list[str]) -> pd.Timestamp | None:
+    if not text:
+        return None
+    day = pd.to_datetime(text, format="%Y-%m-%d", errors="coerce")
+    if pd.isna(day):
+        problems.append(f"DATE={text}: a date is written 2026-01-31; leave it out for the day after the data end")
+        return None
+    return pd.Timestamp(day)

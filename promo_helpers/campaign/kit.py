@@ -1,0 +1,185 @@
+"""What a campaign is made with: a shop, its purchases, and saved models. Nothing here is fitted."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.campaign.ask import Ask, AskError
+from promo_helpers.decide.forecast import Line
+from promo_helpers.experiment.contacts import contact_experiment
+from promo_helpers.experiment.gates import CANNOT, gates
+from promo_helpers.features.purchases import Purchases
+from promo_helpers.models import saved
+from promo_helpers.models.purchase import PurchaseModel
+from promo_helpers.models.response import Response
+from promo_helpers.models.suggest import find, labels
+from promo_helpers.shop import Shop
+
+OLD = 28  # days after the data end from which on a warning says that they are old
+RECENT = 91  # days: what is most bought in them stands in where no product is named
+
+
+@dataclass(frozen=True)
+class Kit:
+    """shop, purchases; items: columns item, name, category (in the order of purchases.items), price, margin (missing where unknown).
+
+    response: the saved response to offers, and its facts; None where `why` says in a sentence that it cannot be told. timing, purchase:
+    saved models or None; notes: which are missing, and the command that makes them.
+    """
+
+    shop: Shop
+    item: str
+    purchases: Purchases
+    items: pd.DataFrame
+    response: Response | None
+    facts: dict[str, Any]
+    why: str
+    timing: dict[str, Any] | None
+    purchase: PurchaseModel | None
+    purchase_facts: dict[str, Any]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def load(cls, shop: Shop, item: str = "product_id", suffix: str = "") -> "Kit":
+        """Open the saved models of a shop; `suffix` is that of their names, such as _completejourney.
+
+        Raises FileNotFoundError, with the command, where the shop's trial could tell a response and nobody has learnt it yet.
+        """
+        purchases = Purchases.of(shop, item)
+        if not len(purchases.who):
+            raise AskError(["the shop has no purchases: there is nothing to tell who might buy"])
+        response, facts, why = _response(shop, item, suffix)
+        notes = list[str]()
+        timing, purchase, purchase_facts = None, None, dict[str, Any]()
+        try:
+            parts, told = saved.load(f"timing{suffix}", "make notebook N=05_timing" + suffix)
+            timing = {**parts, "settings": told["settings"]}
+        except FileNotFoundError as error:
+            notes.append(f"{error}; until then everybody is sent to at the shop's mean hour of purchases, on the first day.")
+        try:  # also beside a response, which need not know a discount that is asked for
+            parts, purchase_facts = saved.load(f"purchase{suffix}", "make notebook N=03_purchase" + suffix)
+            purchase = PurchaseModel.of_parts(parts, purchase_facts)
+            if purchase_facts.get("item", item) != item:
+                purchase = None
+                notes.append(f"The saved purchase model is about {purchase_facts['item']}, not {item}: past frequency stands in.")
+        except FileNotFoundError as error:
+            if response is None:
+                notes.append(f"{error}; until then past frequency stands in.")
+        return cls(
+            shop,
+            item,
+            purchases,
+            _items(shop, purchases, item),
+            response,
+            facts,
+            why,
+            timing,
+            purchase,
+            purchase_facts,
+            tuple(notes),
+        )
+
+    @property
+    def end(self) -> pd.Timestamp:
+        """The first midnight after the data."""
+        return pd.Timestamp(self.purchases.moment(self.purchases.days))
+
+    def date(self, ask: Ask) -> pd.Timestamp:
+        """The first day of sending: as asked, or the day after the data end. Raises AskError for one before that."""
+        if ask.date is not None and ask.date < self.end:
+            raise AskError(
+                [f"DATE={ask.date:%Y-%m-%d}: the data end on {self.end - pd.Timedelta(days=1):%Y-%m-%d}, and a list made for a day"
+                 f" within them would know its own future; name {self.end:%Y-%m-%d} or a later day"]
+            )  # fmt: skip
+        return self.end if ask.date is None else ask.date
+
+    def product(self, named: str) -> int:
+        """Number of an item by name or id, whatever its capitals. Raises AskError that suggests the nearest names."""
+        ids = [str(i).lower() for i in self.items["item"]]
+        if named.lower() in ids:
+            return ids.index(named.lower())
+        try:
+            return find(named, self.items["name"].tolist())
+        except KeyError as error:
+            raise AskError([f"PRODUCT={named}: {error.args[0]}; name one of the shop's products, or its id"]) from None
+
+    @property
+    def lines(self) -> dict[str, Line]:
+        """How promises were kept on held-out contacts of the trial, as 09_discount saves it with the response: profit, revenue, buys."""
+        return {
+            name: Line.of_facts(f) for name, f in self.facts.get("forecast", {}).items() if isinstance(f, dict) and "slope" in f
+        }
+
+    def most_bought(self) -> int:
+        """Number of the item that most customers bought lately."""
+        p = self.purchases
+        rows = p.between(p.days - RECENT, p.days)
+        pairs = np.unique(p.who[rows].astype(np.int64) * len(p.items) + p.what[rows])
+        return int(np.bincount(pairs % len(p.items), minlength=len(p.items)).argmax())
+
+    def tried(self) -> list[int]:
+        """Numbers of the items that the trial offered."""
+        ids = self.shop.frame("products", ["product_id"])["product_id"].sort_values().to_numpy(object)
+        wanted = [] if self.response is None else list(self.response.tried)
+        return [int(n) for n in self.purchases.items.get_indexer(ids[wanted]) if n >= 0]
+
+
+def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict[str, Any], str]:
+    """The saved response and its facts, or a sentence that says why nobody can tell one."""
+    if item != "product_id" or not shop.has("contacts", "product_id", "trial_id"):
+        return None, {}, "the shop has had no trial: no offer of a product was ever drawn by chance"
+    for column in ("price", "margin"):
+        if not shop.has("products", column):
+            return (
+                None,
+                {},
+                f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)",
+            )
+    command = f"make notebook N=09_discount{suffix}"
+    try:
+        response, facts = Response.load(f"response{suffix}", command)
+    except FileNotFoundError:
+        verdict = gates(contact_experiment(shop, "trial"), "profit").verdict
+        if not verdict.startswith(CANNOT):
+            raise
+        return None, {}, verdict
+    verdict = str(facts.get("gates", ""))
+    return (None, facts, verdict) if verdict.startswith(CANNOT) else (response, facts, "")
+
+
+def _items(shop: Shop, purchases: Purchases, item: str) -> pd.DataFrame:
+    items = labels(shop, purchases.items, item)
+    known = [c for c in ("price", "margin") if shop.has("products", c)]
+    given = shop.frame("products", list(dict.fromkeys(["product_id", item, *known]))).groupby(item)
+    for column in ("price", "margin"):
+        items[column] = items["item"].map(given[column].mean()) if column in known else np.nan
+    if "price" not in known:  # what was paid for a unit stands in
+        cents = np.bincount(purchases.what, purchases.cents, len(items))
+        units = np.bincount(purchases.what, purchases.units, len(items))
+        items["price"] = np.divide(cents / 100, units, out=np.full(len(items), np.nan), where=units > 0)
+    return items.astype({"price": float, "margin": float})
+
+
+def with_arm(response: Response, percent: float) -> Response:
+    """The response with one more arm between two of the trial's: the lift of the depths about it, joined by a straight line.
+
+    As it is where the arm is there already. Raises ValueError beyond the trial's deepest discount: how people answer there is unknown.
+    """
+    depth = np.nan_to_num(response.doses[0].depth)
+    off = percent / 100
+    if off > depth.max() + 1e-9:
+        raise ValueError(f"{percent:g} % is deeper than the trial's deepest discount, {depth.max():.0%}")
+    arm = f"{percent:g}"
+    if arm in response.arms:
+        return response
+    place = int(np.searchsorted(depth[1:], off)) + 1  # in order after the control
+    deep = np.append(0.0, depth[depth > 0])
+    doses = []
+    for dose in response.doses:
+        lift = np.append(0.0, np.cumsum(dose.steps))
+        both = np.unique(np.append(deep, off))  # a reminder adds no step: only a discount lifts
+        doses.append(replace(dose, depth=np.insert(dose.depth, place, off), steps=np.diff(np.interp(both, deep, lift))))
+    arms = (*response.arms[:place], arm, *response.arms[place:])
+    return replace(response, doses=tuple(doses), arms=arms)

@@ -1,0 +1,138 @@
+"""The files of a campaign: the list to send, who is held out, a form for the responses, and the plan that they are held against."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers import paths
+from promo_helpers.campaign.ask import AskError
+from promo_helpers.campaign.build import Campaign
+from promo_helpers.files import whole
+from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
+
+TEXT = (
+    "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Basis",
+    "Holdout",
+)  # fmt: skip
+FORM = ("Units", "Paid", "Redeemed")
+DIGITS = {
+    "ProbabilityWith": 4,
+    "ProbabilityWithout": 4,
+    "Uplift": 4,
+    "UpliftLow": 4,
+    "UpliftHigh": 4,
+    "ExpectedProfit": 2,
+    "Relevance": 0,
+}
+MEANING = {
+    "ContactID": "the contact; give it back with the response",
+    "CustomerID": "the customer",
+    "Name": "as the shop knows it",
+    "Location": "where the customer lives",
+    "Email": "to send to (channel e-mail)",
+    "PhoneNumber": "to send to (channel SMS); +94 is written 0094, since a spreadsheet takes a leading plus for a formula",
+    "Product": "what the offer is about",
+    "Priority": "high: the best, who together bring the first half of what is expected; medium: the rest; skip is not listed",
+    "Discount": "percent off the list price; 0 is a reminder",
+    "SendDay": "day to send on",
+    "SendHour": "hour to send at",
+    "Bundle": "what goes with the product and was not bought for half a year; blank where there is nothing",
+    "BundleDiscount": "percent off that, told from other products (no trial offered it); its profit is not in ExpectedProfit",
+    "ProbabilityWith": "chance of buying the product within 14 days, with the offer",
+    "ProbabilityWithout": "the same without it",
+    "Uplift": "the difference: what the offer adds to the chance",
+    "UpliftLow": "lower end of its 95 % interval",
+    "UpliftHigh": "upper end",
+    "ExpectedProfit": "what the contact is expected to earn for the whole shop, discount, message and lost sales paid",
+    "Relevance": "how likely the offer is used, as a percentile of all who may be written to (100: likeliest); same discount for all",
+    "Reason": "facts of this customer that speak for the offer",
+    "Basis": "what the list is ranked by",
+    "Holdout": "yes: must not be written to (in the file of the holdout only)",
+}
+
+
+def slug(text: str) -> str:
+    """Text as a part of a file's name: small letters, digits and underscores."""
+    return "_".join("".join(c if c.isalnum() else " " for c in text.lower()).split())
+
+
+def stem(campaign: Campaign, suffix: str = "") -> str:
+    """The name that a campaign's files begin with: campaign_<product>_<date>."""
+    return f"campaign_{slug(campaign.name)}_{campaign.date:%Y-%m-%d}{suffix}"
+
+
+def listed(campaign: Campaign) -> pd.DataFrame:
+    """All chosen customers as the list shows them, held out ones too; numbers rounded, so that what is read back is the same."""
+    rows, heading = campaign.rows, campaign.ask.channel.heading
+    frame = pd.DataFrame({"ContactID": rows["contact_id"], "CustomerID": rows["customer_id"], "Name": rows["name"]})
+    frame = frame.assign(Location=rows["city"], **{heading: rows["contact"]}, Product=campaign.name, Priority=rows["priority"])
+    frame["Discount"] = rows["percent"].astype(float)
+    frame["SendDay"], frame["SendHour"] = rows["send"].dt.strftime("%Y-%m-%d"), rows["send"].dt.hour.astype(float)
+    frame["Bundle"], frame["BundleDiscount"] = rows["bundle"], rows["bundle_percent"]
+    frame = frame.assign(ProbabilityWith=rows["with_it"], ProbabilityWithout=rows["without"], Uplift=rows["uplift"])
+    frame = frame.assign(
+        UpliftLow=rows["low"], UpliftHigh=rows["high"], ExpectedProfit=rows["profit"], Relevance=rows["relevance"]
+    )
+    frame = frame.assign(Reason=rows["reason"], Basis=campaign.basis, Holdout=np.where(rows["held"], "yes", "no"))
+    for column in frame:
+        if column in TEXT:
+            frame[column] = pd.array([safe(cell) for cell in frame[column]], dtype=str)
+        else:
+            frame[column] = frame[column].astype(float).round(DIGITS.get(column, 6))
+    return frame
+
+
+def plan_of(campaign: Campaign) -> pd.DataFrame:
+    """What the responses are held against: a row a chosen customer, with what was expected of her with the offer and without."""
+    columns = [
+        "contact_id", "customer_id", "held", "percent", "send", "without", "with_it", "units", "units_none", "revenue", "revenue_none",
+        "discount", "spend", "gain", "price", "margin", "tied", "leaving",
+    ]  # fmt: skip
+    rows = campaign.rows[columns].copy()
+    return rows.assign(product_id=campaign.product_id, message=campaign.ask.cost, currency=campaign.currency)
+
+
+def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]:
+    """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan.
+
+    Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
+    Raises AskError, and writes nothing, where a form that somebody has filled lies in the way: that campaign was sent.
+    """
+    name = stem(campaign, suffix)
+    path = {
+        part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in ("list", "holdout", "responses", "columns")
+    }
+    if path["responses"].is_file():
+        filled = read(path["responses"])
+        if filled[[c for c in FORM if c in filled]].notna().any(axis=None):
+            where = paths.shown(path["responses"])
+            raise AskError([f"{where} holds responses, so this campaign was sent; choose another DATE, or move the files away"])
+    frame = listed(campaign)
+    held = frame["Holdout"] == "yes"
+    write_sheet(frame[~held].reset_index(drop=True), path["list"], TEXT)
+    write_sheet(frame.loc[held, ["ContactID", "CustomerID", "Product", "Holdout"]].reset_index(drop=True), path["holdout"], TEXT)
+    form = frame[["ContactID", "CustomerID"]].assign(Units=np.nan, Paid=np.nan, Redeemed=np.nan)
+    write_sheet(form.sort_values("ContactID", ignore_index=True), path["responses"], TEXT)
+    columns = pd.DataFrame([(c, MEANING[c]) for c in frame], columns=["Column", "Meaning"])
+    columns = pd.concat([columns, pd.DataFrame(RESPONSE_COLUMNS, columns=["Column", "Meaning"])], ignore_index=True)
+    write_sheet(columns, path["columns"], ("Column", "Meaning"))
+    path["plan"] = folder / f"{name}_plan.parquet"
+    with whole(path["plan"]) as scratch:
+        plan_of(campaign).to_parquet(scratch, index=False)
+    return path
+
+
+RESPONSE_COLUMNS = [
+    (
+        "Units (responses)",
+        "units of the product bought in the 14 days after the day of sending, by the holdout too; blank is none",
+    ),
+    ("Paid (responses)", "what was paid for them in all; blank is nothing"),
+    ("Redeemed (responses)", "units bought under the offer; blank where the till does not know"),
+]
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A list, a holdout or a form as it was written."""
+    return read_sheet(path, TEXT)

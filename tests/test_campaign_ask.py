@@ -1,0 +1,133 @@
+"""What a marketer types: read, or refused in sentences; and the ways it comes in."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from promo_helpers import paths, run
+from promo_helpers.campaign.ask import AskError, asked
+from promo_helpers.campaign.build import build
+from promo_helpers.campaign.chance import chances
+from promo_helpers.campaign.kit import Kit
+from promo_helpers.models.response import Response
+from promo_helpers.shop.loading import load_shop
+from tests.campaigns import facts, response_of, shop_of
+from tests.shops import shop_frames, write_shop
+
+
+def test_what_was_typed_is_read():
+    found = asked(" White Bread ", "50,000", "50", "10 %", "2026-02-01", "email")
+    assert (found.product, found.budget, found.customers, found.discount) == ("White Bread", 50_000.0, 50, 10.0)
+    assert (found.date, found.channel.heading, found.cost) == (pd.Timestamp("2026-02-01"), "Email", 0.1)
+    open_ = asked()
+    assert (open_.budget, open_.customers, open_.discount, open_.date) == (None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"budget": "0"}, "BUDGET=0: a budget is an amount above 0"),
+        ({"budget": "-5"}, "BUDGET=-5: a budget is an amount above 0"),
+        ({"budget": "much"}, "BUDGET=much: a budget is an amount above 0"),
+        ({"customers": "0"}, "CUSTOMERS=0: a number of customers is a whole number from 1 on"),
+        ({"customers": "2.5"}, "CUSTOMERS=2.5: a number of customers is a whole number"),
+        ({"discount": "0.1"}, "DISCOUNT=0.1: a discount is given in percent"),
+        ({"discount": "120"}, "DISCOUNT=120: a discount is given in percent"),
+        ({"date": "1.2.2026"}, "DATE=1.2.2026: a date is written 2026-01-31"),
+        ({"channel": "pigeon"}, "CHANNEL=pigeon: the channels are SMS and e-mail"),
+        ({"holdout": 0.9}, "holdout = 0.9: the share that gets nothing must be from 0 to 0.5"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_the_rule_and_what_to_do(typed, said):
+    with pytest.raises(AskError, match=said.replace("(", r"\(")):
+        asked(**typed)
+
+
+def test_all_problems_are_said_at_once():
+    with pytest.raises(AskError) as told:
+        asked(budget="0", customers="x", channel="fax")
+    assert len(told.value.problems) == 3
+
+
+@pytest.fixture
+def kit(tmp_path, out):
+    shop = shop_of(tmp_path)
+    response_of(shop).save("response", facts())
+    return Kit.load(shop)
+
+
+def test_products_dates_and_numbers(kit):
+    with pytest.raises(AskError, match="PRODUCT=Bakry 1: no product is called 'Bakry 1'; the nearest: Bakery 1"):
+        build(kit, asked("Bakry 1"), 1)
+    name = str(kit.items["name"].iloc[0])
+    assert kit.product(name.upper()) == kit.product(str(kit.items["item"].iloc[0])) == 0
+    last = kit.end - pd.Timedelta(days=1)
+    with pytest.raises(AskError, match=f"the data end on {last:%Y-%m-%d}, and a list made for a day within them"):
+        build(kit, asked(name, date=f"{last:%Y-%m-%d}"), 1)
+    found = build(kit, asked(name, customers="5000", costs={"SMS": 0.1}), 1)
+    assert any(n.startswith("CUSTOMERS=5000: only 30 customers may be written to by SMS") for n in found.notes)
+    late = build(kit, asked(name, date=f"{kit.end + pd.Timedelta(days=60):%Y-%m-%d}", costs={"SMS": 0.1}), 1)
+    assert any(n.startswith("The data end 60 days before") for n in late.notes)
+
+
+def test_without_a_name_the_best_of_the_trials_products_is_taken(kit):
+    tried = [str(kit.items["name"].iloc[n]) for n in kit.tried()]
+    best = build(kit, asked(costs={"SMS": 0.1}, holdout=0.0), 1)
+    each = [build(kit, asked(n, costs={"SMS": 0.1}, holdout=0.0), 1).rows["gain"].sum() for n in tried]
+    assert len(set(np.round(each, 6))) == 2
+    assert best.name == tried[int(np.argmax(each))]
+    assert best.rows["gain"].sum() == pytest.approx(max(each))
+
+
+def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_that_it_cannot_tell(tmp_path, out):
+    shop = shop_of(tmp_path)  # eighty contacts: the gates refuse
+    found = Kit.load(shop)
+    assert found.response is None
+    assert found.why.startswith("cannot tell: trial of")
+    with pytest.raises(FileNotFoundError, match="make notebook N=09_discount makes it"):
+        Response.load("response")
+    response_of(shop).save("response", facts(gates="cannot tell: the trial fails for profit at balance"))
+    assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
+
+
+def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, out):
+    frames = shop_frames()
+    frames.pop("contacts")
+    kit = Kit.load(load_shop(write_shop(tmp_path / "s", frames, contacts=None), folder=tmp_path / "c"))
+    assert "no trial" in kit.why
+    assert any("make notebook N=03_purchase makes it; until then past frequency stands in" in n for n in kit.notes)
+    chance, origin = chances(kit, kit.purchases.customers.to_numpy(object), 0)
+    assert origin == "past frequency of buying"
+    often = np.bincount(kit.purchases.who[kit.purchases.what == 0], minlength=40)
+    assert pd.Series(chance).corr(pd.Series(often), method="spearman") > 0.8
+    assert ((chance > 0) & (chance < 1)).all()
+    found = build(kit, asked(channel="e-mail", budget="5", costs={"e-mail": 1.0}), 1)
+    assert len(found.sent) == 5
+    assert any("is what most customers bought in the last 13 weeks" in n for n in found.notes)
+
+
+def test_a_margin_given_for_a_whole_shop(tmp_path, monkeypatch):
+    frames = shop_frames()
+    frames["products"] = frames["products"].assign(Margin=["" if i % 2 else "0.4" for i in range(12)])
+    bare = {**frames, "products": frames["products"].drop(columns="Margin")}
+    part, none = write_shop(tmp_path / "part", frames), write_shop(tmp_path / "none", bare)
+    monkeypatch.setenv("PROMO_MARGIN", ".25")
+    shop = load_shop(part, folder=tmp_path / "a")
+    assert shop.frame("products")["margin"].tolist() == [0.4, 0.25] * 6
+    assert shop.treatments["rows"].tolist()[:1] == [6]
+    assert load_shop(none, folder=tmp_path / "b", margin=0.3).frame("products")["margin"].tolist() == [0.3] * 12
+    monkeypatch.setenv("PROMO_MARGIN", "")
+    assert not load_shop(none, folder=tmp_path / "b").has("products", "margin")  # made anew: nothing is invented
+    for wrong in ("25", "a third", "0"):
+        monkeypatch.setenv("PROMO_MARGIN", wrong)
+        with pytest.raises(ValueError, match=f"MARGIN={wrong}: the margin is a share of the price between 0 and 1"):
+            load_shop(part, folder=tmp_path / "d")
+
+
+def test_parameters_typed_on_the_command_line_are_of_the_notebooks_kinds():
+    notebook = paths.notebooks() / "15_campaign.ipynb"
+    found = run.told(notebook, ["budget=500", "holdout=0.2", "bundle=False", "product=Tea = good"])
+    assert found == {"budget": "500", "holdout": 0.2, "bundle": False, "product": "Tea = good"}
+    for wrong, said in (("size=3", "has no parameter `size`"), ("holdout=many", "holdout=many: the parameter `holdout`")):
+        with pytest.raises(SystemExit, match=said):
+            run.told(notebook, [wrong])

@@ -48,8 +48,23 @@ def frame():
             ):
                 value += 0.1 * rng.normal() * (policy != "nobody")
                 se = 0.0 if policy == "nobody" else 0.2
-                rows.append((case, seed, policy, 0.5, value + 1, value, se, value, 2.0, 4.0 if case == "a" else np.nan))
-    names = ["case", "seed", "policy", "contacted", "promised", "estimated", "se", "value", "spend", "attainable"]
+                rows.append(
+                    (case, seed, policy, 0.5, value + 1, value, se, value, 2.0, 4.0 if case == "a" else np.nan, value - 1, 0.1)
+                )
+    names = [
+        "case",
+        "seed",
+        "policy",
+        "contacted",
+        "promised",
+        "estimated",
+        "se",
+        "value",
+        "spend",
+        "attainable",
+        "ahead",
+        "ahead_se",
+    ]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -63,6 +78,10 @@ def test_personal_is_held_against_the_best_constant_of_these_markets():
     assert table.loc["a", "lead"] == pytest.approx(gap.mean())
     assert table.loc["a", "lead_high"] - table.loc["a", "lead"] == pytest.approx(half)
     assert table["wins"].tolist() == [10, 0]
+    assert table["shown"].tolist() == [10, 0]
+    none = kept.assign(value=1e-14)  # what only rounding tells apart is nothing
+    assert policy_tables.personal_or_broadcast(none)["constant"].tolist() == ["nobody"] * 2
+    assert policy_tables.lead_over(kept, "a", "everybody, 5 %")["lead"] == pytest.approx(gap.mean())
 
 
 def test_the_ledger_holds_promise_estimate_truth_and_claims():

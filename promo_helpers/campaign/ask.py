@@ -44,6 +44,13 @@ class Ask:
     cost: float = 1.5
     between: tuple[float, float] = (0.0, 100.0)
 
+    @property
+    def slug(self) -> str:
+        """What was asked for, as part of a file's name, so that another campaign for the same day is another file."""
+        parts = {"budget": self.budget, "customers": self.customers, "off": self.discount}
+        told = [f"{name}{value:g}" for name, value in parts.items() if value is not None]
+        return "_".join([*told, _bare(self.channel.name)])
+
 
 def asked(
     product: str = "", budget: str = "", customers: str = "", discount: str = "", date: str = "", channel: str = "SMS",
@@ -102,9 +109,15 @@ def _bare(text: str) -> str:
     return re.sub(r"[^a-z]", "", str(text).lower())
 
 
+def number_of(text: str) -> str:
+    """A number as typed without the commas between its thousands; any other comma stays, so that 12,50 is no number and not 1250."""
+    text = text.strip()
+    return text.replace(",", "") if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text) else text
+
+
 def _number(text: str) -> float | None:
     try:
-        value = float(text.replace(",", "").replace("_", "").removesuffix("%").strip())
+        value = float(number_of(text.removesuffix("%")).replace("_", ""))
     except ValueError:
         return None
     return value if abs(value) < 1e15 else None

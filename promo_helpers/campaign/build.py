@@ -104,6 +104,11 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         chosen = by_gain(view, ask, rng)
         rows = _gain_rows(kit, named, view, chosen, more, partner)
     notes += _shortages(ask, rows, len(customer), why)
+    if (rows["bundle_percent"] > 0).any():
+        notes.append(
+            "The discount on what is named beside the product is an idea for another offer: no trial tried it, and neither the budget "
+            "nor any figure here holds what it would cost or earn. Leave it out to keep to the budget."
+        )
     return _finished(kit, ask, date, named, rows, people, view, chosen, why, tuple(notes), hour)
 
 
@@ -161,8 +166,9 @@ def _gain_rows(
     rows = rows.assign(
         with_it=np.clip(none["buys"] + uplift, 0, 1), uplift=uplift, low=np.minimum(low, high), high=np.maximum(low, high)
     )
-    line = kit.lines.get("profit")
-    rows["profit"] = rows["gain"] if line is None else line.intercept + line.slope * rows["gain"]
+    line, promised = kit.lines.get("profit"), float(rows["gain"].sum())
+    kept = 1.0 if line is None else (line.intercept * len(rows) + line.slope * promised) / promised
+    rows["profit"] = kept * rows["gain"]  # what the forecast says of all, shared out as the model promises it
     for column in ("units", "revenue"):
         rows[column], rows[f"{column}_none"] = with_it[column], none[column]
     rows = rows.assign(discount=with_it["discount"], spend=with_it["spend"], price=price, margin=margin, held=chosen.held)

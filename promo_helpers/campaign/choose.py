@@ -109,7 +109,13 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:
     arms = np.append(0, 1 + np.flatnonzero(inside[1:]))
     if ask.discount is not None:
         arms = np.array([0, view.response.arms.index(f"{ask.discount:g}")])
-    if not len(rows) or len(arms) < 2:
+    if len(arms) < 2:
+        low, high = ask.between
+        tried = ", ".join(f"{p:g}" for p in view.percent[1:])
+        raise AskError(
+            [f"no discount from {low:g} to {high:g} % was tried; the trial tried {tried} %: choose a range that holds one"]
+        )
+    if not len(rows):
         return Chosen(rows[:0], rows[:0], np.zeros(0, bool), 0.0)
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
     held = held_out(view.customer[rows], ask.holdout, rng)

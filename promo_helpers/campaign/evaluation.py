@@ -41,12 +41,13 @@ def text() -> str:
     found = [said(bought[n]) for n in PREDICTION if n in bought]
     lines += found or [f"  {MISSING}: make notebook N=03_purchase"]
     runs = sorted(p.stem for p in paths.data("numbers").glob("campaign*.json"))
-    surely = []
+    surely, lost = [], []
     for run in runs:
         mine = numbers(paths.ledger(run))
         lines += ["", f"{run}: {mine['product']['value'] if 'product' in mine else MISSING}"]
         lines += [said(mine[n]) for n in CAMPAIGN if n in mine]
         surely.append("measured" in mine and mine["measured"]["interval"][0] > 0)
+        lost.append("measured" in mine and mine["measured"]["interval"][1] < 0)
     lines += ["", "What this tells"]
     if not runs:
         lines.append(f"  {MISSING}: no campaign was made")
@@ -54,11 +55,10 @@ def text() -> str:
         lines.append("  Each campaign surely earned more than its holdout.")
     else:
         lines.append(
-            f"  {sum(surely)} of {len(runs)} campaigns surely earned more than their holdouts; of the others it cannot be told."
+            f"  {sum(surely)} of {len(runs)} campaigns surely earned more than their holdouts, {sum(lost)} surely less; of the others it"
+            " cannot be told."
         )
-        lines.append(
-            "  In a shop of this size few buy a product in two weeks, and no model changes that: the next thing to send is a trial."
-        )
+        lines.append("  What cannot be told from campaigns so small, a trial can: its size and its worth stand below.")
     first = numbers(paths.ledger(runs[0])) if runs else {}
     lines += [said(first[n]) for n in ("trial_contacts", "worth_5000", "worth_20000", "worth_60000") if n in first]
     return "\n".join(lines) + "\n"

@@ -3,7 +3,7 @@
     python -m promo_helpers.campaign.responses data/campaigns/campaign_white_bread_2026-01-01_responses.csv
 
 Who was held out was drawn at random from the chosen, so the contacted less the held out is what the offers changed. The forecast made
-beforehand takes out what was known of each customer: that lowers the variance and biases nothing (Deng et al. 2013, CUPED).
+beforehand takes out what was known of each customer: that lowers the variance and biases next to nothing (Deng et al. 2013, CUPED).
 """
 
 import sys
@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import paths
+from promo_helpers.campaign.ask import number_of
 from promo_helpers.files import whole
 
 WINDOW = 14  # days after the day of sending
@@ -52,7 +53,7 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
     cells.columns = [str(c).strip() for c in cells.columns]
     key = next((k for k in ("ContactID", "CustomerID") if k in cells), None)
     if key is None:
-        problems.append("a column ContactID or CustomerID is missing; keep the one that the form has")
+        problems.append("a column ContactID or CustomerID is missing; keep the one that the form has, and save with commas")
     problems += [f"the column {c} is missing; keep the headings of the form" for c in NEEDED if c not in cells]
     if problems:
         raise ResponseError(path, problems)
@@ -75,7 +76,7 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
     for column in (*NEEDED, "Redeemed"):
         if column not in cells:
             continue
-        text = cells[column].str.strip().str.replace(",", "", regex=False)
+        text = cells[column].str.strip().map(number_of)
         flag = (
             text.str.lower().map({"yes": "1", "true": "1", "no": "0", "false": "0"})
             if column == "Redeemed"
@@ -83,7 +84,13 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
         )
         number = pd.to_numeric(flag.reindex(text.index).fillna(text), errors="coerce")
         blank = text == ""
-        _note(problems, f"{column} is not a number; write 2, or leave it blank for nothing", number.isna() & ~blank, text, row)
+        _note(
+            problems,
+            f"{column} is not a number; write 2 or 12.50, or leave it blank for nothing",
+            number.isna() & ~blank,
+            text,
+            row,
+        )
         _note(problems, f"{column} is negative; take returns off what was bought, and write 0 at least", number < 0, text, row)
         if column == "Units":
             _note(problems, "Units is not whole; write whole units", number.notna() & (number % 1 != 0), text, row)

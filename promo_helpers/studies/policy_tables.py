@@ -5,7 +5,7 @@ import pandas as pd
 from scipy import stats
 
 PERSONAL = "expected profit"
-CONSTANT = "best constant in hindsight"
+LEAST = 1e-6  # LKR: below that nothing is earned
 
 
 def ledger(kept: pd.DataFrame) -> pd.DataFrame:
@@ -28,23 +28,31 @@ def ledger(kept: pd.DataFrame) -> pd.DataFrame:
 
 def personal_or_broadcast(kept: pd.DataFrame) -> pd.DataFrame:
     """One row a case: the true value of expected profit and of the constant policy (nobody included) that earns most over these markets,
-    and the lead of the first, LKR a decision, each with _low and _high (Student over markets); constant, wins (markets ahead), markets."""
+    and the lead of the first, LKR a decision, each with _low and _high (Student over markets); constant,
+    wins (markets ahead), shown (markets whose own held-out interval shows a lead over the constant that the trial found), markets."""
     rows = []
     for case, part in kept.groupby("case", sort=False):
         wide = part.pivot(index="seed", columns="policy", values="value")
         constants = [c for c in wide if c == "nobody" or str(c).startswith("everybody")]
-        best = wide[constants].mean().idxmax()
-        row: dict[str, object] = {
-            "case": case,
-            "constant": best,
-            "markets": len(wide),
-            "wins": int((wide[PERSONAL] > wide[best]).sum()),
-        }
+        means = wide[constants].mean()
+        best = "nobody" if means.max() < LEAST else str(means.idxmax())
+        row: dict[str, object] = {"case": case, "constant": best, "markets": len(wide)}
+        row["wins"] = int((wide[PERSONAL] - wide[best] > LEAST).sum())
+        mine = part[part["policy"] == PERSONAL]
+        row["shown"] = int((mine["ahead"] - stats.norm.ppf(0.975) * mine["ahead_se"] > 0).sum())
         for name, value in (("personal", wide[PERSONAL]), ("broadcast", wide[best]), ("lead", wide[PERSONAL] - wide[best])):
             mean, half = _student(value)
             row |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def lead_over(kept: pd.DataFrame, case: str, other: str) -> dict[str, float]:
+    """True value of expected profit less that of another policy in the same markets of a case: lead, low, high (Student), wins, markets."""
+    wide = kept[kept["case"] == case].pivot(index="seed", columns="policy", values="value")
+    gap = wide[PERSONAL] - wide[other]
+    mean, half = _student(gap)
+    return {"lead": mean, "low": mean - half, "high": mean + half, "wins": float((gap > LEAST).sum()), "markets": float(len(gap))}
 
 
 def covered(kept: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers import paths, run
-from promo_helpers.campaign.ask import AskError, asked
+from promo_helpers.campaign.ask import AskError, asked, number_of
 from promo_helpers.campaign.build import build
 from promo_helpers.campaign.chance import chances
 from promo_helpers.campaign.kit import Kit
@@ -131,3 +131,16 @@ def test_parameters_typed_on_the_command_line_are_of_the_notebooks_kinds():
     for wrong, said in (("size=3", "has no parameter `size`"), ("holdout=many", "holdout=many: the parameter `holdout`")):
         with pytest.raises(SystemExit, match=said):
             run.told(notebook, [wrong])
+
+
+@pytest.mark.parametrize("typed", ["50,5", "1,23", "12,50", "1,2345"])
+def test_a_decimal_comma_is_no_thousand(typed):
+    with pytest.raises(AskError, match="BUDGET"):
+        asked(budget=typed)
+    assert number_of(typed) == typed
+
+
+def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_asked():
+    found = asked(budget="50,000", customers="1,200", discount="10%", channel="e-mail")
+    assert (found.budget, found.customers, found.discount) == (50_000, 1_200, 10)
+    assert found.slug == "budget50000_customers1200_off10_email"

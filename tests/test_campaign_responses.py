@@ -71,7 +71,7 @@ def test_every_problem_of_a_form_is_said_at_once(tmp_path):
         "ContactID stands there twice; add its purchases up in one row: 1 row, row 8 ('C-5')",
         "Units is negative; take returns off what was bought, and write 0 at least: 1 row, row 3 ('-1')",
         "Units is not whole; write whole units: 1 row, row 4 ('1.5')",
-        "Paid is not a number; write 2, or leave it blank for nothing: 1 row, row 5 ('much')",
+        "Paid is not a number; write 2 or 12.50, or leave it blank for nothing: 1 row, row 5 ('much')",
         "Redeemed is more than Units; both are units of the product: 2 rows, row 3",
     ):
         assert part in said

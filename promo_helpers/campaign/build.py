@@ -166,9 +166,9 @@ def _gain_rows(
     rows = rows.assign(
         with_it=np.clip(none["buys"] + uplift, 0, 1), uplift=uplift, low=np.minimum(low, high), high=np.maximum(low, high)
     )
-    line, promised = kit.lines.get("profit"), float(rows["gain"].sum())
-    kept = 1.0 if line is None else (line.intercept * len(rows) + line.slope * promised) / promised
-    rows["profit"] = kept * rows["gain"]  # what the forecast says of all, shared out as the model promises it
+    line, to = kit.lines.get("profit"), rows["gain"][~chosen.held] if (~chosen.held).any() else rows["gain"]
+    kept = 1.0 if line is None else line.slope + line.intercept * len(to) / float(to.sum())
+    rows["profit"] = kept * rows["gain"]  # what the forecast says of all who are written to, shared out as the model promises it
     for column in ("units", "revenue"):
         rows[column], rows[f"{column}_none"] = with_it[column], none[column]
     rows = rows.assign(discount=with_it["discount"], spend=with_it["spend"], price=price, margin=margin, held=chosen.held)

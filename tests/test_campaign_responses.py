@@ -215,3 +215,14 @@ def test_the_evaluation_reads_the_ledgers(out, capsys):
     assert "10 LKR (-5 to 25 LKR): profit measured" in said
     assert "0 of 1 campaigns surely earned more" in said
     assert json.loads((out / "data" / "numbers" / "campaign.json").read_text())
+
+
+def test_a_holdout_in_which_nobody_bought_is_no_proof():
+    """Half a group buys by chance alone: with seven held out, an interval from their own spread leaves out nothing far too often."""
+    rng, wrong, naive = np.random.default_rng(0), 0, 0
+    for _ in range(400):
+        y, sent = (rng.random(70) < 0.15) * 100.0, np.arange(70) >= 7
+        wrong += contrast(y, sent, few=True)["low"] > 0
+        naive += contrast(y, sent)["low"] > 0
+    assert naive > 60  # an eighth and more, where a fortieth was promised
+    assert wrong <= 400 * 0.05

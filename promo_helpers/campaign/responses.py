@@ -22,6 +22,7 @@ from promo_helpers.files import whole
 WINDOW = 14  # days after the day of sending
 NEEDED = ("Units", "Paid")
 SHOWN = 3
+FEW = 10  # buyers in a group: with fewer it does not know its own spread
 
 
 class ResponseError(ValueError):
@@ -133,11 +134,15 @@ def from_lines(lines: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
     return frame.join(sums.reindex(plan["contact_id"]).fillna(0).reset_index(drop=True))
 
 
-def contrast(y: np.ndarray, sent: np.ndarray, forecast: np.ndarray | None = None, level: float = 0.95) -> dict[str, float]:
+def contrast(
+    y: np.ndarray, sent: np.ndarray, forecast: np.ndarray | None = None, few: bool = False, level: float = 0.95
+) -> dict[str, float]:  # fmt: skip
     """estimate, se, low, high of mean(y | sent) - mean(y | held out), the forecast [row] of y without the offer taken out where given.
 
     Its coefficient is the pooled one within the two groups (Deng et al. 2013); the variance adds those of the two groups' residuals, and
-    the quantile is Student's with Welch's degrees of freedom. Missing with fewer than two rows in a group.
+    the quantile is Student's with Welch's degrees of freedom. With `few` buyers a group says little of its own spread (seven customers
+    who all bought nothing have none), so the spread of both together is the least that either is given. Missing with fewer than two
+    rows in a group.
     """
     if min(sent.sum(), (~sent).sum()) < 2:
         return dict.fromkeys(("estimate", "se", "low", "high"), np.nan)
@@ -148,7 +153,11 @@ def contrast(y: np.ndarray, sent: np.ndarray, forecast: np.ndarray | None = None
         total = float(inside @ inside)
         slope = float(inside @ y) / total if total > 1e-12 else 0.0
         left = y - slope * (x - x.mean())
-    a, b = (left[g].var(ddof=1) / g.sum() for g in (sent, ~sent))
+    spread = [float(left[g].var(ddof=1)) for g in (sent, ~sent)]
+    if few:
+        both = float(np.average(spread, weights=[sent.sum() - 1, (~sent).sum() - 1]))
+        spread = [max(v, both) for v in spread]
+    a, b = spread[0] / sent.sum(), spread[1] / (~sent).sum()
     estimate, se = float(left[sent].mean() - left[~sent].mean()), float(np.sqrt(a + b))
     freedom = (a + b) ** 2 / (a**2 / (sent.sum() - 1) + b**2 / ((~sent).sum() - 1)) if a + b > 0 else np.inf
     half = float(stats.t.ppf((1 + level) / 2, freedom)) * se
@@ -176,10 +185,11 @@ def measured(responses: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
         keeps = (plan["price"] * (1 - plan["margin"]) + plan["tied"]).to_numpy()
         without = (plan["revenue_none"] - plan["units_none"] * keeps).to_numpy(float)
         figures["profit"] = (paid - units * keeps - lost, without, plan["gain"].to_numpy(float))
+    few = min(int((units[g] > 0).sum()) for g in (sent, ~sent)) < FEW
     rows = []
     for name, (y, forecast, promise) in figures.items():
         usable = forecast if np.isfinite(forecast).all() else plan["without"].to_numpy(float)
-        plain, told = contrast(y, sent), contrast(y, sent, usable)
+        plain, told = contrast(y, sent, few=few), contrast(y, sent, usable, few)
         rows.append({"figure": name, "promised": promise[sent].sum(), "plain": plain["estimate"] * n, "plain_se": plain["se"] * n}
                     | {k: told[k] * n for k in ("estimate", "low", "high", "se")})  # fmt: skip
     return pd.DataFrame(rows)

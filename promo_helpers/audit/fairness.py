@@ -6,26 +6,17 @@ A group with too few customers to judge is refused with its size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
 
-LEAST = 50  # customers of a group that a mean is taken over
+from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
+
 AGES = ("under 30", "30 to 44", "45 to 59", "60 and over")
 BORDERS = (30, 45, 60)
 KINDS = ("gender", "age_band", "city", "segment", "income_band", "household_size")
 BOTH = "gender and age"
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A mean over customers: the sum of value x weight over that of weight; both [row]."""
-
-    name: str
-    value: np.ndarray
-    weight: np.ndarray
 
 
 def offered(
@@ -146,31 +137,6 @@ def gaps(
                 }
             )  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def by_customer(measures: Sequence[Measure], customer: np.ndarray) -> tuple[pd.Index, np.ndarray, np.ndarray]:
-    """Customers in the order of their first rows; [customer, measure] sums of value x weight, and of weight."""
-    code, people = pd.factorize(np.asarray(customer))
-    for m in measures:
-        if len(m.value) != len(customer) or len(m.weight) != len(customer):
-            raise ValueError(f"measure '{m.name}' has {len(m.value):,} rows, customer {len(customer):,}")
-        if not (np.isfinite(m.value).all() and np.isfinite(m.weight).all() and (m.weight >= 0).all()):
-            raise ValueError(f"measure '{m.name}': values and weights must be numbers, weights at least 0")
-    num = [np.bincount(code, m.weight * m.value, minlength=len(people)) for m in measures]
-    den = [np.bincount(code, m.weight, minlength=len(people)) for m in measures]
-    return pd.Index(people), np.column_stack(num), np.column_stack(den)
-
-
-def one_label(labels: pd.DataFrame, customer: np.ndarray) -> pd.DataFrame:
-    """Labels of each customer once, in the order of their first rows. Raises ValueError for a customer with two."""
-    code = pd.factorize(np.asarray(customer))[0]
-    grouped = labels.reset_index(drop=True).groupby(code, sort=True)
-    for attribute in labels:
-        several = grouped[attribute].nunique(dropna=False) > 1
-        if several.any():
-            who = np.asarray(customer)[np.flatnonzero(code == several.idxmax())[0]]
-            raise ValueError(f"customer {who!r} has several labels of {attribute}: give one a customer")
-    return grouped.head(1).reset_index(drop=True)
 
 
 def metric_frame(measure: Measure, group: np.ndarray) -> MetricFrame:

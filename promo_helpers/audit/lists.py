@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from promo_helpers.audit.fairness import LEAST, Measure, audit
+from promo_helpers.audit.fairness import audit
+from promo_helpers.audit.measures import LEAST, Measure
 from promo_helpers.audit.nulls import adjusted, equal_shares
 from promo_helpers.files import whole
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from promo_helpers.audit.fairness import LEAST, Measure, by_customer, one_label
+from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
 
 FOLDS = 5
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the effect of a feature on the group may bend
@@ -57,10 +57,15 @@ def equal_given(
     x = legitimate.iloc[place].to_numpy(float)
     fold = np.random.default_rng(seed).permutation(len(people)) % folds
     bends = _bends(x)
+    there = [np.flatnonzero(den[:, m] > 0) for m in range(len(measures))]
+    scores = np.zeros((len(people), len(measures)))
+    for m, rows in enumerate(there):
+        if len(rows) >= 2 * folds * SMALLEST:  # fewer are told apart by their mean alone
+            scores[rows, m] = _foretold(x[rows], num[rows, m] / den[rows, m], fold[rows], seed)
 
     def test(m: int, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
         y, part = num[rows, m] / den[rows, m], fold[rows]
-        score = _foretold(x[rows], y, part, seed)
+        score = scores[rows, m]
         basis = np.column_stack([bends[rows], _tenths(score)])
         both = _ridged(basis, np.column_stack([y - score, group]), part)
         product = (y - score - both[:, 0])[:, None] * (group - both[:, 1:])
@@ -72,8 +77,11 @@ def equal_given(
 
 
 def adjusted(p: pd.Series, how: str = "Holm") -> pd.Series:
-    """p-values for many tests at once. Holm (1979): the chance of any false accusation is at most the level, whatever the tests' dependence.
-    "BH" (Benjamini & Hochberg 1995): the expected share of false ones among those found is. Missing ones stay missing and don't count."""
+    """p-values for many tests at once; missing ones stay missing and don't count.
+
+    Holm (1979): the chance of any false accusation is at most the level, however the tests depend on each other. "BH" (Benjamini &
+    Hochberg 1995): the expected share of false ones among those found is, which suits a list of what to look at next.
+    """
     known = p.dropna().sort_values(kind="stable")
     n, rank = len(known), np.arange(1, len(p.dropna()) + 1)
     if how == "Holm":

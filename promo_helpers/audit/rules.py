@@ -26,8 +26,9 @@ class Given(ClassifierMixin, BaseEstimator):
 def rules(chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """name -> [row] who is contacted: by one threshold for all, and by thresholds that hold to demographic parity and to equalised odds.
 
-    All maximise balanced accuracy on the rows of `fit` (Hardt, Price & Srebro 2016; Fairlearn's ThresholdOptimizer, whose thresholds may be
-    drawn at random, here by `seed`); the other rows are to judge them. Raises ValueError where a group of `fit` holds no buyer or buyers only.
+    All maximise balanced accuracy on the rows of `fit` (Hardt, Price & Srebro 2016; Fairlearn's ThresholdOptimizer, whose
+    thresholds may be drawn at random, here by `seed`); the other rows are to judge them. Raises ValueError where a group of `fit` holds
+    no buyer, or buyers only.
     """
     frame = pd.DataFrame({"y": label[fit].astype(int), "group": group[fit]}).groupby("group")["y"].agg(["min", "max"])
     if (one := frame[frame["min"] == frame["max"]]).size:

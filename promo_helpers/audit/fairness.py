@@ -17,6 +17,8 @@ AGES = ("under 30", "30 to 44", "45 to 59", "60 and over")
 BORDERS = (30, 45, 60)
 KINDS = ("gender", "age_band", "city", "segment", "income_band", "household_size")
 BOTH = "gender and age"
+TAILS = (2.5, 97.5)
+SHUFFLES = 100
 
 
 def offered(
@@ -107,36 +109,58 @@ def audit(
 
 def gaps(
     measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, rng: np.random.Generator, draws: int = 400,
-    least: int = LEAST, level: float = 0.95,
+    least: int = LEAST, other: Sequence[Measure] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """One row an attribute and measure: gap, the largest difference between two groups that can be judged, with low and high; by_chance,
-    the mean gap where labels are drawn anew among the customers; groups.
+    the mean gap where labels are drawn anew among the customers; groups. Intervals as in `audit`, 95 %.
 
-    A largest difference is never below 0 and grows with the number of groups: by_chance is what to hold it against.
+    A largest difference is never below 0 and grows with the number of groups: by_chance is what to hold it against. With `other`, the
+    same measures under another policy: other_gap, and change (other_gap less gap, on the same groups and resamples) with low and high.
     """
-    people, num, den = by_customer(measures, customer)
-    first = one_label(labels, customer)
-    draw = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), draws).astype(float)
+    people, *sums = by_customer(measures, customer)
+    more = list(sums) if other is None else list(by_customer(other, customer)[1:])
+    first, n = one_label(labels, customer), len(people)
+    draw = rng.multinomial(n, np.full(n, 1 / n), draws).astype(float)
+    shuffled = [rng.permutation(n) for _ in range(SHUFFLES)]
     rows = []
     for attribute in labels:
         code, names = pd.factorize(first[attribute], sort=True)
         inside = (code[:, None] == np.arange(len(names))).astype(float)
-        point, boot = _compared(inside, num, den, None)[0][0], _compared(inside, num, den, draw)[0]
-        shuffled = [rng.permutation(len(people)) for _ in range(100)]
-        chance = np.stack([_means(inside[s].T @ num, inside[s].T @ den) for s in shuffled])
+        boot, again = (_compared(inside, *s, draw)[0] for s in (sums, more))
+        chance = np.stack([_means(inside[s].T @ sums[0], inside[s].T @ sums[1]) for s in shuffled])
         for m, measure in enumerate(measures):
-            kept = inside.T @ (den[:, m] > 0) >= least
+            kept = np.minimum(*(inside.T @ (s[1][:, m] > 0) for s in (sums, more))) >= least
             if kept.sum() < 2:
                 continue
-            spread = np.ptp(boot[:, kept, m], axis=1)
-            low, high = np.nanpercentile(spread, 100 * np.array([(1 - level) / 2, (1 + level) / 2]))
-            rows.append(
-                {
-                    "attribute": attribute, "measure": measure.name, "groups": int(kept.sum()), "gap": float(np.ptp(point[kept, m])),
-                    "low": low, "high": high, "by_chance": float(np.nanmean(np.ptp(chance[:, kept, m], axis=1))),
-                }
-            )  # fmt: skip
+            point, second = (np.ptp(_means(inside.T @ s[0], inside.T @ s[1])[kept, m]) for s in (sums, more))
+            spread, spread_of_other = np.ptp(boot[:, kept, m], axis=1), np.ptp(again[:, kept, m], axis=1)
+            low, high = np.nanpercentile(spread, TAILS)
+            row = {
+                "attribute": attribute,
+                "measure": measure.name,
+                "groups": int(kept.sum()),
+                "gap": point,
+                "low": low,
+                "high": high,
+            }
+            row["by_chance"] = float(np.nanmean(np.ptp(chance[:, kept, m], axis=1)))
+            if other is not None:
+                low, high = np.nanpercentile(spread_of_other - spread, TAILS)
+                row |= {"other_gap": second, "change": second - point, "change_low": low, "change_high": high}
+            rows.append(row)
     return pd.DataFrame(rows)
+
+
+def varying(measures: Sequence[Measure]) -> list[Measure]:
+    """Those in which customers differ at all: one depth for everybody leaves nothing to test."""
+    return [m for m in measures if (m.weight > 0).any() and np.ptp(m.value[m.weight > 0]) > 1e-9]
+
+
+def two_ages(bands: pd.Series, border: int = 45) -> pd.Series:
+    """Bands of age as two groups by the first number that each names ("45-54", "60 and over", "under 30"), missing where unknown."""
+    first = bands.astype("string").str.extract(r"(\d+)")[0].astype(float)
+    named = np.where(first >= border, f"{border} and over", f"under {border}")
+    return pd.Series(named.astype(object), bands.index).where(first.notna())
 
 
 def metric_frame(measure: Measure, group: np.ndarray) -> MetricFrame:

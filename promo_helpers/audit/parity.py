@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-ROUNDS = 60
+ROUNDS, LEVELS = 50, 45  # of the price's bisection and of the search for the level
 ROUNDING = 1e-9  # of a row: a share of exactly the allowed difference is within it
 
 
@@ -119,16 +119,21 @@ def _banded(worth: np.ndarray, members: list[np.ndarray], allowed: float) -> tup
     orders = [m[np.argsort(-worth[m], kind="stable")] for m in members]
     sums = [np.append(0.0, np.cumsum(worth[o])) for o in orders]
     wanted = [int((worth[o] > 0).sum()) for o in orders]
-    size = np.array([len(o) for o in orders])
+    size = [len(o) for o in orders]
 
-    def share(level: float) -> np.ndarray:
-        return np.clip([w / n for w, n in zip(wanted, size, strict=True)], level, min(level + allowed, 1.0))
+    def share(level: float) -> list[float]:
+        top = min(level + allowed, 1.0)
+        return [min(max(w / n, level), top) for w, n in zip(wanted, size, strict=True)]
 
     def total(level: float) -> float:
-        return float(sum(np.interp(s * n, np.arange(n + 1), c) for s, n, c in zip(share(level), size, sums, strict=True)))
+        out = 0.0
+        for s, n, c in zip(share(level), size, sums, strict=True):
+            k = min(int(s * n), n - 1)
+            out += c[k] + (s * n - k) * (c[k + 1] - c[k])
+        return float(out)
 
     low, high = 0.0, 1.0
-    for _ in range(ROUNDS):
+    for _ in range(LEVELS):
         a, b = low + (high - low) / 3, high - (high - low) / 3
         low, high = (low, b) if total(a) >= total(b) else (a, high)
     level = (low + high) / 2

@@ -126,8 +126,8 @@ def gaps(
     for attribute in labels:
         code, names = pd.factorize(first[attribute], sort=True)
         inside = (code[:, None] == np.arange(len(names))).astype(float)
-        boot, again = (_compared(inside, *s, draw)[0] for s in (sums, more))
-        chance = np.stack([_means(inside[s].T @ sums[0], inside[s].T @ sums[1]) for s in shuffled])
+        boot, again = (_compared(inside, s[0], s[1], draw)[0] for s in (sums, more))
+        chance = np.stack([_means(inside[order].T @ sums[0], inside[order].T @ sums[1]) for order in shuffled])
         for m, measure in enumerate(measures):
             kept = np.minimum(*(inside.T @ (s[1][:, m] > 0) for s in (sums, more))) >= least
             if kept.sum() < 2:

@@ -28,6 +28,22 @@ def read_list(path: Path) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
+def write_list(frame: pd.DataFrame, path: Path) -> None:
+    """Write an allocation as a list (CustomerID, Discount in percent, ExpectedProfit), whole or not at all."""
+    with whole(path) as scratch:
+        frame.to_csv(scratch, index=False)
+
+
+def campaign_lists(folder: Path, people: pd.Series) -> list[Path]:
+    """Files of a folder that are campaigns' lists about these customers: campaign_*.csv with a column of discounts."""
+    out = []
+    for path in sorted(folder.glob("campaign_*.csv")):
+        head = pd.read_csv(path, dtype={"CustomerID": str})
+        if {"CustomerID", "Discount"} <= set(head) and len(head) and head["CustomerID"].isin(people).all():
+            out.append(path)
+    return out
+
+
 def measures_of(chosen: pd.DataFrame, people: pd.Series) -> list[Measure]:
     """contacted, discount (of the contacted) and, where it is known, profit a customer: of `people` [row] ids who could be on the list."""
     if (strange := ~chosen["customer_id"].isin(people)).any():

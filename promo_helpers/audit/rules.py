@@ -23,6 +23,18 @@ class Given(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
 
+def fitted(
+    chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, known: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+    """`rules` of the rows whose group is known; the others are contacted by no rule."""
+    found = rules(chance[known], label[known], group[known], fit[known], seed)
+    out = {}
+    for name, contacted in found.items():
+        out[name] = np.zeros(len(chance), bool)
+        out[name][known] = contacted
+    return out
+
+
 def rules(chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     """name -> [row] who is contacted: by one threshold for all, and by thresholds that hold to demographic parity and to equalised odds.
 

@@ -1,6 +1,7 @@
 """Pictures of audits; the frames come from `audit.fairness`, `audit.parity` and `audit.missing`."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from matplotlib.ticker import PercentFormatter
 
 from promo_helpers.style import COLOURS, INK, PALE
 
-POLICIES = {"all columns": COLOURS["blue"], "without protected columns": COLOURS["orange"], "purchase model": COLOURS["green"]}
+TWO = ("all columns", "without protected columns")
+POLICIES = dict(zip(TWO, (COLOURS["blue"], COLOURS["orange"]), strict=True))
 LINES = {"promised": COLOURS["sky"], "true": INK}
 
 
@@ -20,7 +22,7 @@ def groups(
     gap to the next; those too few to judge are left blank."""
     first = next(iter(tables.values()))
     keys = list(dict.fromkeys(zip(first["attribute"], first["group"], strict=True)))
-    starts = np.cumsum([0] + [a[0] != b[0] for a, b in zip(keys, keys[1:], strict=False)])
+    starts = np.cumsum([0] + [a[0] != b[0] for a, b in pairwise(keys)])
     place = dict(zip(keys, -(np.arange(len(keys)) + 0.7 * starts), strict=True))
     for k, (name, table) in enumerate(tables.items()):
         mine = table[table["measure"] == measure]

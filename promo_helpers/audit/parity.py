@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-ROUNDS, LEVELS = 50, 45  # of the price's bisection and of the search for the level
-ROUNDING = 1e-9  # of a row: a share of exactly the allowed difference is within it
+ROUNDS, LEVELS = 50, 60  # of the price's bisection and of the search for the level
+ROUNDING = 1e-6  # of a row: a share of exactly the allowed difference is within it
 
 
 @dataclass(frozen=True)

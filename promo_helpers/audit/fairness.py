@@ -5,6 +5,7 @@ sums by group, which give the same distribution. Two benefits are kept apart: th
 A group with too few customers to judge is refused with its size.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -103,7 +104,7 @@ def audit(
                 for column, found in ((name, point[k][0, :, m]), (f"{name}_low", low), (f"{name}_high", high)):
                     frame[column] = np.where(few, np.nan, found)
             frame["note"] = [f"too few to judge: {n} of {least}" if n < least else "" for n in counted[:, m]]
-            parts.append(frame)
+            parts.append(frame.iloc[sorted(range(len(names)), key=lambda k: _place(names[k]))])
     return pd.concat(parts, ignore_index=True)
 
 
@@ -173,6 +174,14 @@ def metric_frame(measure: Measure, group: np.ndarray) -> MetricFrame:
         metrics=mean, y_true=np.zeros(len(group)), y_pred=measure.value, sensitive_features=np.asarray(group),
         sample_params={"sample_weight": measure.weight},
     )  # fmt: skip
+
+
+def _place(name: object) -> tuple[str, float, bool, str]:
+    """Where a group stands among others: by the text before a comma, then by its first number ("under 30" before "30 to 44")."""
+    text = str(name).lower()
+    first, _, last = text.rpartition(", ")
+    number = re.search(r"\d+", last)
+    return first, float(number.group()) if number else 0.0, "under" not in last, last
 
 
 def _means(num: np.ndarray, den: np.ndarray) -> np.ndarray:

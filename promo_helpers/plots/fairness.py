@@ -32,6 +32,7 @@ def groups(
         axis.plot(mine["value"], y, "o", color=POLICIES[name], ms=3.4, label=name)
     axis.set_yticks(list(place.values()), [str(key[1]) for key in keys] if names else [""] * len(keys))
     axis.tick_params(axis="y", length=0)
+    axis.set_ylim(min(place.values()) - 0.8, 0.8)
     axis.grid(axis="x", color=PALE, lw=0.5)
     axis.set_axisbelow(True)
     if percent:
@@ -60,7 +61,7 @@ def frontier(frame: pd.DataFrame, axis: Axes, others: pd.DataFrame | None = None
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("largest difference of shares contacted (points)")
     axis.set_ylabel("profit, of that without a limit")
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper right")
     return axis
 
 

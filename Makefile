@@ -69,6 +69,11 @@ $(R)/15_campaign_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _
 $(R)/15_campaign_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 05_timing 09_discount)),$(RUNS))
 $(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
 
+# 14 audits what 03 and 09 left, and the lists that lie there
+$(R)/14_fairness.ipynb: $(R)/01_market.ipynb $(R)/03_purchase.ipynb $(R)/09_discount.ipynb
+$(R)/14_fairness_completejourney.ipynb: $(R)/03_purchase_completejourney.ipynb
+$(R)/14_fairness_own.ipynb: $(R)/03_purchase_own.ipynb $(R)/09_discount_own.ipynb
+
 .PHONY: help paper runs test lint lab notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
 FORCE:
 

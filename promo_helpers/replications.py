@@ -78,6 +78,12 @@ JOBS = {
         ("default",),
         (*UPLIFT, *POLICIES, "promo_helpers.decide.forecast", "promo_helpers.decide.lines"),
     ),
+    "fairness_audits": Job(
+        "promo_helpers.studies.fairness",
+        "replicate",
+        ("fair, groups alike", "fair, groups differ", "planted, 0.1", "planted, 0.2", "planted, 0.4"),
+        ("promo_helpers.audit.measures", "promo_helpers.audit.nulls"),
+    ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",
         "replicate",

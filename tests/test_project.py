@@ -96,6 +96,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"models", "evaluate"},
     {"decide"},
     {"campaign"},
+    {"audit"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},

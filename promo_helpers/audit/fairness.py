@@ -1,0 +1,206 @@
+"""Who is contacted, how deep, and who gains by it: means by group of customers, their differences and ratios, with intervals.
+
+Point values are those of Fairlearn's MetricFrame; its own bootstrap resamples frames and takes minutes, so intervals come from resampled
+sums by group, which give the same distribution. Two benefits are kept apart: the customer's (expected saving) and the firm's (profit).
+A group with too few customers to judge is refused with its size.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from fairlearn.metrics import MetricFrame
+
+from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
+
+AGES = ("under 30", "30 to 44", "45 to 59", "60 and over")
+BORDERS = (30, 45, 60)
+KINDS = ("gender", "age_band", "city", "segment", "income_band", "household_size")
+BOTH = "gender and age"
+TAILS = (2.5, 97.5)
+SHUFFLES = 100
+
+
+def offered(
+    arm: np.ndarray, depth: np.ndarray, saving: np.ndarray, profit: np.ndarray, persuadable: np.ndarray | None = None
+) -> list[Measure]:
+    """What an allocation does to its customers, as measures over rows.
+
+    arm: [row]; depth: [arm] share off; saving, profit: [row, arm], expected, in money. contacted (share), discount (share off, of the
+    contacted), saving (of the customer: discount that she is expected to redeem) and profit (of the firm), both a customer, contacted
+    or not; with persuadable [row] (some offer truly pays) also left out, the share of these who get nothing: the false negatives.
+    """
+    rows, sent, all_ = np.arange(len(arm)), arm > 0, np.ones(len(arm))
+    out = [
+        Measure("contacted", sent.astype(float), all_),
+        Measure("discount", np.nan_to_num(depth)[arm], sent.astype(float)),
+        Measure("saving", saving[rows, arm], all_),
+        Measure("profit", profit[rows, arm], all_),
+    ]
+    return out if persuadable is None else [*out, Measure("left out", (~sent).astype(float), persuadable.astype(float))]
+
+
+def chosen(selected: np.ndarray, label: np.ndarray) -> list[Measure]:
+    """Of a classification: contacted (equal in demographic parity); buyers contacted and others contacted (both equal in equalised odds,
+    Hardt, Price & Srebro 2016). selected, label (she buys): [row]."""
+    s, y = selected.astype(float), label.astype(float)
+    return [
+        Measure("contacted", s, np.ones(len(s))),
+        Measure("buyers contacted", s, y),
+        Measure("others contacted", s, 1 - y),
+    ]
+
+
+def attributes(customers: pd.DataFrame) -> pd.DataFrame:
+    """[customer, attribute] labels, missing where not known: those of KINDS that the table has (age becomes age_band), and gender and age.
+
+    Ages are cut below 30, 45 and 60. Raises ValueError where the table has none of them.
+    """
+    out = pd.DataFrame(index=customers.index)
+    for kind in KINDS:
+        if kind == "age_band" and "age" in customers:
+            band = np.searchsorted(BORDERS, customers["age"].to_numpy(float), side="right")
+            out[kind] = pd.Series(np.array(AGES, object)[band], customers.index).where(customers["age"].notna())
+        elif kind in customers and customers[kind].notna().any():
+            out[kind] = customers[kind].astype(object).where(customers[kind].notna())
+    if not len(out.columns):
+        raise ValueError(f"the customers have none of {', '.join(KINDS)}: there are no groups to compare")
+    if {"gender", "age_band"} <= set(out):
+        both = out["gender"].astype(str) + ", " + out["age_band"].astype(str)
+        out[BOTH] = both.astype(object).where(out["gender"].notna() & out["age_band"].notna())
+    return out
+
+
+def audit(
+    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, rng: np.random.Generator, draws: int = 400,
+    least: int = LEAST, level: float = 0.95,
+) -> pd.DataFrame:  # fmt: skip
+    """One row an attribute, group and measure: customers (that the mean is over), value, difference and ratio (group against all others
+    whose label is known), each with _low and _high, and note: why a group is not judged, "" where it is.
+
+    labels: [row, attribute], one label a customer, missing where unknown. Intervals: percentiles of `draws` resamples of customers.
+    Raises ValueError for rows that differ in number, a customer with two labels, and a missing value or weight.
+    """
+    people, num, den = by_customer(measures, customer)
+    if len(labels) != len(customer):
+        raise ValueError(f"labels has {len(labels):,} rows, customer {len(customer):,}")
+    first = one_label(labels, customer)
+    draw = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), draws).astype(float)
+    tails = 100 * np.array([(1 - level) / 2, (1 + level) / 2])
+    parts = []
+    for attribute in labels:
+        code, names = pd.factorize(first[attribute], sort=True)
+        if not len(names):
+            continue
+        inside = (code[:, None] == np.arange(len(names))).astype(float)
+        counted = np.stack([inside.T @ (den[:, m] > 0) for m in range(len(measures))], 1).astype(int)
+        point, boot = _compared(inside, num, den, None), _compared(inside, num, den, draw)
+        for m, measure in enumerate(measures):
+            frame = pd.DataFrame({"attribute": attribute, "group": names, "measure": measure.name, "customers": counted[:, m]})
+            few = counted[:, m] < least
+            for k, name in enumerate(("value", "difference", "ratio")):
+                low, high = _percentiles(boot[k][:, :, m], tails)
+                for column, found in ((name, point[k][0, :, m]), (f"{name}_low", low), (f"{name}_high", high)):
+                    frame[column] = np.where(few, np.nan, found)
+            frame["note"] = [f"too few to judge: {n} of {least}" if n < least else "" for n in counted[:, m]]
+            parts.append(frame.iloc[sorted(range(len(names)), key=lambda k: _place(names[k]))])
+    return pd.concat(parts, ignore_index=True)
+
+
+def gaps(
+    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, rng: np.random.Generator, draws: int = 400,
+    least: int = LEAST, other: Sequence[Measure] | None = None,
+) -> pd.DataFrame:  # fmt: skip
+    """One row an attribute and measure: gap, the largest difference between two groups that can be judged, with low and high; by_chance,
+    the mean gap where labels are drawn anew among the customers; groups. Intervals as in `audit`, 95 %.
+
+    A largest difference is never below 0 and grows with the number of groups: by_chance is what to hold it against. With `other`, the
+    same measures under another policy: other_gap, and change (other_gap less gap, on the same groups and resamples) with low and high.
+    """
+    people, *sums = by_customer(measures, customer)
+    more = list(sums) if other is None else list(by_customer(other, customer)[1:])
+    first, n = one_label(labels, customer), len(people)
+    draw = rng.multinomial(n, np.full(n, 1 / n), draws).astype(float)
+    shuffled = [rng.permutation(n) for _ in range(SHUFFLES)]
+    rows = []
+    for attribute in labels:
+        code, names = pd.factorize(first[attribute], sort=True)
+        inside = (code[:, None] == np.arange(len(names))).astype(float)
+        boot, again = (_compared(inside, s[0], s[1], draw)[0] for s in (sums, more))
+        chance = np.stack([_means(inside[order].T @ sums[0], inside[order].T @ sums[1]) for order in shuffled])
+        for m, measure in enumerate(measures):
+            kept = np.minimum(*(inside.T @ (s[1][:, m] > 0) for s in (sums, more))) >= least
+            if kept.sum() < 2:
+                continue
+            point, second = (np.ptp(_means(inside.T @ s[0], inside.T @ s[1])[kept, m]) for s in (sums, more))
+            spread, spread_of_other = np.ptp(boot[:, kept, m], axis=1), np.ptp(again[:, kept, m], axis=1)
+            low, high = np.nanpercentile(spread, TAILS)
+            row = {
+                "attribute": attribute,
+                "measure": measure.name,
+                "groups": int(kept.sum()),
+                "gap": point,
+                "low": low,
+                "high": high,
+            }
+            row["by_chance"] = float(np.nanmean(np.ptp(chance[:, kept, m], axis=1)))
+            if other is not None:
+                low, high = np.nanpercentile(spread_of_other - spread, TAILS)
+                row |= {"other_gap": second, "change": second - point, "change_low": low, "change_high": high}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def varying(measures: Sequence[Measure]) -> list[Measure]:
+    """Those in which customers differ at all: one depth for everybody leaves nothing to test."""
+    return [m for m in measures if (m.weight > 0).any() and np.ptp(m.value[m.weight > 0]) > 1e-9]
+
+
+def two_ages(bands: pd.Series, border: int = 45) -> pd.Series:
+    """Bands of age as two groups by the first number that each names ("45-54", "60 and over", "under 30"), missing where unknown."""
+    first = bands.astype("string").str.extract(r"(\d+)")[0].astype(float)
+    named = np.where(first >= border, f"{border} and over", f"under {border}")
+    return pd.Series(named.astype(object), bands.index).where(first.notna())
+
+
+def metric_frame(measure: Measure, group: np.ndarray) -> MetricFrame:
+    """Fairlearn's MetricFrame of a measure by group, for whoever wants its own methods (difference, ratio, group_max)."""
+
+    def mean(y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray) -> float:
+        return float(np.average(y_pred, weights=sample_weight)) if np.sum(sample_weight) > 0 else float("nan")
+
+    return MetricFrame(
+        metrics=mean, y_true=np.zeros(len(group)), y_pred=measure.value, sensitive_features=np.asarray(group),
+        sample_params={"sample_weight": measure.weight},
+    )  # fmt: skip
+
+
+def _place(name: object) -> tuple[str, float, bool, str]:
+    """Where a group stands among others: by the text before a comma, then by its first number ("under 30" before "30 to 44")."""
+    text = str(name).lower()
+    first, _, last = text.rpartition(", ")
+    number = re.search(r"\d+", last)
+    return first, float(number.group()) if number else 0.0, "under" not in last, last
+
+
+def _means(num: np.ndarray, den: np.ndarray) -> np.ndarray:
+    return np.asarray(np.divide(num, den, out=np.full(num.shape, np.nan), where=den > 0))
+
+
+def _compared(inside: np.ndarray, num: np.ndarray, den: np.ndarray, draw: np.ndarray | None) -> tuple[np.ndarray, ...]:
+    """[draw, group, measure] means, less and over those of all others with a label."""
+    weight = np.ones((1, len(inside))) if draw is None else draw
+    n, d = (np.stack([(weight @ (inside * v[:, [m]])) for m in range(v.shape[1])], 2) for v in (num, den))
+    mean, rest = _means(n, d), _means(n.sum(1, keepdims=True) - n, d.sum(1, keepdims=True) - d)
+    ratio = np.divide(mean, rest, out=np.full(mean.shape, np.nan), where=rest > 0)
+    return mean, mean - rest, ratio
+
+
+def _percentiles(values: np.ndarray, tails: np.ndarray) -> np.ndarray:
+    """[low and high, group] over the draws, missing where most draws are."""
+    out = np.full((2, values.shape[1]), np.nan)
+    there = np.isfinite(values).mean(axis=0) > 0.5
+    if there.any():
+        out[:, there] = np.nanpercentile(values[:, there], tails, axis=0)
+    return out

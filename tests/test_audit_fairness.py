@@ -1,0 +1,322 @@
+"""Audits: means and intervals against Fairlearn, planted rules found and fair ones not, parity within its bound, missing labels bounded."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn.metrics import MetricFrame
+
+from promo_helpers.audit import fairness, lists, missing, nulls, page, parity, rules
+from promo_helpers.audit.fairness import Measure
+from promo_helpers.decide import budget
+from promo_helpers.studies import fairness as study
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+def people(rng, n=600):
+    return pd.DataFrame(
+        {
+            "gender": rng.choice(["Female", "Male"], n, p=[0.6, 0.4]),
+            "age": rng.integers(18, 80, n).astype(float),
+            "city": rng.choice(["Galle", "Kandy", "Matara"], n, p=[0.5, 0.46, 0.04]),
+        }
+    )
+
+
+def test_means_and_intervals_are_those_of_metric_frame(rng):
+    n = 400
+    group, value, weight = rng.choice(["a", "b", "c"], n), rng.gamma(2, 1, n), (rng.random(n) < 0.7).astype(float)
+    measure = Measure("m", value, weight)
+    ours = fairness.audit([measure], pd.DataFrame({"g": group}), np.arange(n), rng, 1500, least=1).set_index("group")
+    kept = weight > 0
+
+    def mean(y_true, y_pred):
+        return float(np.mean(y_pred))
+
+    theirs = MetricFrame(
+        metrics=mean, y_true=np.zeros(kept.sum()), y_pred=value[kept], sensitive_features=group[kept],
+        n_boot=150, ci_quantiles=[0.025, 0.975], random_state=1,
+    )  # fmt: skip
+    assert np.allclose(ours["value"], theirs.by_group.loc[ours.index].astype(float))
+    assert np.allclose(ours["value"], fairness.metric_frame(measure, group).by_group.loc[ours.index].astype(float))
+    width = ours["value_high"] - ours["value_low"]
+    for place, column in ((0, "value_low"), (1, "value_high")):
+        assert (abs(ours[column] - theirs.by_group_ci[place].loc[ours.index].astype(float)) < 0.12 * width).all()
+
+
+def test_differences_are_to_all_others_and_several_rows_of_a_customer_are_one(rng):
+    value, customer = rng.random(300), np.repeat(np.arange(150), 2)
+    group = np.repeat(rng.choice(["a", "b"], 150), 2)
+    measure, labels = Measure("m", value, np.ones(300)), pd.DataFrame({"g": group})
+    table = fairness.audit([measure], labels, customer, rng, 800, least=10).set_index("group")
+    assert np.isclose(table.loc["a", "difference"], value[group == "a"].mean() - value[group == "b"].mean())
+    assert np.isclose(table.loc["a", "ratio"], value[group == "a"].mean() / value[group == "b"].mean())
+    assert table["customers"].sum() == 150
+    same = fairness.audit([Measure("m", np.repeat(value[::2], 2), np.ones(300))], labels, customer, rng, 800, least=10).set_index(
+        "group"
+    )
+    alone = fairness.audit([Measure("m", value[::2], np.ones(150))], labels[::2], customer[::2], rng, 800, least=10).set_index(
+        "group"
+    )
+    ratio = (same["value_high"] - same["value_low"]) / (alone["value_high"] - alone["value_low"])
+    assert ratio.between(0.85, 1.18).all()  # two equal rows tell no more than one
+
+
+def test_small_groups_are_refused_with_their_size(rng):
+    customers = people(rng)
+    labels = fairness.attributes(customers)
+    table = fairness.audit([Measure("contacted", rng.random(600), np.ones(600))], labels, np.arange(600), rng, 50)
+    small = table[(table["attribute"] == "city") & (table["group"] == "Matara")].iloc[0]
+    size = int((customers["city"] == "Matara").sum())
+    assert size < 50
+    assert small["note"] == f"too few to judge: {size} of 50"
+    assert small[["value", "difference", "ratio_low"]].isna().all()
+    assert "Matara" not in set(
+        nulls.equal_shares([Measure("contacted", rng.random(600), np.ones(600))], labels, np.arange(600))["group"]
+    )
+
+
+def test_attributes_bands_and_bad_input(rng):
+    table = pd.DataFrame({"age": [18.0, 29, 30, 45, 60, np.nan], "gender": ["Female", None] * 3})
+    labels = fairness.attributes(table)
+    assert labels["age_band"].tolist()[:5] == ["under 30", "under 30", "30 to 44", "45 to 59", "60 and over"]
+    assert labels["age_band"].isna().tolist() == [False] * 5 + [True]
+    assert labels[fairness.BOTH].isna().sum() == 3
+    bands = pd.Series(["19-24", "45-54", "65+", None, "under 30", "60 and over"])
+    assert fairness.two_ages(bands).fillna("?").tolist() == [
+        "under 45",
+        "45 and over",
+        "45 and over",
+        "?",
+        "under 45",
+        "45 and over",
+    ]
+    with pytest.raises(ValueError, match="no groups to compare"):
+        fairness.attributes(pd.DataFrame({"customer_id": ["a"]}))
+    measure = Measure("m", np.ones(3), np.ones(3))
+    with pytest.raises(ValueError, match="has several labels of g"):
+        fairness.audit([measure], pd.DataFrame({"g": ["x", "y", "y"]}), np.array(["a", "a", "b"]), rng, 10)
+    with pytest.raises(ValueError, match="measure 'm' has 3 rows, customer 2"):
+        fairness.audit([measure], pd.DataFrame({"g": ["x", "y"]}), np.array(["a", "b"]), rng, 10)
+
+
+def test_offers_keep_the_two_benefits_apart():
+    arm, depth = np.array([0, 1, 2]), np.array([np.nan, 0.0, 0.2])
+    saving, profit = np.array([[0, 1, 2.0]] * 3), np.array([[0, -1, 5.0]] * 3)
+    found = {
+        m.name: (m.value * m.weight).sum() / m.weight.sum()
+        for m in fairness.offered(arm, depth, saving, profit, np.array([1, 1, 0]) > 0)
+    }
+    assert found == {"contacted": 2 / 3, "discount": 0.1, "saving": 1.0, "profit": 4 / 3, "left out": 0.5}
+
+
+def test_the_permutation_test_is_a_permutation_test(rng):
+    n = 300
+    group, value, weight = rng.choice(["a", "b"], n, p=[0.3, 0.7]), rng.gamma(1, 1, n), np.ones(n)
+    value[group == "a"] += 0.15
+    p = (
+        nulls.equal_shares([Measure("m", value, weight)], pd.DataFrame({"g": group}), np.arange(n))
+        .set_index("group")
+        .loc["a", "p"]
+    )
+    observed = abs(value[group == "a"].mean() - value[group == "b"].mean())
+    draws = [rng.permutation(group) == "a" for _ in range(6000)]
+    by_hand = np.mean([abs(value[d].mean() - value[~d].mean()) >= observed for d in draws])
+    assert abs(p - by_hand) < 0.02
+
+
+def test_a_planted_rule_is_found_and_a_fair_one_is_not_accused():
+    accused = {case: [] for case in ("fair, groups differ", "planted, 0.4")}
+    for case, hits in accused.items():
+        rows = study.replicate(case, audits=8)
+        rows = rows[rows["null"] == "equal given features"]
+        hits += rows["Holm"].tolist() if case.startswith("fair") else rows["gender"].tolist()
+    assert sum(h > 0 for h in accused["fair, groups differ"]) <= 2
+    assert sum(accused["planted, 0.4"]) == 8
+
+
+def test_equal_shares_and_equal_given_are_different_claims():
+    features, labels, sent = study.population(np.random.default_rng(1), True, 0.0)
+    measure, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
+    shares, given = nulls.equal_shares(measure, labels, who), nulls.equal_given(measure, labels, who, features, 1, folds=3)
+    ages = shares["attribute"] == "age_band"
+    assert shares.loc[ages, "p"].min() < 1e-6 < given.loc[given["attribute"] == "age_band", "p"].min()
+
+
+def test_adjusted_against_the_definitions():
+    p = pd.Series([0.01, np.nan, 0.04, 0.03, 0.005])
+    assert np.allclose(nulls.adjusted(p).dropna(), [0.03, 0.06, 0.06, 0.02])
+    assert np.allclose(nulls.adjusted(p, "BH").dropna(), [0.02, 0.04, 0.04, 0.02])
+    assert nulls.adjusted(p).isna().tolist() == [False, True, False, False, False]
+    assert nulls.found(pd.DataFrame({"p": p})) == {"tests": 4, "below": 4, "by_chance": 0.2, "Holm": 2, "BH": 4}
+    with pytest.raises(ValueError, match="Holm or BH"):
+        nulls.adjusted(p, "none")
+
+
+def offers(rng, n=800):
+    group = rng.choice(["a", "b", "c"], n, p=[0.5, 0.3, 0.2])
+    gain = np.column_stack([np.zeros(n), rng.normal(-1, 2, (n, 3)) + np.where(group == "a", 1.5, 0)[:, None]])
+    spend = np.column_stack([np.zeros(n), rng.gamma(2, 1, (n, 3))])
+    return group, gain, spend
+
+
+@pytest.mark.parametrize("allowed", [0.0, 0.03, 0.1, 1.0])
+def test_parity_keeps_its_bound_and_earns_no_more_than_the_free_allocation(rng, allowed):
+    group, gain, spend = offers(rng)
+    for money in (None, 300.0, 60.0):
+        free = budget.allocate(gain, spend, money)
+        found = parity.allocate_even(gain, spend, money, group, allowed)
+        assert found.gap <= allowed + 1 / pd.Series(group).value_counts().min()
+        assert found.spend <= (np.inf if money is None else money)
+        assert found.gain <= free.bound + 1e-9
+        assert found.gain <= found.bound + 1e-9 or found.gap > allowed  # shares of whole rows cannot be quite equal
+        assert found.bound - found.gain <= 6 * gain.max()  # a few rows' worth
+        if allowed == 1:
+            assert found.gain >= 0.99 * free.gain
+
+
+def test_parity_is_the_best_there_is_on_a_small_case(rng):
+    group, gain = np.array(list("aaabbb")), np.column_stack([np.zeros(6), rng.normal(0, 2, 6)])
+    spend = np.column_stack([np.zeros(6), np.zeros(6)])
+    for _ in range(20):
+        gain[:, 1] = rng.normal(0, 2, 6)
+        found = parity.allocate_even(gain, spend, None, group, 1 / 3)
+        best = max(
+            gain[np.arange(6), arm].sum()
+            for arm in map(np.array, product((0, 1), repeat=6))
+            if parity.gap(arm, group) <= 1 / 3 + 1e-9
+        )
+        assert np.isclose(found.gain, best)
+        assert found.bound >= best - 1e-9
+
+
+def test_parity_refuses_bad_input(rng):
+    group, gain, spend = offers(rng, 20)
+    with pytest.raises(ValueError, match="labels are missing"):
+        parity.allocate_even(gain, spend, None, np.array([None, *group[1:]], object), 0.1)
+    with pytest.raises(ValueError, match="allowed = 2"):
+        parity.allocate_even(gain, spend, None, group, 2)
+    with pytest.raises(ValueError, match="budget = -1"):
+        parity.allocate_even(gain, spend, -1, group, 0.1)
+
+
+def test_the_cost_of_parity_is_paired(rng):
+    gain = np.column_stack([np.zeros(500), np.full(500, 2.0), np.full(500, 1.0)])
+    found = parity.cost(gain, np.full(500, 2), np.full(500, 1), rng, 50)
+    assert (found["estimate"], found["low"], found["high"]) == (0.5, 0.5, 0.5)
+
+
+def test_bounds_hold_the_truth_and_are_sharp(rng):
+    for _ in range(30):
+        group, selected = rng.choice(["a", "b", "c"], 60), rng.random(60) < 0.4
+        hidden = rng.random(60) < np.where(selected, 0.2, 0.7)  # being known goes with being selected
+        label = np.where(hidden, None, group.astype(object))
+        for row in missing.bounds(selected, label).itertuples():
+            mine = group == row.group
+            true = selected[mine].mean() - selected[~mine].mean()
+            assert row.low - 1e-12 <= true <= row.high + 1e-12
+            assert row.low <= row.mix_low <= row.mix_high <= row.high
+    label, selected = np.array(["a", "a", "b", "b", None, None, None], object), np.array([1, 0, 1, 0, 1, 0, 1]) > 0
+    ends = []
+    for filled in product("ab", repeat=3):
+        whole = np.array([*label[:4], *filled])
+        ends.append(selected[whole == "a"].mean() - selected[whole == "b"].mean())
+    row = missing.bounds(selected, label).iloc[0]
+    assert np.allclose([row["low"], row["high"]], [min(ends), max(ends)])
+    with pytest.raises(ValueError, match="no label is known"):
+        missing.bounds(selected, np.full(7, None))
+
+
+def test_nothing_missing_nothing_open(rng):
+    group, selected = rng.choice(["a", "b"], 100), rng.random(100) < 0.4
+    table = missing.bounds(selected, group)
+    assert np.allclose(table[["low", "high", "mix_low", "mix_high"]], table[["difference"]])
+
+
+def test_thresholds_by_group_even_out_what_they_promise(rng):
+    n = 6000
+    group = rng.choice(["old", "young"], n)
+    chance = np.clip(rng.beta(2, 4, n) + np.where(group == "old", 0.15, 0), 0, 1)
+    label, fit, known = rng.random(n) < chance, rng.random(n) < 0.5, np.append(np.zeros(10, bool), np.ones(n - 10, bool))
+    found = rules.fitted(chance, label, group, fit, known, 1)
+    assert not any(way[:10].any() for way in found.values())
+    judged = ~fit
+
+    def gap(way, rows):
+        return abs(way[rows & (group == "old")].mean() - way[rows & (group == "young")].mean())
+
+    assert gap(found["one threshold"], judged) > 0.15
+    assert gap(found["demographic parity"], judged) < 0.06
+    assert all(gap(found["equalised odds"], judged & (label == y)) < 0.08 for y in (True, False))
+    with pytest.raises(ValueError, match="'young' has buyers only, or none"):
+        rules.rules(chance, label & (group == "old"), group, fit, 1)
+
+
+def test_the_audited_list_is_the_allocation(rng, tmp_path):
+    customers = people(rng).assign(customer_id=[f"CUST{k:05d}" for k in range(600)])
+    labels, ids = fairness.attributes(customers), customers["customer_id"]
+    gain = np.column_stack([np.zeros(600), rng.normal(0, 1, (600, 2))])
+    plan = budget.allocate(gain, np.abs(gain), 60.0)
+    chosen = plan.arm > 0
+    percent = np.array([0, 5, 10])[plan.arm]
+    file = tmp_path / "campaign_tea.csv"
+    lists.write_list(pd.DataFrame({"CustomerID": ids[chosen], "Discount": percent[chosen], "Holdout": "no"}), file)
+    back = lists.read_list(file)
+    assert back["customer_id"].tolist() == ids[chosen].tolist()
+    assert np.allclose(back["discount"], percent[chosen] / 100)
+    table, beside = lists.audit_list(file, ids, labels, rng, 50)
+    assert beside == tmp_path / "audit_campaign_tea.csv"
+    women = (customers["gender"] == "Female").to_numpy()
+    row = table.query("group == 'Female' and measure == 'contacted'").iloc[0]
+    assert np.isclose(row["value"], chosen[women].mean())
+    depth = table.query("group == 'Female' and measure == 'discount'").iloc[0]
+    assert np.isclose(depth["value"], percent[women & chosen].mean() / 100)
+    assert pd.read_csv(beside)["value"].notna().any()
+    assert lists.campaign_lists(tmp_path, ids) == [file]
+    assert lists.campaign_lists(tmp_path, ids[:5]) == []
+
+
+def test_a_list_that_is_none_is_refused_and_the_held_out_are_not_contacted(rng, tmp_path):
+    file = tmp_path / "campaign_x.csv"
+    pd.DataFrame({"CustomerID": ["a", "b"], "Discount": [5, 5], "Holdout": ["no", "yes"]}).to_csv(file, index=False)
+    assert lists.read_list(file)["customer_id"].tolist() == ["a"]
+    pd.DataFrame({"CustomerID": ["a", "a"], "Discount": [5, 5]}).to_csv(file, index=False)
+    with pytest.raises(ValueError, match="holds a twice"):
+        lists.read_list(file)
+    pd.DataFrame({"CustomerID": ["a"]}).to_csv(file, index=False)
+    with pytest.raises(ValueError, match="no column Discount"):
+        lists.read_list(file)
+    pd.DataFrame({"CustomerID": ["z"], "Discount": [5]}).to_csv(file, index=False)
+    with pytest.raises(ValueError, match="holds z, who is not among those"):
+        lists.audit_list(file, pd.Series(["a", "b"]), pd.DataFrame({"g": ["x", "y"]}), rng)
+
+
+def test_gaps_stand_beside_chance_and_change_is_paired(rng):
+    n = 2000
+    group = rng.choice(["a", "b", "c", "d"], n)
+    labels, who = pd.DataFrame({"g": group}), np.arange(n)
+    sent = rng.random(n) < 0.2
+    plain, twice = ([Measure("contacted", s.astype(float), np.ones(n))] for s in (sent, sent & (group != "a")))
+    row = fairness.gaps(plain, labels, who, rng, 200, other=twice).iloc[0]
+    assert row["gap"] < 3 * row["by_chance"]
+    assert 0 < row["change_low"] <= row["change"] <= row["change_high"]
+    none = fairness.gaps(plain, labels, who, rng, 50, other=plain).iloc[0]
+    assert none["change"] == none["change_low"] == none["change_high"] == 0
+
+
+def test_the_page_says_what_is_found(rng):
+    features, labels, sent = study.population(rng, True, 0.4)
+    measure, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
+    table = fairness.audit(measure, labels, who, rng, 50)
+    sheet = page.page(
+        table, nulls.equal_shares(measure, labels, who), nulls.equal_given(measure, labels, who, features, 1), ("contacted",)
+    )
+    women = sheet.set_index("group").loc["women"]
+    assert (women["equal shares"], women["given features"]) == ("fewer", "fewer")
+    assert women["contacted, %"].startswith(f"{100 * sent[labels['gender'] == 'women'].mean():.1f} [")
+    assert (sheet["by"] != "").sum() == 3

@@ -35,9 +35,10 @@ def write_list(frame: pd.DataFrame, path: Path) -> None:
 
 
 def campaign_lists(folder: Path, people: pd.Series) -> list[Path]:
-    """Files of a folder that are campaigns' lists about these customers: campaign_*.csv with a column of discounts."""
+    """Files of a folder that are campaigns' lists about these customers: campaign_*.csv with a column of discounts; but those that
+    somebody asked for (`make campaign`), on which no result of the study may depend."""
     out = []
-    for path in sorted(folder.glob("campaign_*.csv")):
+    for path in sorted(p for p in folder.glob("campaign_*.csv") if "_asked_" not in p.name):
         head = pd.read_csv(path, dtype={"CustomerID": str})
         if {"CustomerID", "Discount"} <= set(head) and len(head) and head["CustomerID"].isin(people).all():
             out.append(path)

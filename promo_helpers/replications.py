@@ -78,6 +78,12 @@ JOBS = {
         ("default",),
         (*UPLIFT, *POLICIES, "promo_helpers.decide.forecast", "promo_helpers.decide.lines"),
     ),
+    "explanation_noise": Job(
+        "promo_helpers.studies.explanation",
+        "replicate",
+        ("15,000", "60,000"),
+        (*UPLIFT, "promo_helpers.models.response", "promo_helpers.audit.explanation", "promo_helpers.audit.decision"),
+    ),
     "purchase_markets": Job(
         "promo_helpers.studies.purchase",
         "replicate",

@@ -18,7 +18,7 @@ def partner(feature: str, x: pd.DataFrame, values: pd.DataFrame, bins: int = 8) 
     feature, its values less their mean are compared with each other feature."""
     cut = pd.qcut(x[feature].rank(method="first", na_option="top"), min(bins, len(x)), labels=False)
     left = values[feature] - values[feature].groupby(cut).transform("mean")
-    found = {c: left.corr(x[c].fillna(x[c].median()), method="spearman") for c in x if c != feature and x[c].nunique() > 1}
+    found = {c: left.corr(x[c].fillna(x[c].median()), method="spearman") for c in x if c != feature and x[c].max() > x[c].min()}
     strength = pd.Series(found, dtype=float).dropna()
     best = strength.abs().sort_values(ascending=False, kind="stable").index[0]
     return str(best), float(strength[best])

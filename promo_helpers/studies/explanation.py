@@ -55,7 +55,7 @@ def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside:
     table = pd.DataFrame({"feature": found.players})
     table["kind"] = table["feature"].str.extract("^(noise|permuted)_", expand=False).fillna("real")
     for name, output in (("rupees", a), ("lift", a + len(trial.arms) - 1)):
-        table[name] = np.abs(found.values[..., output]).mean(axis=0)
+        table[name] = np.abs(found.added[..., output]).mean(axis=0)
     return table
 
 

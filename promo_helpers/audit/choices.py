@@ -1,0 +1,22 @@
+"""What is decided, in one number: rupees of the best offer, and of the chosen arm over the runner-up."""
+
+import numpy as np
+import pandas as pd
+
+from promo_helpers.audit.distil import Rupees
+from promo_helpers.audit.explanation import Function
+
+
+def best_offer(offers: Function) -> Rupees:
+    """features -> [row] rupees of the best offer over none, from [row, offer]: above nothing where somebody is worth contacting."""
+    return lambda x: np.asarray(offers(x).max(axis=1))
+
+
+def margin(offers: Function) -> Rupees:
+    """features -> [row] rupees of the chosen arm over the runner-up, below nothing where the chosen one is none."""
+
+    def rule(x: pd.DataFrame) -> np.ndarray:
+        two = np.sort(offers(x), axis=1)[:, -2:]
+        return np.where(two[:, 1] > 0, two[:, 1] - np.maximum(two[:, 0], 0), two[:, 1])
+
+    return rule

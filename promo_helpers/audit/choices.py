@@ -5,6 +5,7 @@ import pandas as pd
 
 from promo_helpers.audit.distil import Rupees
 from promo_helpers.audit.explanation import Function
+from promo_helpers.models.purchase import PurchaseModel, chance
 
 
 def best_offer(offers: Function) -> Rupees:
@@ -20,3 +21,10 @@ def margin(offers: Function) -> Rupees:
         return np.where(two[:, 1] > 0, two[:, 1] - np.maximum(two[:, 0], 0), two[:, 1])
 
     return rule
+
+
+def chances(model: PurchaseModel, part: str = "ensemble") -> Function:
+    """features -> [row] chance of buying, by the ensemble or by one of its parts."""
+    if part == "ensemble":
+        return lambda x: model.predict(x.to_numpy(np.float32))["ensemble"]
+    return lambda x: chance(model.models[part], x.to_numpy(np.float32))

@@ -5,6 +5,7 @@ A counterfactual is about the rule, not about the world: "would not have been ch
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -30,7 +31,6 @@ SINGLE = {  # features that a sentence may move alone: how the old and the new v
     "category_promotion_share": ("{new:.0%} of the purchases of {category} had been on price promotion instead of {old:.0%}", 0),
     "hour_gap": ("the usual hour of shopping lay {new:.0f} hours from that of the message instead of {old:.0f}", 0),
     "late_share": ("{new:.0%} of the visits had been in the evening instead of {old:.0%}", 0),
-    "spend_90": ("{new:,.0f} had been spent in the last 90 days instead of {old:,.0f}", 0),
     "unit_price": ("a unit bought had cost {new:,.0f} on average instead of {old:,.0f}", 0),
     "basket": ("a visit had brought {new:.1f} units instead of {old:.1f}", 0),
     "trips_28": ("there had been {new} in the last four weeks instead of {old:.0f}", "visit"),
@@ -54,7 +54,7 @@ def consistent(x: pd.DataFrame) -> np.ndarray:
     fits = np.ones(len(x), bool)
     for chain in ORDERED:
         columns = [x[c].to_numpy(float) for c in chain if c in x]
-        for low, high in zip(columns, columns[1:], strict=False):
+        for low, high in pairwise(columns):
             fits &= ~(low > high + 1e-9)
     for count, date, days in DATED:
         if count in x and date in x:
@@ -92,21 +92,26 @@ def flips(
     if (idle := net(x).argmax(axis=1) == 0).any():
         raise ValueError(f"{int(idle.sum())} of {len(x)} rows are not chosen as they are: a counterfactual undoes a choice")
     ranks = {c: np.sort(observed[c].dropna().to_numpy(float)) for c in observed}
-    best = pd.DataFrame({"words": "", "change": "", "size": np.inf, "net": np.nan}, index=x.index)
-    for change in changes(observed):
+    tried = changes(observed)
+    which, size, left = np.full(len(x), -1), np.full(len(x), np.inf), np.full(len(x), np.nan)
+    for k, change in enumerate(tried):
         new, applies = change.move(x)
         usable = np.flatnonzero(applies & consistent(new))
         if not len(usable):
             continue
-        left = net(new.iloc[usable])
-        size = _size(x.iloc[usable], new.iloc[usable], ranks)
-        better = (left.argmax(axis=1) == 0) & (size < best["size"].to_numpy()[usable])
-        for k in np.flatnonzero(better):
-            i = usable[k]
-            words = change.say(x.iloc[i], new.iloc[i], products[i], categories[i])
-            best.iloc[i] = [words, change.name, size[k], left[k, 1:].max()]
-    best["size"] = best["size"].where(best["words"] != "")
-    return best
+        value = net(new.iloc[usable])
+        span = _size(x.iloc[usable], new.iloc[usable], ranks)
+        better = (value.argmax(axis=1) == 0) & (span < size[usable])
+        rows = usable[better]
+        which[rows], size[rows], left[rows] = k, span[better], value[better, 1:].max(axis=1)
+    words = [""] * len(x)
+    for k in np.unique(which[which >= 0]):
+        rows = np.flatnonzero(which == k)
+        new, _ = tried[k].move(x.iloc[rows])
+        for at, i in enumerate(rows):
+            words[i] = tried[k].say(x.iloc[i], new.iloc[at], products[i], categories[i])
+    named = [tried[k].name if k >= 0 else "" for k in which]
+    return pd.DataFrame({"words": words, "change": named, "size": np.where(which < 0, np.nan, size), "net": left}, index=x.index)
 
 
 def _size(old: pd.DataFrame, new: pd.DataFrame, ranks: dict[str, np.ndarray]) -> np.ndarray:

@@ -12,8 +12,8 @@ from sklearn.tree import DecisionTreeRegressor
 from promo_helpers.audit.explanation import Attributions
 
 SETTINGS = {
-    "objective": "l2", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.7, "verbose": -1,
-    "num_threads": 1, "deterministic": True, "force_row_wise": True,
+    "objective": "l2", "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.7, "verbose": -1,
+    "lambda_l2": 1.0, "num_threads": 1, "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
 ROUNDS, HYBRIDS, MIXED = 250, 40_000, 0.1
 LEAST_R2, LEAST_AGREEMENT = 0.8, 0.9
@@ -39,19 +39,24 @@ class Fidelity:
 
 def hybrids(x: pd.DataFrame, answer: np.ndarray, rows: int, rng: np.random.Generator, mixed: float = MIXED) -> pd.DataFrame:
     """Rows of x in which each feature is another row's with chance `mixed`: a rule can be asked anything, and trees that have seen how it
-    answers between customers know it better than from customers alone. Half of them start from rows drawn by how far their answer [row]
+    answers between customers know it better than from customers alone. A quarter of them start from rows drawn by how far their answer [row]
     lies from the median, since rupees have a long tail."""
     values, far = x.to_numpy(float), np.abs(answer - np.median(answer))
     chance = far / far.sum() if far.sum() > 0 else np.full(len(x), 1 / len(x))
-    first = np.append(rng.integers(0, len(x), rows - rows // 2), rng.choice(len(x), rows // 2, p=chance))
+    first = np.append(rng.integers(0, len(x), rows - rows // 4), rng.choice(len(x), rows // 4, p=chance))
     own, other = values[first], values[rng.integers(0, len(x), rows)]
     return pd.DataFrame(np.where(rng.random(own.shape) < mixed, other, own), columns=list(x))
 
 
 def distil(rule: Rupees, x: pd.DataFrame, rng: np.random.Generator, seed: int, rows: int = HYBRIDS) -> lgb.Booster:
-    """Boosted trees of 15 leaves that stand for a rule, fitted to its answers on x and on hybrids of x."""
+    """Small boosted trees that stand for a rule, fitted to its answers on x and on hybrids of x."""
     whole = pd.concat([x, hybrids(x, rule(x), rows, rng)], ignore_index=True)
-    return lgb.train(SETTINGS | {"seed": seed}, lgb.Dataset(whole, rule(whole)), ROUNDS)
+    return boosted(whole, rule(whole), seed)
+
+
+def boosted(x: pd.DataFrame, target: np.ndarray, seed: int) -> lgb.Booster:
+    """The same trees fitted to any target [row], such as the true profit where it is known."""
+    return lgb.train(SETTINGS | {"seed": seed}, lgb.Dataset(x, target), ROUNDS)
 
 
 def one_tree(rule: Rupees, x: pd.DataFrame, seed: int, leaves: int = 16) -> DecisionTreeRegressor:

@@ -28,3 +28,11 @@ def chances(model: PurchaseModel, part: str = "ensemble") -> Function:
     if part == "ensemble":
         return lambda x: model.predict(x.to_numpy(np.float32))["ensemble"]
     return lambda x: chance(model.models[part], x.to_numpy(np.float32))
+
+
+def true_types(gain: np.ndarray, buys: np.ndarray, units: np.ndarray, sure: float = 0.25) -> np.ndarray:
+    """[row] the true type from true expectations [row, arm]: "persuadable" where some offer earns; of the others "sleeping dog" where a
+    reminder alone sells less of the product than none, else by the chance of buying without, as `segments.labelled`."""
+    kind = np.where(buys[:, 0] >= sure, "sure thing", "lost cause")
+    kind = np.where(units[:, 1] < units[:, 0], "sleeping dog", kind)
+    return np.where(gain[:, 1:].max(axis=1) > 0, "persuadable", kind)

@@ -109,7 +109,7 @@ def flips(
         rows = np.flatnonzero(which == k)
         new, _ = tried[k].move(x.iloc[rows])
         for at, i in enumerate(rows):
-            words[i] = tried[k].say(x.iloc[i], new.iloc[at], products[i], categories[i])
+            words[i] = tried[k].say(x.iloc[i], new.iloc[at], products[int(i)], categories[int(i)])
     named = [tried[k].name if k >= 0 else "" for k in which]
     return pd.DataFrame({"words": words, "change": named, "size": np.where(which < 0, np.nan, size), "net": left}, index=x.index)
 

@@ -12,10 +12,10 @@ from sklearn.tree import DecisionTreeRegressor
 from promo_helpers.audit.explanation import Attributions
 
 SETTINGS = {
-    "objective": "l2", "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.7, "verbose": -1,
-    "lambda_l2": 1.0, "num_threads": 1, "deterministic": True, "force_row_wise": True,
+    "objective": "l2", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.7, "verbose": -1,
+    "num_threads": 1, "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
-ROUNDS, HYBRIDS, MIXED = 250, 40_000, 0.1
+ROUNDS, HYBRIDS, MIXED = 300, 60_000, 0.1
 LEAST_R2, LEAST_AGREEMENT = 0.8, 0.9
 # what the trees miss is explained by nobody: at most a fifth of the variance of the rupees, and at most one decision in ten, may be
 # such; with less, a reader would too often be told the reasons of a decision that the rule did not take
@@ -37,20 +37,17 @@ class Fidelity:
         return self.r2 >= LEAST_R2 and self.agreement >= LEAST_AGREEMENT
 
 
-def hybrids(x: pd.DataFrame, answer: np.ndarray, rows: int, rng: np.random.Generator, mixed: float = MIXED) -> pd.DataFrame:
+def hybrids(x: pd.DataFrame, rows: int, rng: np.random.Generator, mixed: float = MIXED) -> pd.DataFrame:
     """Rows of x in which each feature is another row's with chance `mixed`: a rule can be asked anything, and trees that have seen how it
-    answers between customers know it better than from customers alone. A quarter of them start from rows drawn by how far their answer [row]
-    lies from the median, since rupees have a long tail."""
-    values, far = x.to_numpy(float), np.abs(answer - np.median(answer))
-    chance = far / far.sum() if far.sum() > 0 else np.full(len(x), 1 / len(x))
-    first = np.append(rng.integers(0, len(x), rows - rows // 4), rng.choice(len(x), rows // 4, p=chance))
-    own, other = values[first], values[rng.integers(0, len(x), rows)]
+    answers between customers know it better than from customers alone."""
+    values = x.to_numpy(float)
+    own, other = values[rng.integers(0, len(x), (2, rows))]
     return pd.DataFrame(np.where(rng.random(own.shape) < mixed, other, own), columns=list(x))
 
 
 def distil(rule: Rupees, x: pd.DataFrame, rng: np.random.Generator, seed: int, rows: int = HYBRIDS) -> lgb.Booster:
-    """Small boosted trees that stand for a rule, fitted to its answers on x and on hybrids of x."""
-    whole = pd.concat([x, hybrids(x, rule(x), rows, rng)], ignore_index=True)
+    """Boosted trees of 15 leaves that stand for a rule, fitted to its answers on x and on hybrids of x."""
+    whole = pd.concat([x, hybrids(x, rows, rng)], ignore_index=True)
     return boosted(whole, rule(whole), seed)
 
 
@@ -75,15 +72,16 @@ def fidelity(own: np.ndarray, said: np.ndarray) -> Fidelity:
 
 
 def of_trees(trees: lgb.Booster, x: pd.DataFrame, background: pd.DataFrame | None = None) -> Attributions:
-    """Exact Shapley values of boosted trees: interventional beside a background, by shap; without one by how many rows of the training took
-    each branch, by LightGBM, which approximates observational values (Lundberg et al. 2020). Raises ValueError where they miss."""
+    """Exact Shapley values of boosted trees: interventional beside a background, by shap; without one by how many rows of the training
+    took each branch, by LightGBM, which approximates observational values (Lundberg et al. 2020). A classifier's are in log odds.
+    Raises ValueError where they miss the prediction."""
     if background is None:
         each = np.asarray(trees.predict(x, pred_contrib=True))
         added, base = each[:, :-1], each[0, -1]
     else:
         explainer = shap.TreeExplainer(trees, background, feature_perturbation="interventional")
         added, base = np.asarray(explainer.shap_values(x)), float(np.ravel(explainer.expected_value)[0])
-    found = Attributions(np.array([base]), added[..., None], np.asarray(trees.predict(x))[:, None], x, tuple(x))
+    found = Attributions(np.array([base]), added[..., None], np.asarray(trees.predict(x, raw_score=True))[:, None], x, tuple(x))
     if not found.gap() <= EXACT:
         raise ValueError(f"base and values miss the prediction by {found.gap():.2g} of its spread (at most {EXACT:g} may be)")
     return found

@@ -88,7 +88,7 @@ def waterfall(base: float, added: pd.Series, axis: Axes, unit: str, most: int = 
 def policy_map(units: np.ndarray, lift: np.ndarray, arm: np.ndarray, arms: Sequence[str], axis: Axes, bins: int = 26) -> Axes:
     """The arm that most decisions of a cell get, over the plane of units bought without an offer and what the offer multiplies them by;
     paler where fewer than three quarters agree; cells with less than three decisions are empty."""
-    edges = [np.geomspace(*np.quantile(v, (0.005, 0.995)), bins + 1) for v in (units, lift)]
+    edges = [np.geomspace(float(np.quantile(v, 0.005)), float(np.quantile(v, 0.995)), bins + 1) for v in (units, lift)]
     cell = [np.digitize(v, e) - 1 for v, e in zip((units, lift), edges, strict=True)]
     inside = (cell[0] >= 0) & (cell[0] < bins) & (cell[1] >= 0) & (cell[1] < bins)
     count = np.zeros((bins, bins, len(arms)))
@@ -99,10 +99,11 @@ def policy_map(units: np.ndarray, lift: np.ndarray, arm: np.ndarray, arms: Seque
         if mine.any():
             label = "none" if name == "none" else "reminder" if name == "0" else f"{name} %"
             axis.scatter([], [], marker="s", s=30, color=DEPTHS[min(a, 6)], label=label)
-            sure = np.where(count[..., a] / np.maximum(total, 1) >= 0.75, 1.0, 0.45)
-            shade = np.ma.masked_where(~mine, np.ones_like(total))
+            share = count[..., a] / np.maximum(total, 1)
             tint = LinearSegmentedColormap.from_list("one", [DEPTHS[min(a, 6)]] * 2)
-            axis.pcolormesh(edges[0], edges[1], shade.T, cmap=tint, alpha=np.where(mine, sure, 0).T, linewidth=0, rasterized=True)
+            for shown, alpha in ((mine & (share >= 0.75), 1.0), (mine & (share < 0.75), 0.45)):
+                shade = np.ma.masked_where(~shown, share)
+                axis.pcolormesh(edges[0], edges[1], shade.T, cmap=tint, alpha=alpha, linewidth=0, rasterized=True)
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.minorticks_off()

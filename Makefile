@@ -51,6 +51,8 @@ $(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
 
 # what one run reads of another, by hand
 $(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
+$(R)/13_explanation.ipynb: $(R)/01_market.ipynb $(R)/03_purchase.ipynb $(R)/09_discount.ipynb
+$(R)/13_explanation_completejourney.ipynb: $(R)/03_purchase_completejourney.ipynb
 
 .PHONY: help paper runs test lint lab notebook retrain check replications bench template lock clean tex poppler FORCE
 FORCE:

@@ -95,6 +95,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"experiment"},
     {"models", "evaluate"},
     {"decide"},
+    {"audit"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},

@@ -24,10 +24,10 @@ def margin(offers: Function) -> Rupees:
 
 
 def chances(model: PurchaseModel, part: str = "ensemble") -> Function:
-    """features -> [row] chance of buying, by the ensemble or by one of its parts."""
+    """features -> [row] chance of buying, by the ensemble or by one of its parts; in double precision, or a row alone gets other digits."""
     if part == "ensemble":
-        return lambda x: model.predict(x.to_numpy(np.float32))["ensemble"]
-    return lambda x: chance(model.models[part], x.to_numpy(np.float32))
+        return lambda x: model.predict(x.to_numpy(float))["ensemble"]
+    return lambda x: chance(model.models[part], x.to_numpy(float))
 
 
 def true_types(gain: np.ndarray, buys: np.ndarray, units: np.ndarray, sure: float = 0.25) -> np.ndarray:

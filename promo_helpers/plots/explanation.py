@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import NullLocator
 
 from promo_helpers.style import COLOURS, INK, PALE
 
@@ -33,6 +35,7 @@ def beeswarm(
     added: pd.DataFrame, x: pd.DataFrame, axis: Axes, unit: str, rng: np.random.Generator, names: Sequence[str] = ()
 ) -> Axes:
     """One dot a row for each column of `added`, the first on top; colour is the rank of the feature's value, missing is grey."""
+    _bent(axis.xaxis, added.to_numpy())
     axis.axvline(0, color=PALE, lw=1, zorder=0)
     for k, feature in enumerate(added):
         value, rank = added[feature].to_numpy(), x[feature].rank(pct=True).to_numpy()
@@ -45,25 +48,25 @@ def beeswarm(
     axis.set_yticks(np.arange(len(added.columns))[::-1], list(names) if len(names) else [""] * len(added.columns))
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.7, len(added.columns) - 0.3)
-    axis.set_xscale("symlog", linthresh=10)
     axis.set_xlabel(unit)
     return axis
 
 
 def dependence(value: pd.Series, added: pd.Series, other: pd.Series, axis: Axes, labels: tuple[str, str, str]) -> Axes:
-    """What a feature adds against its value; colour is another feature, below or above its median, with medians in fifths of the value."""
+    """What a feature adds against its value; colour is another feature, up to its median (few) or above (many),
+    with medians in fifths of the value."""
+    _bent(axis.yaxis, added.to_numpy())
     axis.axhline(0, color=PALE, lw=1, zorder=0)
     high = (other > other.median()).to_numpy()
-    for many, tint, word in ((False, COLOURS["sky"], "at most the median"), (True, COLOURS["orange"], "more")):
+    for many, tint, word in ((False, COLOURS["sky"], "(few)"), (True, COLOURS["orange"], "(many)")):
         rows = high == many
-        axis.scatter(value[rows], added[rows], s=7, color=tint, lw=0, alpha=0.6, label=f"{labels[2]}: {word}")
+        axis.scatter(value[rows], added[rows], s=7, color=tint, lw=0, alpha=0.6, label=f"{labels[2]} {word}")
         cut = pd.qcut(value[rows].rank(method="first"), 5, labels=False)
         line = pd.DataFrame({"x": value[rows], "y": added[rows]}).groupby(cut).median()
         axis.plot(line["x"], line["y"], color=tint, lw=1.8)
-    axis.set_yscale("symlog", linthresh=10)
     axis.set_xlabel(labels[0])
     axis.set_ylabel(labels[1])
-    axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    axis.legend(loc="upper left")
     return axis
 
 
@@ -81,6 +84,9 @@ def waterfall(base: float, added: pd.Series, axis: Axes, unit: str, most: int = 
     axis.vlines(ends[:-1], place[:-1] - 1.3, place[:-1] + 0.31, color=INK, lw=0.4)
     axis.set_yticks(place, list(steps.index))
     axis.tick_params(axis="y", length=0)
+    reach = np.concatenate([[base], ends])
+    room = 0.08 * (reach.max() - reach.min())
+    axis.set_xlim(reach.min() - room, reach.max() + room)
     axis.set_xlabel(unit)
     return axis
 
@@ -106,6 +112,12 @@ def policy_map(units: np.ndarray, lift: np.ndarray, arm: np.ndarray, arms: Seque
                 axis.pcolormesh(edges[0], edges[1], shade.T, cmap=tint, alpha=alpha, linewidth=0, rasterized=True)
     axis.set_xscale("log")
     axis.set_yscale("log")
+    for side, edge, ticks in (
+        (axis.xaxis, edges[0], (0.01, 0.03, 0.1, 0.3, 1, 3, 10)),
+        (axis.yaxis, edges[1], (1, 1.2, 1.5, 2, 3, 5, 8)),
+    ):
+        shown_ticks = [t for t in ticks if edge[0] <= t <= edge[-1]]
+        side.set_ticks(shown_ticks, labels=[f"{t:g}" for t in shown_ticks])
     axis.minorticks_off()
     axis.set_xlabel("units in two weeks without an offer")
     return axis
@@ -123,5 +135,20 @@ def noise(kept: Mapping[str, np.ndarray], axis: Axes, unit: str) -> Axes:
     axis.set_yticks(np.arange(len(kept))[::-1], list(kept))
     axis.tick_params(axis="y", length=0)
     axis.set_xscale("log")
+    axis.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])
     axis.set_xlabel(unit)
     return axis
+
+
+def _bent(side: Axis, values: np.ndarray) -> None:
+    """A scale that is straight up to ten and logarithmic beyond, with room for all values and plain numbers at its ticks."""
+    scale = side.axes.set_xscale if isinstance(side, XAxis) else side.axes.set_yscale
+    scale("symlog", linthresh=10)
+    far = max(float(np.abs(values).max()), 1.0) * 1.25
+    ticks = [t for t in (1, 3, 10, 30, 100, 300, 1000) if t <= far][-3:]
+    side.set_ticks([-t for t in ticks[::-1]] + [0] + ticks)
+    side.set_major_formatter("{x:g}")
+    side.set_minor_locator(NullLocator())
+    low, high = float(values.min()), float(values.max())
+    limit = side.axes.set_xlim if isinstance(side, XAxis) else side.axes.set_ylim
+    limit(min(1.25 * low, -0.05 * far), max(1.25 * high, 0.05 * far))

@@ -73,6 +73,18 @@ TITLES = {
 SILENT = ("person", "product")  # never a reason: the first is personal, the second is the same for every customer
 
 
+KINDS = {
+    "pair": "her purchases of the product", "category": "her purchases of the category", "customer": "her visits and spending",
+    "item": "the product itself",
+}  # fmt: skip
+
+
+def kinds_in(columns: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of the purchase model by KINDS, in words: switched as a whole, no kind contradicts itself."""
+    found = {said: [c for c in columns if c.partition("_")[0] == kind] for kind, said in KINDS.items()}
+    return {said: members for said, members in found.items() if members}
+
+
 def name_of(feature: str) -> str:
     """A feature of the dose-response or of the purchase model in a few words. Raises KeyError for one that has none yet."""
     if feature in NAMES:

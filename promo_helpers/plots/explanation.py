@@ -53,12 +53,12 @@ def beeswarm(
 
 
 def dependence(value: pd.Series, added: pd.Series, other: pd.Series, axis: Axes, labels: tuple[str, str, str]) -> Axes:
-    """What a feature adds against its value; colour is another feature, up to its median (few) or above (many),
+    """What a feature adds against its value; colour is another feature, up to its median (low) or above (high),
     with medians in fifths of the value."""
     _bent(axis.yaxis, added.to_numpy())
     axis.axhline(0, color=PALE, lw=1, zorder=0)
     high = (other > other.median()).to_numpy()
-    for many, tint, word in ((False, COLOURS["sky"], "(few)"), (True, COLOURS["orange"], "(many)")):
+    for many, tint, word in ((False, COLOURS["sky"], "low"), (True, COLOURS["orange"], "high")):
         rows = high == many
         axis.scatter(value[rows], added[rows], s=7, color=tint, lw=0, alpha=0.6, label=f"{labels[2]} {word}")
         cut = pd.qcut(value[rows].rank(method="first"), 5, labels=False)
@@ -145,7 +145,7 @@ def _bent(side: Axis, values: np.ndarray) -> None:
     scale = side.axes.set_xscale if isinstance(side, XAxis) else side.axes.set_yscale
     scale("symlog", linthresh=10)
     far = max(float(np.abs(values).max()), 1.0) * 1.25
-    ticks = [t for t in (1, 3, 10, 30, 100, 300, 1000) if t <= far][-3:]
+    ticks = [t for t in (1, 3, 10, 30, 100, 300, 1000) if t <= far][-2:]
     side.set_ticks([-t for t in ticks[::-1]] + [0] + ticks)
     side.set_major_formatter("{x:g}")
     side.set_minor_locator(NullLocator())

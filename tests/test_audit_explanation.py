@@ -20,7 +20,7 @@ from promo_helpers.models.bridge import Costs
 from promo_helpers.models.dose import TIED, Dose
 from promo_helpers.models.response import Response
 from promo_helpers.studies import explanation as study
-from promo_helpers.studies.explanation_tables import counted, judged, wilson
+from promo_helpers.studies.explanation_tables import by_chance, counted, judged, wilson
 
 
 def frame(rng, n=12, columns=4):
@@ -355,3 +355,11 @@ def test_the_verdict_counts_what_it_says():
 
 def test_held_outcomes_are_no_features(decisions):
     assert not set(decisions) & set(HOLDS)
+
+
+def test_what_chance_gives_below_a_bar_of_copies():
+    rng = np.random.default_rng(10)
+    drawn = rng.random((20_000, 50))
+    below = drawn[:, 45:] < np.quantile(drawn[:, :45], 0.95, axis=1)[:, None]
+    assert by_chance(45, 1) == pytest.approx(below.mean(), abs=0.005)
+    assert by_chance(45, 5) == pytest.approx(below.all(axis=1).mean(), abs=0.015)

@@ -68,3 +68,10 @@ def over_bar(kept: pd.DataFrame, column: str = "rupees") -> dict[str, np.ndarray
     groups = {f"for {hidden}": kept["feature"].isin(features) for hidden, features in PROXIES.items()}
     groups |= {"noise": kept["kind"] == "noise", "permuted copies": kept["kind"] == "permuted"}
     return {name: value[rows].to_numpy() for name, rows in groups.items()}
+
+
+def by_chance(copies: int, columns: int, level: float = 0.95) -> float:
+    """About how likely all of some columns lie below the `level` quantile of `copies` others, where all are drawn alike:
+    of n + 1 alike, the last is below the k-th of the others with chance k / (n + 1)."""
+    place = 1 + (copies - 1) * level
+    return float(np.prod([(place + i) / (copies + 1 + i) for i in range(columns)]))

@@ -31,7 +31,7 @@ NAMES = {  # of the dose-response
 }  # fmt: skip
 _PAIR = {
     "baskets": "baskets with {0}", "units": "units of {0}", "spend": "spent on {0}", "recency": "days since {0}",
-    "first": "days since first {0}",
+    "first": "days since first buying {0}",
     "promo_share": "{0} bought on promotion", "gap": "days between {0} purchases", "due": "how overdue {0} is", "rate": "rate of {0}",
     "habit": "habit: share of baskets with {0}", "expected": "habit times visits", "share": "{0}'s share of spending",
 }  # fmt: skip

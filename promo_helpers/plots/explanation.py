@@ -60,13 +60,13 @@ def dependence(value: pd.Series, added: pd.Series, other: pd.Series, axis: Axes,
     high = (other > other.median()).to_numpy()
     for many, tint, word in ((False, COLOURS["sky"], "low"), (True, COLOURS["orange"], "high")):
         rows = high == many
-        axis.scatter(value[rows], added[rows], s=7, color=tint, lw=0, alpha=0.6, label=f"{labels[2]} {word}")
+        axis.scatter(value[rows], added[rows], s=7, color=tint, lw=0, alpha=0.6, label=f"{labels[2]}: {word}")
         cut = pd.qcut(value[rows].rank(method="first"), 5, labels=False)
         line = pd.DataFrame({"x": value[rows], "y": added[rows]}).groupby(cut).median()
         axis.plot(line["x"], line["y"], color=tint, lw=1.8)
     axis.set_xlabel(labels[0])
     axis.set_ylabel(labels[1])
-    axis.legend(loc="upper left")
+    axis.legend(loc="lower right")
     return axis
 
 

@@ -1,0 +1,50 @@
+"""What attributions say together: their error, and which feature changes what another one adds."""
+
+import numpy as np
+import pandas as pd
+
+
+def with_error(whole: np.ndarray, parts: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Standard error [player] by the model: a jackknife over models [part, player] that each leave a part of the customers out (Efron and
+    Tibshirani 1993, chapter 11); and that of the customers, by the values [row, player] that `whole` is the mean of."""
+    k = len(parts)
+    model = np.sqrt((k - 1) / k * ((parts - parts.mean(axis=0)) ** 2).sum(axis=0))
+    drawn = np.zeros_like(whole) if rows is None else rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
+    return model, drawn
+
+
+def partner(feature: str, x: pd.DataFrame, values: pd.DataFrame, bins: int = 8) -> tuple[str, float]:
+    """The feature that changes most what `feature` adds at the same value of it, and the rank correlation that says so: within bins of the
+    feature, its values less their mean are compared with each other feature."""
+    cut = pd.qcut(x[feature].rank(method="first", na_option="top"), min(bins, len(x)), labels=False)
+    left = values[feature] - values[feature].groupby(cut).transform("mean")
+    found = {c: left.corr(x[c].fillna(x[c].median()), method="spearman") for c in x if c != feature and x[c].max() > x[c].min()}
+    strength = pd.Series(found, dtype=float).dropna()
+    best = strength.abs().sort_values(ascending=False, kind="stable").index[0]
+    return str(best), float(strength[best])
+
+
+def spread(added: pd.DataFrame, leave: np.ndarray, level: float = 1.96) -> pd.DataFrame:
+    """Rows feature, value (mean size), low, high, the largest first: the interval joins the error of the model, as a share found by models
+    [part, feature] on fewer rows, and that of the customers."""
+    size = added.abs()
+    value = size.mean().to_numpy()
+    model, drawn = with_error(value, leave, size.to_numpy())
+    share = model / np.maximum(leave.mean(axis=0), 1e-12)
+    error = np.sqrt((share * value) ** 2 + drawn**2)
+    table = pd.DataFrame(
+        {"feature": list(added), "value": value, "low": np.maximum(value - level * error, 0), "high": value + level * error}
+    )
+    return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
+
+
+def alike(one: np.ndarray, other: np.ndarray, rng: np.random.Generator, draws: int = 200) -> tuple[float, float, float]:
+    """Rank correlation of two importances, each the mean size of values [row, feature] of the same rows; and its 95 % bootstrap interval
+    over rows."""
+
+    def match(rows: np.ndarray) -> float:
+        return float(pd.Series(one[rows].mean(axis=0)).corr(pd.Series(other[rows].mean(axis=0)), method="spearman"))
+
+    every = np.arange(len(one))
+    again = [match(rng.integers(0, len(one), len(one))) for _ in range(draws)]
+    return match(every), *np.quantile(again, (0.025, 0.975)).tolist()

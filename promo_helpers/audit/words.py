@@ -1,0 +1,170 @@
+"""The features in words that a marketer uses: one table of names, the topics that reasons are about, and the clauses of a sentence.
+
+No column name is ever shown; a test fails for a feature without words.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from promo_helpers.features.contacts import REDEEMED
+
+NAMES = {  # of the dose-response
+    "age": "age", "female": "gender", "segment": "segment", "tenure": "time as a customer",
+    "trips_28": "visits, last 4 weeks", "trips_90": "visits, last 90 days", "trips_180": "visits, last 180 days",
+    "spend_90": "spending, last 90 days", "recency": "days since last visit", "basket": "units a visit", "unit_price": "mean price paid",
+    "late_share": "share of evening visits", "hour_gap": "message against usual hour",
+    "promotion_share": "share bought on promotion", "product_promotion_share": "product bought on promotion",
+    "category_promotion_share": "category bought on promotion",
+    "product_28": "units of product, last 4 weeks", "product_90": "units of product, last 90 days",
+    "product_180": "units of product, last 180 days", "product_all": "units of product, ever",
+    "product_recency": "days since product", "category_90": "units of category, last 90 days",
+    "category_180": "units of category, last 180 days", "category_recency": "days since category",
+    "category_share": "category's share of units", "product_share": "product's share of category",
+    "response": "response to shelf promotions", "sure": "evidence on that response",
+    "promotion_now": "promotion on the shelf now", "promotion_ahead": "promotion planned ahead",
+    "promotion_past": "promotion in past 4 weeks", "promotion_days": "days of promotion ahead", "product_price": "price of product",
+    "offers_30": "offers, last 30 days", "offers_90": "offers, last 90 days", "offers_all": "offers, ever",
+    "offers_recency": "days since last offer", "discounts": "earlier discounts offered", "redeemed_share": "share of discounts used",
+    "redeemed_depth": "mean discount used", "margin": "margin of product", "category_margin": "margin of category",
+    "product": "which product", "hour": "hour of message", "month": "month",
+}  # fmt: skip
+_PAIR = {
+    "baskets": "baskets with {0}", "units": "units of {0}", "spend": "spent on {0}", "recency": "days since {0}",
+    "first": "days since first buying {0}",
+    "promo_share": "{0} bought on promotion", "gap": "days between {0} purchases", "due": "how overdue {0} is", "rate": "rate of {0}",
+    "habit": "habit: share of baskets with {0}", "expected": "habit times visits", "share": "{0}'s share of spending",
+}  # fmt: skip
+_CUSTOMER = {
+    "recency": "days since last visit", "tenure": "time as a customer", "frequency": "visits", "trip_days": "days with a visit",
+    "monetary": "total spending", "units": "units bought", "lines": "lines bought", "products": "different products bought",
+    "spend_mean": "spending a visit", "spend_sd": "how spending varies", "basket_units": "units a visit", "gap_mean": "days between visits",
+    "spend_30": "spending, last 30 days", "spend_trend": "trend of spending", "weekend_share": "share of weekend visits",
+    "morning_share": "share of morning visits", "evening_share": "share of evening visits", "mean_hour": "usual hour",
+    "discount_share": "discount on all spending", "promo_share": "share bought on promotion", "promo_depth": "depth of promotions used",
+    "contacts_30": "offers, last 30 days", "contacts_all": "offers, ever", "redeemed_share": "share of offers used",
+}  # fmt: skip
+_ITEM = {
+    "popularity": "popularity of product", "buyers": "buyers of product", "units_28": "product's sales, last 4 weeks",
+    "repeat_rate": "product's repeat rate", "price_paid": "price of product", "promo_share": "product sold on promotion",
+    "discount_share": "discount on product", "age": "time on sale", "planned_discount": "promotion planned ahead",
+}  # fmt: skip
+TOPICS = {  # what a reason can be about, and the features behind it
+    "habit": ("product_28", "product_90", "product_180", "product_all", "product_recency", "product_share"),
+    "category": ("category_90", "category_180", "category_recency", "category_share"),
+    "offers": ("discounts", "redeemed_share", "redeemed_depth"),
+    "rest": ("offers_30", "offers_90", "offers_all", "offers_recency"),
+    "promotions": ("promotion_share", "product_promotion_share", "category_promotion_share", "response", "sure"),
+    "visits": ("trips_28", "trips_90", "trips_180", "recency", "basket"),
+    "spending": ("spend_90", "unit_price"),
+    "hour": ("hour_gap", "hour", "late_share"),
+    "tenure": ("tenure",),
+    "product": (
+        "product_price", "margin", "category_margin", "product", "month",
+        "promotion_now", "promotion_ahead", "promotion_past", "promotion_days",
+    ),
+    "person": ("age", "female", "segment"),
+}  # fmt: skip
+TITLES = {
+    "habit": "buying the product", "category": "buying the category", "offers": "use of earlier offers", "rest": "offers lately",
+    "promotions": "buying on promotion", "visits": "visits", "spending": "spending", "hour": "hour of day", "tenure": "time as a customer",
+    "product": "product and shelf", "person": "age, gender, segment",
+}  # fmt: skip
+SILENT = ("person", "product")  # never a reason: the first is personal, the second is the same for every customer
+
+
+KINDS = {
+    "pair": "her purchases of the product", "category": "her purchases of the category", "customer": "her visits and spending",
+    "item": "the product itself",
+}  # fmt: skip
+
+
+def kinds_in(columns: Sequence[str]) -> dict[str, list[str]]:
+    """The columns of the purchase model by KINDS, in words: switched as a whole, no kind contradicts itself."""
+    found = {said: [c for c in columns if c.partition("_")[0] == kind] for kind, said in KINDS.items()}
+    return {said: members for said, members in found.items() if members}
+
+
+def name_of(feature: str) -> str:
+    """A feature of the dose-response or of the purchase model in a few words. Raises KeyError for one that has none yet."""
+    if feature in NAMES:
+        return NAMES[feature]
+    kind, _, rest = feature.partition("_")
+    table = {"pair": _PAIR, "category": _PAIR, "customer": _CUSTOMER, "item": _ITEM}.get(kind, {})
+    if rest not in table:
+        raise KeyError(f"the feature '{feature}' has no words yet; promo_helpers/audit/words.py wants a name for it")
+    return table[rest].format({"pair": "product"}.get(kind, kind))
+
+
+def topics_in(columns: Sequence[str]) -> dict[str, list[str]]:
+    """The topics that have a column here, with those that they have. Raises KeyError for a column in no topic."""
+    known = {c for members in TOPICS.values() for c in members}
+    if strange := [c for c in columns if c not in known]:
+        raise KeyError(f"the feature '{strange[0]}' is in no topic; promo_helpers/audit/words.py wants it in TOPICS")
+    return {t: [c for c in members if c in columns] for t, members in TOPICS.items() if any(c in columns for c in members)}
+
+
+def clause(topic: str, row: Mapping[str, float], product: str, category: str) -> str:
+    """What a topic says of a customer, as the end of "this customer ...": a fact of hers, no number of a model."""
+
+    def fact(name: str) -> float:
+        return float(row.get(name, np.nan))
+
+    if topic == "habit":
+        if fact("product_90") > 0:
+            return f"bought {_count(fact('product_90'), 'unit')} of {product} in the last 90 days"
+        return (
+            f"last bought {product} {_ago(fact('product_recency'))}" if fact("product_all") > 0 else f"never bought {product} yet"
+        )
+    if topic == "category":
+        if fact("category_90") > 0:
+            return f"bought {_count(fact('category_90'), 'unit')} from {category} in the last 90 days"
+        return f"bought nothing from {category} in the last 90 days"
+    if topic == "offers":
+        given, used = fact("discounts"), used_of(row)
+        if not given > 0:
+            return "was never offered a discount before"
+        return f"used {'none' if used < 1 else 'all' if used >= given else f'{used:.0f}'} of {_count(given, 'earlier discount')}".replace(
+            "all of 1 earlier discount", "the one earlier discount"
+        ).replace("none of 1 earlier discount", "not use the one earlier discount")
+    if topic == "rest":
+        if not fact("offers_all") > 0:
+            return "has had no offer so far"
+        return f"had the last offer {_ago(fact('offers_recency'))}"
+    if topic == "promotions":
+        return f"buys {fact('promotion_share'):.0%} of all units on price promotion"
+    if topic == "visits":
+        seen = fact("trips_28")
+        return f"came {_times(seen)} in the last four weeks" if seen > 0 else f"last came {_ago(fact('recency'))}"
+    if topic == "spending":
+        return (
+            f"spends {fact('unit_price'):,.0f} on a unit on average"
+            if fact("spend_90") > 0
+            else "spent nothing in the last 90 days"
+        )
+    if topic == "hour":
+        gap = fact("hour_gap")
+        return (
+            "shops at about the hour of the message" if gap < 2 else f"usually shops {gap:.0f} hours from the hour of the message"
+        )
+    if topic == "tenure":
+        return f"has been a customer for {_count(max(fact('tenure') / 30.4, 1), 'month')}"
+    raise KeyError(f"the topic '{topic}' has no clause; {', '.join(SILENT)} are never given as a reason")
+
+
+def used_of(row: Mapping[str, float]) -> float:
+    """How many earlier discounts were used, from their shrunk share."""
+    return float(np.rint(row.get("redeemed_share", np.nan) * (row.get("discounts", np.nan) + 2) - 2 * REDEEMED))
+
+
+def _count(number: float, thing: str) -> str:
+    return f"{number:.0f} {thing}{'s' * (round(number) != 1)}"
+
+
+def _times(number: float) -> str:
+    return {1: "once", 2: "twice"}.get(round(number), f"{number:.0f} times")
+
+
+def _ago(days: float) -> str:
+    whole = int(days)
+    return "within the last day" if whole < 1 else "1 day ago" if whole == 1 else f"{whole} days ago"

@@ -10,6 +10,7 @@ from fairlearn.metrics import MetricFrame
 from promo_helpers.audit import fairness, lists, missing, nulls, page, parity, rules
 from promo_helpers.audit.fairness import Measure
 from promo_helpers.decide import budget
+from promo_helpers.shop import sheets
 from promo_helpers.studies import fairness as study
 
 
@@ -265,7 +266,8 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     chosen = plan.arm > 0
     percent = np.array([0, 5, 10])[plan.arm]
     file = tmp_path / "campaign_tea.csv"
-    lists.write_list(pd.DataFrame({"CustomerID": ids[chosen], "Discount": percent[chosen], "Holdout": "no"}), file)
+    frame = pd.DataFrame({"CustomerID": ids[chosen], "Discount": percent[chosen], "Holdout": "no"})
+    sheets.write_sheet(frame, file, ("CustomerID", "Holdout"))
     back = lists.read_list(file)
     assert back["customer_id"].tolist() == ids[chosen].tolist()
     assert np.allclose(back["discount"], percent[chosen] / 100)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.campaign import evaluation, responses, trial
-from promo_helpers.campaign.responses import ResponseError, contrast, evaluate, measured, read_responses
+from promo_helpers.campaign import evaluation, forms, responses, trial
+from promo_helpers.campaign.forms import ResponseError, read_responses
+from promo_helpers.campaign.responses import contrast, evaluate, measured
 from promo_helpers.report import Report
 
 
@@ -139,7 +140,7 @@ def test_responses_from_a_shops_lines():
         ("CUST00002", "P2", day + pd.Timedelta(days=2), 9, 90_000, None),
     ]
     lines = pd.DataFrame(rows, columns=["customer_id", "product_id", "time", "units", "paid_cents", "contact_id"])
-    form = responses.from_lines(lines, plan)
+    form = forms.from_lines(lines, plan)
     assert form["Units"].tolist() == [2, 3, 0]
     assert form["Paid"].tolist() == [190.0, 270.0, 0.0]
     assert form["Redeemed"].tolist() == [0, 3, 0]

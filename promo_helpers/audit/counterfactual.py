@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.audit.explanation import Function
-from promo_helpers.audit.words import _count, used_of
-from promo_helpers.features.contacts import REDEEMED
+from promo_helpers.features.said import counted, never_used, used_discounts
 
 ORDERED = (  # of columns that count or date the same things, none exceeds the next
     ("trips_28", "trips_90", "trips_180"), ("product_28", "product_90", "product_180", "product_all"), ("category_90", "category_180"),
@@ -133,7 +132,7 @@ def _sayer(feature: str) -> Callable[[pd.Series, pd.Series, str, str], str]:
     words, unit = SINGLE[feature]
 
     def say(old: pd.Series, new: pd.Series, product: str, category: str) -> str:
-        value = _count(new[feature], str(unit)) if unit else new[feature]
+        value = counted(new[feature], str(unit)) if unit else new[feature]
         said = words.format(old=old[feature], new=value, product=product, category=category)
         return said.replace("there had been 0 visits", "there had been no visit").replace("0 units of", "no unit of")
 
@@ -181,12 +180,13 @@ def _offered(x: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _never_used(x: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    used = np.rint(x["redeemed_share"] * (x["discounts"] + 2) - 2 * REDEEMED)
-    return x.assign(redeemed_share=2 * REDEEMED / (x["discounts"] + 2), redeemed_depth=np.nan), (used > 0).to_numpy()
+    return x.assign(redeemed_share=never_used(x["discounts"]), redeemed_depth=np.nan), (
+        used_discounts(x["redeemed_share"], x["discounts"]) > 0
+    ).to_numpy()
 
 
 def _earlier(row: pd.Series) -> str:
-    given, used = float(row["discounts"]), used_of(row)
+    given, used = float(row["discounts"]), used_discounts(float(row["redeemed_share"]), float(row["discounts"]))
     if given == 1:
         return "the one earlier discount"
     return "any of the earlier discounts" if used > 1 else "the earlier discount"

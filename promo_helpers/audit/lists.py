@@ -9,6 +9,7 @@ from promo_helpers.audit.fairness import audit
 from promo_helpers.audit.measures import LEAST, Measure
 from promo_helpers.audit.nulls import adjusted, equal_shares
 from promo_helpers.files import whole
+from promo_helpers.shop.sheets import read_sheet
 
 
 def read_list(path: Path) -> pd.DataFrame:
@@ -16,22 +17,18 @@ def read_list(path: Path) -> pd.DataFrame:
 
     Rows with Holdout "yes" are not written to. Raises ValueError where the file is no list, or holds a customer twice.
     """
-    given = pd.read_csv(path, dtype={"CustomerID": str})
+    header = pd.read_csv(path, nrows=0)
+    given = read_sheet(path, [c for c in header if c not in ("Discount", "ExpectedProfit")])
     if lacking := [c for c in ("CustomerID", "Discount") if c not in given]:
         raise ValueError(f"{path.name} has no column {lacking[0]}: an audit needs the list's CustomerID and Discount (percent)")
     if "Holdout" in given:
         given = given[given["Holdout"] != "yes"]
+    given = given.assign(CustomerID=given["CustomerID"].str.removeprefix("'"))  # which keeps a spreadsheet from a formula
     if given["CustomerID"].duplicated().any():
         raise ValueError(f"{path.name} holds {given['CustomerID'][given['CustomerID'].duplicated()].iloc[0]} twice")
     profit = given["ExpectedProfit"] if "ExpectedProfit" in given else pd.Series(np.nan, given.index)
     frame = pd.DataFrame({"customer_id": given["CustomerID"], "discount": given["Discount"] / 100, "profit": profit})
     return frame.reset_index(drop=True)
-
-
-def write_list(frame: pd.DataFrame, path: Path) -> None:
-    """Write an allocation as a list (CustomerID, Discount in percent, ExpectedProfit), whole or not at all."""
-    with whole(path) as scratch:
-        frame.to_csv(scratch, index=False)
 
 
 def campaign_lists(folder: Path, people: pd.Series) -> list[Path]:
@@ -40,7 +37,7 @@ def campaign_lists(folder: Path, people: pd.Series) -> list[Path]:
     out = []
     for path in sorted(p for p in folder.glob("campaign_*.csv") if "_asked_" not in p.name):
         head = pd.read_csv(path, dtype={"CustomerID": str})
-        if {"CustomerID", "Discount"} <= set(head) and len(head) and head["CustomerID"].isin(people).all():
+        if {"CustomerID", "Discount"} <= set(head) and len(head) and head["CustomerID"].str.removeprefix("'").isin(people).all():
             out.append(path)
     return out
 

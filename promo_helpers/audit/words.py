@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from promo_helpers.features.contacts import REDEEMED
+from promo_helpers.features.said import ago, counted, times, used_discounts
 
 NAMES = {  # of the dose-response
     "age": "age", "female": "gender", "segment": "segment", "tenure": "time as a customer",
@@ -112,30 +112,30 @@ def clause(topic: str, row: Mapping[str, float], product: str, category: str) ->
 
     if topic == "habit":
         if fact("product_90") > 0:
-            return f"bought {_count(fact('product_90'), 'unit')} of {product} in the last 90 days"
+            return f"bought {counted(fact('product_90'), 'unit')} of {product} in the last 90 days"
         return (
-            f"last bought {product} {_ago(fact('product_recency'))}" if fact("product_all") > 0 else f"never bought {product} yet"
+            f"last bought {product} {ago(fact('product_recency'))}" if fact("product_all") > 0 else f"never bought {product} yet"
         )
     if topic == "category":
         if fact("category_90") > 0:
-            return f"bought {_count(fact('category_90'), 'unit')} from {category} in the last 90 days"
+            return f"bought {counted(fact('category_90'), 'unit')} from {category} in the last 90 days"
         return f"bought nothing from {category} in the last 90 days"
     if topic == "offers":
-        given, used = fact("discounts"), used_of(row)
+        given, used = fact("discounts"), used_discounts(fact("redeemed_share"), fact("discounts"))
         if not given > 0:
             return "was never offered a discount before"
-        return f"used {'none' if used < 1 else 'all' if used >= given else f'{used:.0f}'} of {_count(given, 'earlier discount')}".replace(
+        return f"used {'none' if used < 1 else 'all' if used >= given else f'{used:.0f}'} of {counted(given, 'earlier discount')}".replace(
             "all of 1 earlier discount", "the one earlier discount"
         ).replace("none of 1 earlier discount", "not use the one earlier discount")
     if topic == "rest":
         if not fact("offers_all") > 0:
             return "has had no offer so far"
-        return f"had the last offer {_ago(fact('offers_recency'))}"
+        return f"had the last offer {ago(fact('offers_recency'))}"
     if topic == "promotions":
         return f"buys {fact('promotion_share'):.0%} of all units on price promotion"
     if topic == "visits":
         seen = fact("trips_28")
-        return f"came {_times(seen)} in the last four weeks" if seen > 0 else f"last came {_ago(fact('recency'))}"
+        return f"came {times(seen)} in the last four weeks" if seen > 0 else f"last came {ago(fact('recency'))}"
     if topic == "spending":
         return (
             f"spends {fact('unit_price'):,.0f} on a unit on average"
@@ -148,23 +148,5 @@ def clause(topic: str, row: Mapping[str, float], product: str, category: str) ->
             "shops at about the hour of the message" if gap < 2 else f"usually shops {gap:.0f} hours from the hour of the message"
         )
     if topic == "tenure":
-        return f"has been a customer for {_count(max(fact('tenure') / 30.4, 1), 'month')}"
+        return f"has been a customer for {counted(max(fact('tenure') / 30.4, 1), 'month')}"
     raise KeyError(f"the topic '{topic}' has no clause; {', '.join(SILENT)} are never given as a reason")
-
-
-def used_of(row: Mapping[str, float]) -> float:
-    """How many earlier discounts were used, from their shrunk share."""
-    return float(np.rint(row.get("redeemed_share", np.nan) * (row.get("discounts", np.nan) + 2) - 2 * REDEEMED))
-
-
-def _count(number: float, thing: str) -> str:
-    return f"{number:.0f} {thing}{'s' * (round(number) != 1)}"
-
-
-def _times(number: float) -> str:
-    return {1: "once", 2: "twice"}.get(round(number), f"{number:.0f} times")
-
-
-def _ago(days: float) -> str:
-    whole = int(days)
-    return "within the last day" if whole < 1 else "1 day ago" if whole == 1 else f"{whole} days ago"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from promo_helpers.features.contacts import REDEEMED
+from promo_helpers.features.said import ago, counted, times, used_discounts
 from promo_helpers.models.dose import LEAST, Dose, _drivers, _standard
 
 GROUPS = {  # what a sentence can be about, and the features behind it; age, gender and segment are never given as a reason
@@ -54,7 +54,7 @@ def facts_of(features: pd.DataFrame) -> pd.DataFrame:
     """The FACTS that sentences name, from the features of decisions; `used` counts earlier discounts that were redeemed."""
     known = {c: features[c].to_numpy(float) for c in FACTS if c in features}
     if {"redeemed_share", "discounts"} <= set(features):
-        known["used"] = np.rint(features["redeemed_share"] * (features["discounts"] + 2) - 2 * REDEEMED).to_numpy(float)
+        known["used"] = used_discounts(features["redeemed_share"], features["discounts"]).to_numpy(float)
     return pd.DataFrame(known)
 
 
@@ -93,12 +93,12 @@ def _clause(group: str, row: Mapping[object, float], product: str, category: str
     if group == "habit":
         units, last = fact("product_90"), fact("product_recency")
         if units > 0:
-            return f"bought {_count(units, 'unit')} of {product} in the last 90 days (most recently {_ago(last)})"
+            return f"bought {counted(units, 'unit')} of {product} in the last 90 days (most recently {ago(last)})"
         if np.isfinite(last):
-            return f"last bought {product} {_ago(last)}"
+            return f"last bought {product} {ago(last)}"
         return f"has not bought {product} before"
     if group == "category" and category and fact("category_90") > 0:
-        return f"bought {_count(fact('category_90'), 'unit')} from the category {category} in the last 90 days"
+        return f"bought {counted(fact('category_90'), 'unit')} from the category {category} in the last 90 days"
     if group == "offers" and fact("discounts") > 0 and fact("used") > 0:
         given, used = fact("discounts"), fact("used")
         if given == 1:
@@ -109,20 +109,7 @@ def _clause(group: str, row: Mapping[object, float], product: str, category: str
     if group == "promotions" and fact("promotion_share") > usual:
         return f"takes {fact('promotion_share'):.0%} of all units on price promotion (usual here: {usual:.0%})"
     if group == "visits" and fact("trips_28") > 0:
-        return f"came {_times(fact('trips_28'))} in the last four weeks"
+        return f"came {times(fact('trips_28'))} in the last four weeks"
     if group == "hour" and fact("hour_gap") < 3:
         return "tends to shop about the hour at which the message comes"
     return ""
-
-
-def _count(number: float, thing: str) -> str:
-    return f"{number:.0f} {thing}{'s' * (round(number) != 1)}"
-
-
-def _times(number: float) -> str:
-    return {1: "once", 2: "twice"}.get(round(number), f"{number:.0f} times")
-
-
-def _ago(days: float) -> str:
-    whole = int(days)
-    return "within the last day" if whole < 1 else "1 day ago" if whole == 1 else f"{whole} days ago"

@@ -11,8 +11,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.files import whole
-from promo_helpers.shop.sheets import safe
+from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
 
 RECENT = 91  # days: who bought the product in them counts as buying it
 QUIET = 182  # days: who bought the suggestion in them buys it already
@@ -151,12 +150,10 @@ def write(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise ValueError(f"CustomerID: {rows.loc[twice, 'CustomerID'].iloc[0]} is listed twice with the same suggestion")
     keys = ["Probability", "CustomerID", "ProductSuggested"]
     rows = rows.sort_values(keys, ascending=[False, True, True], ignore_index=True)
-    with whole(path) as scratch:
-        rows.to_csv(scratch, index=False, encoding="utf-8", lineterminator="\n")
+    write_sheet(rows, path, COLUMNS[:3])
     return rows
 
 
 def read(path: Path) -> pd.DataFrame:
     """The list as it was written: text as text, also where it looks like a number or says NA."""
-    kinds = dict.fromkeys(COLUMNS[:3], str) | dict.fromkeys(COLUMNS[3:], float)
-    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values={c: [""] for c in COLUMNS[3:]}, encoding="utf-8")
+    return read_sheet(path, COLUMNS[:3])

@@ -124,7 +124,8 @@ def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
 
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
     path = tmp_path / "sheet.csv"
-    write_sheet(pd.DataFrame({"a": ["x"]}), path, ("a",))
+    write_sheet(pd.DataFrame({"a": ["x"], "b": [10.0], "c": [0.125]}), path, ("a",))
+    assert path.read_text() == "a,b,c\nx,10,0.125\n"
     with pytest.raises(ValueError, match="b holds text and is not named as such"):
         write_sheet(pd.DataFrame({"a": ["y"], "b": ["=1+1"]}), path, ("a",))
     assert read_sheet(path, ("a",))["a"].tolist() == ["x"]

@@ -23,6 +23,7 @@ def safe_phone(number: str) -> str:
 
 def write_sheet(frame: pd.DataFrame, path: Path, text: Sequence[str]) -> None:
     """Write a frame as CSV in UTF-8, whole or not at all. Cells of the columns `text` are made safe; a missing one is left blank.
+    Numbers have at most twelve digits, whole ones no point: 10, not 10.0.
 
     Raises ValueError for a further column that holds text, since that would be written as it is.
     """
@@ -33,7 +34,7 @@ def write_sheet(frame: pd.DataFrame, path: Path, text: Sequence[str]) -> None:
     for column in (c for c in text if c in frame):
         out[column] = [safe(cell) if pd.notna(cell) else "" for cell in frame[column]]
     with whole(path) as scratch:
-        out.to_csv(scratch, index=False, encoding="utf-8", lineterminator="\n")
+        out.to_csv(scratch, index=False, encoding="utf-8", lineterminator="\n", float_format="%.12g")
 
 
 def read_sheet(path: Path, text: Sequence[str]) -> pd.DataFrame:

@@ -291,6 +291,19 @@ def test_a_sentence_has_two_reasons_and_says_where_a_person_weighs_more(decision
     assert other.endswith(f"buys 10% of all units on price promotion; {sentences.NONE_FOUND}.{sentences.PERSONAL}")
 
 
+def test_reasons_named_again_are_counted():
+    one = pd.DataFrame({"a": [3.0, 3, 3], "b": [2.0, 2, 2], "c": [1.0, 1, 1], "d": 0.0, "e": -1.0, "silent": 9.0})
+    other = pd.DataFrame(
+        {"a": [3.0, 1, -9], "b": [2.0, 2, 5], "c": [1.0, 3, 4], "d": [0.0, 4, 3], "e": [-1.0, 0, 2], "silent": 0.0}
+    )
+    assert summary.named_again(one, other, ("silent",)) == (1 / 3, 2 / 3)
+
+
+def test_others_are_spread_over_what_an_offer_earns():
+    x = pd.DataFrame({"f": np.arange(100)})
+    assert sentences.beside(x, -x["f"].to_numpy(float), 4)["f"].tolist() == [87, 62, 37, 12]
+
+
 def test_true_types():
     gain = np.array([[0, 1, 2], [0, -1, -1], [0, -1, -1], [0, -1, -1]], float)
     buys, units = np.array([[0.1], [0.5], [0.1], [0.5]]), np.array([[1, 1.0], [1, 1.1], [1, 1.1], [1, 0.9]])

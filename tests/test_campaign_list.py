@@ -11,6 +11,8 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
+from promo_helpers.audit import counterfactual, lists
+from promo_helpers.audit.measures import LEAST
 from promo_helpers.campaign import listing
 from promo_helpers.campaign.ask import CHANNELS, AskError, asked
 from promo_helpers.campaign.build import RESPONSE, UPLIFT, build
@@ -19,7 +21,6 @@ from promo_helpers.campaign.kit import Kit, with_arm
 from promo_helpers.campaign.menu import menu
 from promo_helpers.campaign.people import contactable
 from promo_helpers.campaign.promise import compared, strategies, summary, widened
-from promo_helpers.campaign.reasons import sentences
 from promo_helpers.decide.forecast import Line
 from promo_helpers.shop.sheets import RISKY, read_sheet, safe, safe_phone, write_sheet
 from tests.campaigns import facts, response_of, shop_of
@@ -278,18 +279,50 @@ def test_ways_of_sending_spend_what_the_list_spends(made):
     assert table.loc["this list", "promised"] == pytest.approx(found.sent["gain"].sum())
 
 
-def test_reasons_are_sentences_of_facts():
-    row = {"product_90": 1.0, "product_recency": 1.2, "category_90": 3.0, "used": 2.0, "discounts": 3.0, "offers_30": 0.0}
-    more = {"promotion_share": 0.4, "trips_28": 2.0, "hour_gap": 1.0}
-    weight = pd.DataFrame([{"habit": 3.0, "category": 2.0, "offers": 1.0}, {"habit": 0.1, "offers": 2.0, "visits": 1.0}])
-    said = sentences(pd.DataFrame([row | more] * 2), weight, "Tea", "Drinks", 0.1)
-    assert said[0] == (
-        "This customer bought 1 unit of Tea in the last 90 days (most recently 1 day ago)"
-        " and 3 units from the category Drinks in the last 90 days."
-    )
-    assert said[1] == "This customer used 2 of 3 earlier discounts and came twice in the last four weeks."
-    bare = sentences(pd.DataFrame([{"product_90": 0.0}]), pd.DataFrame([{"habit": -1.0}]), "Tea", None, 0.1)
-    assert bare == ["This customer has not bought Tea before."]
+def test_reasons_add_most_and_what_undoes_a_choice_undoes_it(made):
+    found = build(made, ask(product=offered(made), budget="60", holdout=0.0), 1)
+    rows, view, chosen = found.rows, found.view, found.chosen
+    assert rows["reason"].str.match(r"This customer .*[a-z]\.( Age, gender or segment weighs more than either\.)?$").all()
+    assert not rows["reason"].str.contains(r"[a-z]_[a-z0-9]").any()
+    assert (rows["unless"] == "").mean() < 1
+    assert chosen.price > 0  # so that what undoes a choice is told at a price
+    place = {c: i for i, c in enumerate(view.customer)}
+    bought = rows[rows["unless"].str.contains("had not been bought in the last 90 days")]
+    assert len(bought)
+    for customer in bought["customer_id"]:
+        x = view.features.iloc[[place[customer]]]
+        assert x["product_90"].item() > 0
+        new, _ = counterfactual._not_bought(x)
+        told = view.response.expected(new)
+        assert (told.gain - chosen.price * told.spend)[0, chosen.arms].argmax() == 0
+
+
+def test_a_place_on_the_list_has_a_price(made):
+    free = build(made, ask(product=offered(made), holdout=0.0), 1)
+    few = build(made, ask(product=offered(made), customers="3", holdout=0.0), 1)
+    assert free.chosen.place == 0 < few.chosen.place
+    assert few.chosen.arms.tolist() == list(range(len(free.view.response.arms)))
+
+
+def test_where_nothing_was_tried_reasons_are_habits(made):
+    found = build(replace(made, response=None, why="no trial"), ask(product=offered(made)), 1)
+    assert found.rows["reason"].str.startswith("This customer ").all()
+    assert (found.rows["unless"] == "").all()
+
+
+def test_a_list_has_its_audit_beside_it(made, tmp_path):
+    found = build(made, ask(product=offered(made)), 1)
+    files = listing.write(found, tmp_path)
+    table = lists.read_audit(files["audit"])
+    assert files["audit"].name == files["list"].name.replace(".csv", "_audit.csv")
+    row = table.query("attribute == 'gender' and measure == 'contacted'").set_index("group")
+    people = made.shop.frame("customers").set_index("customer_id")["gender"]
+    reachable = people[found.people.who["customer_id"]]
+    assert row["customers"].sum() == len(reachable)
+    assert row["note"].str.startswith("too few to judge").all() == (reachable.value_counts() < LEAST).all()
+    assert "No group is large enough" in lists.said(table)
+    bare = replace(found, groups=found.groups[[]])
+    assert "audit" not in listing.write(bare, tmp_path, "_bare")
 
 
 def test_the_menu_does_nothing_before_the_button_and_then_writes_the_list(made, tmp_path):

@@ -95,8 +95,8 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"experiment"},
     {"models", "evaluate"},
     {"decide"},
-    {"campaign"},
     {"audit"},
+    {"campaign"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},

@@ -95,14 +95,14 @@ def flips(
     which, size, left = np.full(len(x), -1), np.full(len(x), np.inf), np.full(len(x), np.nan)
     for k, change in enumerate(tried):
         new, applies = change.move(x)
-        usable = np.flatnonzero(applies & consistent(new))
+        span = _size(x, new, ranks)
+        usable = np.flatnonzero(applies & consistent(new) & (span < size))
         if not len(usable):
             continue
         value = net(new.iloc[usable])
-        span = _size(x.iloc[usable], new.iloc[usable], ranks)
-        better = (value.argmax(axis=1) == 0) & (span < size[usable])
-        rows = usable[better]
-        which[rows], size[rows], left[rows] = k, span[better], value[better, 1:].max(axis=1)
+        undone = value.argmax(axis=1) == 0
+        rows = usable[undone]
+        which[rows], size[rows], left[rows] = k, span[rows], value[undone, 1:].max(axis=1)
     words = [""] * len(x)
     for k in np.unique(which[which >= 0]):
         rows = np.flatnonzero(which == k)

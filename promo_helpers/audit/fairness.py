@@ -20,6 +20,7 @@ KINDS = ("gender", "age_band", "city", "segment", "income_band", "household_size
 BOTH = "gender and age"
 TAILS = (2.5, 97.5)
 SHUFFLES = 100
+CELLS = 10_000_000  # customers times resamples that are held at a time
 
 
 def offered(
@@ -86,16 +87,20 @@ def audit(
     if len(labels) != len(customer):
         raise ValueError(f"labels has {len(labels):,} rows, customer {len(customer):,}")
     first = one_label(labels, customer)
-    draw = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), draws).astype(float)
     tails = 100 * np.array([(1 - level) / 2, (1 + level) / 2])
+    coded = {attribute: pd.factorize(first[attribute], sort=True) for attribute in labels}
+    within = {a: (code[:, None] == np.arange(len(names))).astype(float) for a, (code, names) in coded.items() if len(names)}
+    drawn: dict[str, list[tuple[np.ndarray, ...]]] = {a: [] for a in within}
+    for number in np.diff(np.append(np.arange(0, draws, max(CELLS // len(people), 1)), draws)):
+        draw = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), number).astype(float)
+        for attribute, inside in within.items():
+            drawn[attribute].append(_compared(inside, num, den, draw))
     parts = []
-    for attribute in labels:
-        code, names = pd.factorize(first[attribute], sort=True)
-        if not len(names):
-            continue
-        inside = (code[:, None] == np.arange(len(names))).astype(float)
+    for attribute, inside in within.items():
+        names = coded[attribute][1]
         counted = np.stack([inside.T @ (den[:, m] > 0) for m in range(len(measures))], 1).astype(int)
-        point, boot = _compared(inside, num, den, None), _compared(inside, num, den, draw)
+        point = _compared(inside, num, den, None)
+        boot = [np.concatenate(parts_of) for parts_of in zip(*drawn[attribute], strict=True)]
         for m, measure in enumerate(measures):
             frame = pd.DataFrame({"attribute": attribute, "group": names, "measure": measure.name, "customers": counted[:, m]})
             few = counted[:, m] < least

@@ -7,9 +7,9 @@ import pandas as pd
 
 from promo_helpers.audit.fairness import audit
 from promo_helpers.audit.measures import LEAST, Measure
-from promo_helpers.audit.nulls import adjusted, equal_shares
+from promo_helpers.audit.nulls import ALPHA, adjusted, equal_shares
 from promo_helpers.files import whole
-from promo_helpers.shop.sheets import read_sheet
+from promo_helpers.shop.sheets import read_sheet, write_sheet
 
 
 def read_list(path: Path) -> pd.DataFrame:
@@ -31,15 +31,10 @@ def read_list(path: Path) -> pd.DataFrame:
     return frame.reset_index(drop=True)
 
 
-def campaign_lists(folder: Path, people: pd.Series) -> list[Path]:
-    """Files of a folder that are campaigns' lists about these customers: campaign_*.csv with a column of discounts; but those that
-    somebody asked for (`make campaign`), on which no result of the study may depend."""
-    out = []
-    for path in sorted(p for p in folder.glob("campaign_*.csv") if "_asked_" not in p.name):
-        head = pd.read_csv(path, dtype={"CustomerID": str})
-        if {"CustomerID", "Discount"} <= set(head) and len(head) and head["CustomerID"].str.removeprefix("'").isin(people).all():
-            out.append(path)
-    return out
+def write_list(path: Path, customer: np.ndarray, discount: np.ndarray, profit: np.ndarray) -> None:
+    """Write an allocation as a list that `read_list` reads: customer ids, share off, expected profit of those who are written to."""
+    frame = pd.DataFrame({"CustomerID": customer, "Discount": 100 * discount, "ExpectedProfit": profit.round(2)})
+    write_sheet(frame, path, ("CustomerID",))
 
 
 def measures_of(chosen: pd.DataFrame, people: pd.Series) -> list[Measure]:
@@ -61,7 +56,7 @@ def measures_of(chosen: pd.DataFrame, people: pd.Series) -> list[Measure]:
 def audit_list(
     path: Path, people: pd.Series, labels: pd.DataFrame, rng: np.random.Generator, draws: int = 400, least: int = LEAST
 ) -> tuple[pd.DataFrame, Path]:
-    """The audit of the list in `path`, and the file audit_<list name>.csv beside it that it is written to.
+    """The audit of the list in `path`, and the file <list name>_audit.csv beside it that it is written to.
 
     people: [row] ids of all who could have been on the list; labels: [row, attribute] theirs. Columns as `fairness.audit`, and p and Holm
     of the null of equal shares. Whoever the list holds must be among `people`.
@@ -71,7 +66,35 @@ def audit_list(
     tests = equal_shares(measures, labels, people.to_numpy(object), least)
     tests["Holm"] = adjusted(tests["p"])
     table = table.merge(tests.drop(columns="z"), on=["attribute", "group", "measure"], how="left")
-    file = path.with_name(f"audit_{path.name}")
+    file = path.with_name(f"{path.stem}_audit.csv")
     with whole(file) as scratch:
         table.to_csv(scratch, index=False, float_format="%.6g")
     return table, file
+
+
+def read_audit(path: Path) -> pd.DataFrame:
+    """The audit of a list as `audit_list` gave it."""
+    return pd.read_csv(path, dtype={"group": str}).fillna({"note": ""})
+
+
+def most_unlike(audited: pd.DataFrame) -> pd.DataFrame:
+    """The row (none, where no group is large enough) of the group whose share of contacts is most surely unlike that of the others."""
+    judged = audited[(audited["measure"] == "contacted") & (audited["note"] == "")]
+    return (
+        judged.assign(size=-judged["difference"].abs()).sort_values(["Holm", "size"], kind="stable").drop(columns="size").head(1)
+    )
+
+
+def said(audited: pd.DataFrame) -> str:
+    """The finding of an audit in a sentence."""
+    judged = audited[(audited["measure"] == "contacted") & (audited["note"] == "")]
+    if judged.empty:
+        return "No group is large enough to be judged."
+    row = most_unlike(audited).iloc[0]
+    ends = f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}"
+    text = f"{row['attribute'].replace('_', ' ')} {row['group']}, of whom {row['value']:.1%} are written to"
+    text += f", {100 * row['difference']:+.1f} points beside the others ({ends})"
+    if row["Holm"] >= ALPHA:
+        return f"No group's share of contacts can be told from that of the others; most unlike is {text}."
+    count = int((judged["Holm"] < ALPHA).sum())
+    return f"Of {len(judged)} groups {count} are written to more or less than the others by more than chance; most of all {text}."

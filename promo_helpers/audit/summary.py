@@ -1,5 +1,7 @@
 """What attributions say together: their error, and which feature changes what another one adds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -48,3 +50,13 @@ def alike(one: np.ndarray, other: np.ndarray, rng: np.random.Generator, draws: i
     every = np.arange(len(one))
     again = [match(rng.integers(0, len(one), len(one))) for _ in range(draws)]
     return match(every), *np.quantile(again, (0.025, 0.975)).tolist()
+
+
+def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -> tuple[float, float]:
+    """Of rows [row, topic]: share whose strongest topic in `one` is first or second in `other`, and share whose two strongest are among the
+    first four there; topics in `silent` are left out of both."""
+    kept = [c for c in one if c not in silent]
+    rank = np.argsort(np.argsort(-other[kept].to_numpy(float), axis=1, kind="stable"), axis=1)
+    named = np.argsort(-one[kept].to_numpy(float), axis=1, kind="stable")[:, :2]
+    there = np.take_along_axis(rank, named, axis=1)
+    return float((there[:, 0] < 2).mean()), float((there < 4).all(axis=1).mean())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from promo_helpers.audit.fairness import KINDS, attributes
 from promo_helpers.campaign.ask import Ask
 from promo_helpers.campaign.bundle import complements, not_yet
 from promo_helpers.campaign.choose import Chosen, Considered, by_chance, by_gain, considered, responses_of, season
@@ -24,6 +25,7 @@ class Campaign:
 
     rows: one a chosen customer, held out ones too, the most profitable (or likeliest) first; columns as `listing.COLUMNS` are made of.
     view: everybody considered (None without a response), chosen: places in it. why: for a response ranking, why it is no uplift ranking.
+    groups: [row of people.who, attribute] for the audit, without columns where the shop records none.
     """
 
     ask: Ask
@@ -35,6 +37,7 @@ class Campaign:
     margin: float
     rows: pd.DataFrame
     people: People
+    groups: pd.DataFrame
     view: Considered | None
     chosen: Chosen
     why: str
@@ -100,7 +103,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
         chosen = by_gain(view, ask, rng)
-        rows = by_gain_rows(kit, named, view, chosen, more, partner)
+        rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
     notes += _shortages(ask, rows, len(customer), why)
     if (rows["bundle_percent"] > 0).any():
         notes.append(
@@ -143,6 +146,15 @@ def _gained(view: Considered, ask: Ask) -> float:
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
+def _groups(kit: Kit, people: People) -> pd.DataFrame:
+    known = [c for c in (*KINDS, "age") if kit.shop.has("customers", c)]
+    frame = kit.shop.frame("customers", ["customer_id", *known]).set_index("customer_id").reindex(people.who["customer_id"])
+    try:
+        return attributes(frame.reset_index())
+    except ValueError:
+        return pd.DataFrame(index=people.who.index)
+
+
 def _finished(
     kit: Kit, ask: Ask, date: pd.Timestamp, item: int, rows: pd.DataFrame, people: People, view: Considered | None, chosen: Chosen,
     why: str, notes: tuple[str, ...], hour: np.ndarray,
@@ -178,6 +190,7 @@ def _finished(
         margin,
         rows,
         people,
+        _groups(kit, people),
         view,
         chosen,
         why,

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -46,12 +46,15 @@ class Considered:
 @dataclass(frozen=True)
 class Chosen:
     """row: places among the considered, held out ones too; arm: [chosen]; held: [chosen]; price: gain of one more unit of the budget
-    (0 where it does not bind, missing where nothing is known of gains)."""
+    (0 where it does not bind, missing where nothing is known of gains); place: gain of one more place on the list, alike; arms: those that
+    could be chosen, none first."""
 
     row: np.ndarray
     arm: np.ndarray
     held: np.ndarray
     price: float
+    place: float = 0.0
+    arms: np.ndarray = field(default_factory=lambda: np.zeros(1, int))
 
 
 def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
@@ -131,7 +134,9 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator) -> Chosen:
         else:
             break
     sent = np.flatnonzero(found.arm > 0)
-    return Chosen(rows[sent], arms[found.arm[sent]], held[sent], found.price("budget") if budget is not None else 0.0)
+    price = found.price("budget") if budget is not None else 0.0
+    place = found.price("contacts") if number is not None else 0.0
+    return Chosen(rows[sent], arms[found.arm[sent]], held[sent], price, place, arms)
 
 
 def by_chance(

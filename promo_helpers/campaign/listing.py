@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers import paths
+from promo_helpers.audit.lists import audit_list
 from promo_helpers.campaign.ask import AskError
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.files import whole
 from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
 
 TEXT = (
-    "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Basis",
-    "Holdout",
+    "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Unless",
+    "Basis", "Holdout",
 )  # fmt: skip
 FORM = ("Units", "Paid", "Redeemed")
 DIGITS = {
@@ -46,7 +47,8 @@ MEANING = {
     "UpliftHigh": "upper end; the two say what the trial leaves open, not what the form of the model gets wrong",
     "ExpectedProfit": "her share of what the campaign is expected to earn for the whole shop, discount, message and lost sales paid",
     "Relevance": "how likely the offer is used, as a percentile of all who may be written to (100: likeliest); same discount for all",
-    "Reason": "facts of this customer that speak for the offer",
+    "Reason": "the facts of this customer that add most to what the offer is expected to earn; says where age, gender or segment adds more",
+    "Unless": "the smallest change of one fact after which the list would not hold this customer; blank where none was found",
     "Basis": "what the list is ranked by",
     "Holdout": "yes: must not be written to (in the file of the holdout only)",
 }
@@ -74,7 +76,9 @@ def listed(campaign: Campaign) -> pd.DataFrame:
     frame = frame.assign(
         UpliftLow=rows["low"], UpliftHigh=rows["high"], ExpectedProfit=rows["profit"], Relevance=rows["relevance"]
     )
-    frame = frame.assign(Reason=rows["reason"], Basis=campaign.basis, Holdout=np.where(rows["held"], "yes", "no"))
+    frame = frame.assign(
+        Reason=rows["reason"], Unless=rows["unless"], Basis=campaign.basis, Holdout=np.where(rows["held"], "yes", "no")
+    )
     for column in frame:
         if column in TEXT:
             frame[column] = pd.array([safe(cell) for cell in frame[column]], dtype=str)
@@ -94,7 +98,8 @@ def plan_of(campaign: Campaign) -> pd.DataFrame:
 
 
 def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]:
-    """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan.
+    """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan; and audit, where the
+    shop records a group of its customers: who of all that may be written to is on the list (`audit.lists`).
 
     Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
     Raises AskError, and writes nothing, where a form that somebody has filled lies in the way: that campaign was sent.
@@ -120,6 +125,8 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     path["plan"] = folder / f"{name}_plan.parquet"
     with whole(path["plan"]) as scratch:
         plan_of(campaign).to_parquet(scratch, index=False)
+    if len(campaign.groups.columns) and not held.all():
+        path["audit"] = audit_list(path["list"], campaign.people.who["customer_id"], campaign.groups, np.random.default_rng(0))[1]
     return path
 
 

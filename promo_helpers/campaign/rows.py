@@ -5,14 +5,13 @@ import pandas as pd
 
 from promo_helpers.campaign.choose import Chosen, Considered
 from promo_helpers.campaign.kit import Kit
-from promo_helpers.campaign.reasons import drivers, facts_of, sentences
-from promo_helpers.features.purchases import Purchases
+from promo_helpers.campaign.why import of_habits, why
 
 COMMON = 10.0  # percent off at which relevance is asked, where no discount is fixed
 
 
 def by_gain_rows(
-    kit: Kit, item: int, view: Considered, chosen: Chosen, more: Considered | None, partner: np.ndarray | None
+    kit: Kit, item: int, view: Considered, chosen: Chosen, more: Considered | None, partner: np.ndarray | None, seed: int
 ) -> pd.DataFrame:  # fmt: skip
     """One row a chosen customer with all that an uplift ranking knows."""
     features = view.features.iloc[chosen.row].reset_index(drop=True)
@@ -43,11 +42,9 @@ def by_gain_rows(
     common = int(np.abs(view.percent[1:] - COMMON).argmin()) + 1  # the same discount for all, so that customers are compared
     used = pd.Series(view.forecast.redeemed[:, common]).rank(pct=True, method="average").to_numpy()
     rows["relevance"] = 100 * used[chosen.row]
-    category = kit.items["category"].iloc[item]
-    usual = float(view.features["promotion_share"].mean())
-    weight = drivers(response.doses[0], view.features[view.asked].reset_index(drop=True))
-    at = (np.cumsum(view.asked) - 1)[chosen.row]
-    rows["reason"] = sentences(facts_of(features), weight.iloc[at], kit.items["name"].iloc[item], category, usual)
+    kind = kit.items["category"].iloc[item]
+    told = why(view, chosen, kit.items["name"].iloc[item], str(kind) if pd.notna(kind) else "its category", seed)
+    rows = rows.assign(reason=told["reason"], unless=told["unless"])
     return _bundled(kit, rows, more, partner, view, chosen)
 
 
@@ -68,7 +65,7 @@ def _bundled(
 
 def _blank() -> pd.DataFrame:
     """No rows, with every column that a row has."""
-    text = ("customer_id", "arm", "reason", "bundle")
+    text = ("customer_id", "arm", "reason", "unless", "bundle")
     number = (
         "percent", "with_it", "without", "uplift", "low", "high", "gain", "profit", "units", "units_none", "revenue", "revenue_none",
         "discount", "spend", "price", "margin", "tied", "leaving", "relevance", "bundle_percent",
@@ -81,27 +78,10 @@ def by_chance_rows(kit: Kit, item: int, customer: np.ndarray, chosen: Chosen, ch
     """One row a chosen customer with what a response ranking knows: nothing of what the offer changes."""
     rows = pd.DataFrame({"customer_id": customer[chosen.row], "without": chance[chosen.row]})
     rows = rows.reindex(columns=list(_blank()))
-    facts = _habits(kit.purchases, item, kit.items["category"].to_numpy(object))
     rows["relevance"] = 100 * pd.Series(chance).rank(pct=True).to_numpy()[chosen.row]
-    facts = facts.iloc[kit.purchases.customers.get_indexer(rows["customer_id"])].reset_index(drop=True)
-    weight = pd.DataFrame({"habit": np.ones(len(rows)), "category": 0.6, "visits": 0.5})
-    name, category = kit.items["name"].iloc[item], kit.items["category"].iloc[item]
-    rows["reason"] = sentences(facts, weight, name, category, 1.0)
-    return rows.assign(held=chosen.held, bundle="", price=kit.items["price"].iloc[item], margin=kit.items["margin"].iloc[item])
-
-
-def _habits(p: Purchases, item: int, category: np.ndarray) -> pd.DataFrame:
-    """[customer] product_90 and category_90 (units of the last 90 days), product_recency (days), trips_28 (baskets)."""
-    n, mine, late = len(p.customers), p.what == item, p.day >= p.days - 90
-    kin = (category == category[item])[p.what] if pd.notna(category[item]) else np.zeros(len(p.what), bool)
-    last = np.full(n, -np.inf)
-    np.maximum.at(last, p.who[mine], p.day[mine].astype(float))
-    trip = np.append(True, np.diff(p.basket) != 0)[: len(p.basket)] & (p.day >= p.days - 28)
-    return pd.DataFrame(
-        {
-            "product_90": np.bincount(p.who[mine & late], p.units[mine & late], n),
-            "category_90": np.bincount(p.who[kin & late], p.units[kin & late], n),
-            "product_recency": np.where(np.isfinite(last), p.days - 1 - last, np.nan),
-            "trips_28": np.bincount(p.who[trip], minlength=n).astype(float),
-        }
+    rows["reason"] = of_habits(
+        kit.purchases, rows["customer_id"], item, kit.items["category"].to_numpy(object), kit.items["name"].iloc[item]
+    )
+    return rows.assign(
+        held=chosen.held, bundle="", unless="", price=kit.items["price"].iloc[item], margin=kit.items["margin"].iloc[item]
     )

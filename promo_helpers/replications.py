@@ -84,6 +84,12 @@ JOBS = {
         ("fair, groups alike", "fair, groups differ", "planted, 0.1", "planted, 0.2", "planted, 0.4"),
         ("promo_helpers.audit.measures", "promo_helpers.audit.nulls"),
     ),
+    "parity_markets": Job(
+        "promo_helpers.studies.parity",
+        "replicate",
+        ("60,000", "20,000"),
+        (*UPLIFT, "promo_helpers.models.response", "promo_helpers.audit.parity", "promo_helpers.decide.budget"),
+    ),
     "explanation_noise": Job(
         "promo_helpers.studies.explanation",
         "replicate",

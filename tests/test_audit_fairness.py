@@ -11,6 +11,7 @@ from promo_helpers.audit import fairness, lists, missing, nulls, page, parity, r
 from promo_helpers.audit.fairness import Measure
 from promo_helpers.decide import budget
 from promo_helpers.studies import fairness as study
+from promo_helpers.studies import parity as parity_study
 
 
 @pytest.fixture
@@ -319,3 +320,33 @@ def test_the_page_says_what_is_found(rng):
     assert (women["equal shares"], women["given features"]) == ("fewer", "fewer")
     assert women["contacted, %"].startswith(f"{100 * sent[labels['gender'] == 'women'].mean():.1f} [")
     assert (sheet["by"] != "").sum() == 3
+
+
+def test_what_parity_costs_is_told_over_markets():
+    rows = []
+    for seed, (full, blind, even) in enumerate([(2.0, 1.0, 3.0), (4.0, 2.0, 5.0)]):
+        for policy, worth, age in (
+            (parity_study.FULL, full, 0.3),
+            (parity_study.BLIND, blind, 0.1),
+            (parity_study.EVEN, even, 0.05),
+        ):
+            row = dict.fromkeys(("promised", "value", "spend"), worth) | dict.fromkeys(("gender", "segment", "left_out"), 0.2)
+            rows.append({"case": "c", "seed": seed, "policy": policy, "age": age, "believed": 3.0 + seed, "true": 3.5, **row})
+    kept = pd.DataFrame(rows)
+    told = parity_study.against(kept).set_index("policy")
+    assert told.loc[parity_study.BLIND, "value"] == pytest.approx(-0.5)  # (-1 - 2) / (2 + 4)
+    assert told.loc[parity_study.EVEN, "value"] == pytest.approx(1 / 3)
+    assert told["wins"].tolist() == [0, 2]
+    half = 12.706 * np.std([-1 / 3, -2 / 3], ddof=1) / np.sqrt(2)
+    assert told.loc[parity_study.BLIND, "value_high"] == pytest.approx(-0.5 + half, rel=1e-3)
+    assert told["age"].tolist() == pytest.approx([-0.2, -0.25])
+    seen = parity_study.gaps(kept).iloc[0]
+    assert (seen["steeper"], seen["markets"]) == (1, 2)
+    assert seen["age"] == pytest.approx(0.3)
+
+
+def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
+    table = parity_study._market(600, 1_499).set_index("policy")
+    assert table.loc[parity_study.EVEN, "age"] <= parity_study.ALLOWED + 0.01
+    assert table.loc[parity_study.EVEN, "promised"] <= table.loc[parity_study.FULL, "promised"] + 0.01
+    assert (table["contacted"] > 0).all()

@@ -350,3 +350,8 @@ def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
     assert table.loc[parity_study.EVEN, "age"] <= parity_study.ALLOWED + 0.01
     assert table.loc[parity_study.EVEN, "promised"] <= table.loc[parity_study.FULL, "promised"] + 0.01
     assert (table["contacted"] > 0).all()
+
+
+def test_figures_with_their_ends_are_text_in_per_cent():
+    table = pd.DataFrame({"value": [-0.0313], "value_low": [-0.0438], "value_high": [-0.0187]})
+    assert page.with_ends(table, {"value": "true, %"})["true, %"].tolist() == ["-3.1 [-4.4, -1.9]"]

@@ -33,6 +33,20 @@ def page(table: pd.DataFrame, shares: pd.DataFrame, given: pd.DataFrame | None, 
     return out.assign(by=out["by"].where(~out["by"].duplicated(), "").str.replace("_", " "))
 
 
+def with_ends(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
+    """Columns of a table, by their new names, as text in per cent: "-3.1 [-4.4, -1.9]", the ends those of name_low and name_high."""
+    return pd.DataFrame(
+        {
+            new: [
+                f"{100 * v:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+                for v, low, high in table[[old, f"{old}_low", f"{old}_high"]].to_numpy()
+            ]
+            for old, new in names.items()
+        },
+        index=table.index,
+    )
+
+
 def _said(tests: pd.DataFrame) -> dict[tuple[str, str], str]:
     holm = adjusted(tests["p"]) < ALPHA
     words = np.where(holm, np.where(tests["z"] > 0, "more", "fewer"), "")

@@ -20,6 +20,7 @@ from promo_helpers import paths
 from promo_helpers.files import whole, write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+SHARES = ("%", "points")  # units of numbers that are kept as shares
 LATEX = {"\\": r"\textbackslash{}", **{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 PICTURE = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}  # no time of day: same figure, same bytes
 
@@ -57,8 +58,9 @@ class Report:
     ) -> None:
         """Record a number under a name that is used once.
 
-        `unit` is printed behind it; "%" takes a share and prints a hundredfold. With `digits` the number is an estimate and is
-        rounded; without, it is a setting or a count and printed exactly. `interval` is in the unit of `value`.
+        `unit` is printed behind it; "%" takes a share, "points" a difference of shares, and both print
+        a hundredfold. With `digits` the number is an estimate and is rounded; without, it is a setting or a count and printed
+        exactly. `interval` is in the unit of `value`.
         Raises ValueError for a name used twice, for NaN or infinity, and for an interval that is upside down.
         """
         _named(name)
@@ -167,10 +169,10 @@ def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:
         return f"{value.day} {value:%B %Y}"
     if isinstance(value, str):
         return escaped(value)
-    number = value * 100 if unit == "%" else value
+    number = value * 100 if unit in SHARES else value
     if digits is not None:
         text = f"{number:,.{digits}f}"
-    elif isinstance(value, (int, np.integer)) and unit != "%":
+    elif isinstance(value, (int, np.integer)) and unit not in SHARES:
         text = f"{number:,d}"
     else:
         text = f"{float(f'{number:.12g}'):,}".removesuffix(".0")

@@ -272,6 +272,19 @@ def test_a_counterfactual_flips_the_choice_and_is_the_smallest_of_those_tried(de
         said = float(moved.loc[i, "words"].split("%")[0]) / 100
         near = [v for v in np.unique(decisions["promotion_share"]) if abs(v - said) < 0.006]
         assert any(net(chosen.loc[[i]].assign(promotion_share=v)).argmax() == 0 for v in near)
+    ranks = {c: np.sort(decisions[c].dropna().to_numpy(float)) for c in decisions}
+    for k in range(4):  # by brute force, one customer and one change at a time
+        one, least = chosen.iloc[[k]], np.inf
+        for change in counterfactual.changes(decisions):
+            new, applies = change.move(one)
+            if applies[0] and counterfactual.consistent(new)[0] and net(new).argmax() == 0:
+                least = min(least, float(counterfactual._size(one, new, ranks)[0]))
+        assert (found["words"].iloc[k] == "") == np.isinf(least)
+        if np.isfinite(least):
+            assert found["size"].iloc[k] == pytest.approx(least)
+    for text in found["words"]:  # the old and the new value never read alike
+        numbers = [w.rstrip("%.") for w in text.split() if w[0].isdigit()]
+        assert len(set(numbers)) == len(numbers) or "last" in text, text
     with pytest.raises(ValueError, match="not chosen as they are"):
         counterfactual.flips(net, decisions, decisions, ["Bread"] * len(decisions), ["Bakery"] * len(decisions))
 

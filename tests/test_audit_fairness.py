@@ -266,11 +266,12 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     chosen = plan.arm > 0
     percent = np.array([0, 5, 10])[plan.arm]
     file = tmp_path / "campaign_tea.csv"
-    lists.write_list(file, ids[chosen].to_numpy(object), percent[chosen] / 100, gain[np.arange(600), plan.arm][chosen])
+    mine = gain[np.arange(600), plan.arm][chosen]
+    lists.write_list(file, ids[chosen].to_numpy(object), percent[chosen] / 100, np.abs(mine), mine)
     back = lists.read_list(file)
     assert back["customer_id"].tolist() == ids[chosen].tolist()
     assert np.allclose(back["discount"], percent[chosen] / 100)
-    table, beside = lists.audit_list(file, ids, labels, rng, 50)
+    table, beside = lists.audit_list(file, ids, labels, rng, 50, least=20)
     assert beside == tmp_path / "campaign_tea_audit.csv"
     women = (customers["gender"] == "Female").to_numpy()
     row = table.query("group == 'Female' and measure == 'contacted'").iloc[0]
@@ -278,7 +279,25 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     depth = table.query("group == 'Female' and measure == 'discount'").iloc[0]
     assert np.isclose(depth["value"], percent[women & chosen].mean() / 100)
     assert pd.read_csv(beside)["value"].notna().any()
-    assert lists.said(table).startswith("Of ") or lists.said(table).startswith("No group's share")
+    profit = table.query("group == 'Female' and measure == 'promised profit'").iloc[0]
+    assert np.isclose(profit["value"], mine[women[chosen]].sum().round(2) / women.sum(), atol=0.01)
+    assert "can be told from that of the others" in lists.said(table)  # gains are drawn alike for all
+
+
+def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng, tmp_path):
+    ids = pd.Series([f"c{k}" for k in range(600)])
+    one_city, lopsided = pd.DataFrame({"city": ["Galle"] * 600}), pd.DataFrame({"gender": ["F"] * 570 + ["M"] * 30})
+    sent, file = ids.to_numpy(object)[:100], tmp_path / "l.csv"
+    lists.write_list(file, sent, np.full(100, 0.1), np.ones(100), np.ones(100))
+    for labels in (one_city, lopsided):
+        table, _ = lists.audit_list(file, ids, labels, rng, 30)
+        assert (table["note"] != "").all()
+        assert lists.said(lists.read_audit(tmp_path / "l_audit.csv")) == "No group is large enough to be judged."
+    halves = pd.DataFrame({"band": ["young"] * 300 + ["old"] * 300})
+    table, _ = lists.audit_list(file, ids, halves, rng, 30)
+    assert "band old, of whom 0.0% are written to" in lists.said(table) or "band young, of whom 33.3%" in lists.said(table)
+    none = table.query("group == 'old' and measure == 'contacted'").iloc[0]
+    assert none["value_high"] == pytest.approx(1.96**2 / (300 + 1.96**2), rel=1e-3)  # Wilson's, since no resample differs
 
 
 def test_a_list_that_is_none_is_refused_and_the_held_out_are_not_contacted(rng, tmp_path):
@@ -327,6 +346,7 @@ def test_what_parity_costs_is_told_over_markets():
     for seed, (full, blind, even) in enumerate([(2.0, 1.0, 3.0), (4.0, 2.0, 5.0)]):
         for policy, worth, age in (
             (parity_study.FULL, full, 0.3),
+            (parity_study.AGELESS, full, 0.3),
             (parity_study.BLIND, blind, 0.1),
             (parity_study.EVEN, even, 0.05),
         ):
@@ -336,10 +356,10 @@ def test_what_parity_costs_is_told_over_markets():
     told = parity_study.against(kept).set_index("policy")
     assert told.loc[parity_study.BLIND, "value"] == pytest.approx(-0.5)  # (-1 - 2) / (2 + 4)
     assert told.loc[parity_study.EVEN, "value"] == pytest.approx(1 / 3)
-    assert told["wins"].tolist() == [0, 2]
+    assert told["wins"].tolist() == [2, 0, 0]
     half = 12.706 * np.std([-1 / 3, -2 / 3], ddof=1) / np.sqrt(2)
     assert told.loc[parity_study.BLIND, "value_high"] == pytest.approx(-0.5 + half, rel=1e-3)
-    assert told["age"].tolist() == pytest.approx([-0.2, -0.25])
+    assert told["age"].tolist() == pytest.approx([-0.25, 0, -0.2])
     seen = parity_study.gaps(kept).iloc[0]
     assert (seen["steeper"], seen["markets"]) == (1, 2)
     assert seen["age"] == pytest.approx(0.3)

@@ -11,8 +11,9 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
-from promo_helpers.audit import counterfactual, lists
+from promo_helpers.audit import counterfactual, lists, words
 from promo_helpers.audit.measures import LEAST
+from promo_helpers.audit.sentences import beside
 from promo_helpers.campaign import listing
 from promo_helpers.campaign.ask import CHANNELS, AskError, asked
 from promo_helpers.campaign.build import RESPONSE, UPLIFT, build
@@ -21,7 +22,9 @@ from promo_helpers.campaign.kit import Kit, with_arm
 from promo_helpers.campaign.menu import menu
 from promo_helpers.campaign.people import contactable
 from promo_helpers.campaign.promise import compared, strategies, summary, widened
+from promo_helpers.campaign.why import why
 from promo_helpers.decide.forecast import Line
+from promo_helpers.decide.season import at_level
 from promo_helpers.shop.sheets import RISKY, read_sheet, safe, safe_phone, write_sheet
 from tests.campaigns import facts, response_of, shop_of
 
@@ -297,6 +300,30 @@ def test_reasons_add_most_and_what_undoes_a_choice_undoes_it(made):
         assert (told.gain - chosen.price * told.spend)[0, chosen.arms].argmax() == 0
 
 
+def test_reasons_are_the_topics_that_add_most(made):
+    found = build(made, ask(product=offered(made), budget="60", holdout=0.0), 1)
+    view, chosen = found.view, found.chosen
+    x = view.features[view.asked].reset_index(drop=True)
+    others = beside(x, view.forecast.gain[view.asked].max(axis=1), 10)
+    told = why(view, chosen, "Tea", "Drinks", 1)
+    groups = words.topics_in(list(x))
+    for i, row in enumerate(chosen.row):
+        mine = view.features.iloc[[row]]
+
+        def earned(switched, mine=mine, arm=chosen.arm[i]):  # mean over the others, with some topics taken from her
+            z = others.copy()
+            for topic in switched:
+                z[groups[topic]] = mine[groups[topic]].to_numpy()[0]
+            f = at_level(view.response, view.response.expected(z), z, view.times)
+            return f.gain[:, arm].mean()
+
+        first = {t: earned([t]) - earned([]) for t in groups if t not in words.SILENT}
+        last = {t: earned(list(groups)) - earned([g for g in groups if g != t]) for t in first}
+        both = pd.Series(first).add(pd.Series(last)) / 2  # not Shapley's value, but near it where topics hardly interact
+        named = words.clause(both.idxmax(), mine.iloc[0], "Tea", "Drinks", x.median().to_dict())
+        assert named.removeprefix("bought ").split(" in the")[0] in told["reason"].iloc[i]
+
+
 def test_a_place_on_the_list_has_a_price(made):
     free = build(made, ask(product=offered(made), holdout=0.0), 1)
     few = build(made, ask(product=offered(made), customers="3", holdout=0.0), 1)
@@ -321,6 +348,15 @@ def test_a_list_has_its_audit_beside_it(made, tmp_path):
     assert row["customers"].sum() == len(reachable)
     assert row["note"].str.startswith("too few to judge").all() == (reachable.value_counts() < LEAST).all()
     assert "No group is large enough" in lists.said(table)
+    sent = listing.read(files["list"]).set_index("CustomerID")
+    ids = found.people.who["customer_id"]
+    table, _ = lists.audit_list(files["list"], ids, found.groups, np.random.default_rng(1), 20, least=1)
+    judged = table.query("attribute == 'gender'").set_index(["group", "measure"])["value"]
+    for gender, mine in ids.groupby(reachable.to_numpy()):
+        on = sent.reindex(mine[mine.isin(sent.index)])
+        assert judged[gender, "contacted"] == pytest.approx(len(on) / len(mine))
+        assert judged[gender, "promised profit"] == pytest.approx(on["ExpectedProfit"].sum() / len(mine))
+        assert judged[gender, "promised saving"] == pytest.approx(on["ExpectedDiscount"].sum() / len(mine))
     bare = replace(found, groups=found.groups[[]])
     assert "audit" not in listing.write(bare, tmp_path, "_bare")
 

@@ -37,6 +37,7 @@ def test_a_number_is_kept_raw_and_shown_rounded(report):
     ("value", "unit", "digits", "text"),
     [
         (0.25, "", None, "0.25"),  # a setting is exact: never .2 or .3
+        (0.0512, "points", 1, r"5.1\,points"),
         (0.29, "%", None, r"29\,\%"),  # and not 28.999999999999996
         (1234567, "", None, "1,234,567"),
         (np.int64(1000), "", None, "1,000"),

@@ -24,17 +24,17 @@ DATED = (  # something was counted in the last days exactly where it is so recen
     ("category_180", "category_recency", 180), ("offers_30", "offers_recency", 30), ("offers_90", "offers_recency", 90),
 )  # fmt: skip
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-SINGLE = {  # features that a sentence may move alone: how the old and the new value are said
-    "promotion_share": ("{new:.0%} of all units had been bought on price promotion instead of {old:.0%}", 0),
-    "product_promotion_share": ("{new:.0%} of the purchases of {product} had been on price promotion instead of {old:.0%}", 0),
-    "category_promotion_share": ("{new:.0%} of the purchases of {category} had been on price promotion instead of {old:.0%}", 0),
-    "hour_gap": ("the usual hour of shopping lay {new:.0f} hours from that of the message instead of {old:.0f}", 0),
-    "late_share": ("{new:.0%} of the visits had been in the evening instead of {old:.0%}", 0),
-    "unit_price": ("a unit bought had cost {new:,.0f} on average instead of {old:,.0f}", 0),
-    "basket": ("a visit had brought {new:.1f} units instead of {old:.1f}", 0),
-    "trips_28": ("there had been {new} in the last four weeks instead of {old:.0f}", "visit"),
-    "product_28": ("{new} of {product} had been bought in the last four weeks instead of {old:.0f}", "unit"),
-    "category_90": ("{new} of {category} had been bought in the last 90 days instead of {old:.0f}", "unit"),
+SINGLE = {  # features that a sentence may move alone: how the old and the new value are said, what is counted, and to how many digits
+    "promotion_share": ("{new:.0%} of all units had been bought on price promotion instead of {old:.0%}", "", 2),
+    "product_promotion_share": ("{new:.0%} of the purchases of {product} had been on price promotion instead of {old:.0%}", "", 2),
+    "category_promotion_share": ("{new:.0%} of the purchases of {category} had been on price promotion instead of {old:.0%}", "", 2),
+    "hour_gap": ("the usual hour of shopping lay {new} from that of the message instead of {old:.0f}", "hour", 0),
+    "late_share": ("{new:.0%} of the visits had been in the evening instead of {old:.0%}", "", 2),
+    "unit_price": ("a unit bought had cost {new:,.0f} on average instead of {old:,.0f}", "", 0),
+    "basket": ("a visit had brought {new:.1f} units instead of {old:.1f}", "", 1),
+    "trips_28": ("there had been {new} in the last four weeks instead of {old:.0f}", "visit", 0),
+    "product_28": ("{new} of {product} had been bought in the last four weeks instead of {old:.0f}", "unit", 0),
+    "category_90": ("{new} of {category} had been bought in the last 90 days instead of {old:.0f}", "unit", 0),
 }  # fmt: skip
 
 
@@ -61,9 +61,9 @@ def consistent(x: pd.DataFrame) -> np.ndarray:
     return fits
 
 
-def changes(observed: pd.DataFrame) -> list[Change]:
+def changes(observed: pd.DataFrame, leave: Sequence[str] = ()) -> list[Change]:
     """Events (a purchase last week, none in 90 days, an offer lately, discounts never used), and SINGLE features at quantiles of what is
-    observed."""
+    observed; those of the features `leave` are not tried, nor is one that its words would not show."""
     made = [
         Change("bought last week", _bought, lambda _o, _n, product, _c: f"{product} had been bought once more, a week ago"),
         Change("not bought", _not_bought, lambda _o, _n, product, _c: f"{product} had not been bought in the last 90 days"),
@@ -71,15 +71,16 @@ def changes(observed: pd.DataFrame) -> list[Change]:
         Change("never used", _never_used, lambda o, _n, _p, _c: f"{_earlier(o)} had not been used"),
     ]
     for feature in SINGLE:
-        if feature in observed:
+        if feature in observed and feature not in leave:
             for value in np.unique(np.nanquantile(observed[feature], QUANTILES, method="nearest")):
                 made.append(Change(feature, _setter(feature, float(value)), _sayer(feature)))
     return made
 
 
 def flips(
-    net: Function, x: pd.DataFrame, observed: pd.DataFrame, products: Sequence[str], categories: Sequence[str]
-) -> pd.DataFrame:
+    net: Function, x: pd.DataFrame, observed: pd.DataFrame, products: Sequence[str], categories: Sequence[str],
+    leave: Sequence[str] = (),
+) -> pd.DataFrame:  # fmt: skip
     """For each row of x, of those that `net` [row, arm] chooses for an offer: the smallest of the `changes` after which it chooses none.
 
     Columns words ("" where no change does it), change, size (share of the observed customers between the old and the new value, the
@@ -91,7 +92,7 @@ def flips(
     if (idle := net(x).argmax(axis=1) == 0).any():
         raise ValueError(f"{int(idle.sum())} of {len(x)} rows are not chosen as they are: a counterfactual undoes a choice")
     ranks = {c: np.sort(observed[c].dropna().to_numpy(float)) for c in observed}
-    tried = changes(observed)
+    tried = changes(observed, leave)
     which, size, left = np.full(len(x), -1), np.full(len(x), np.inf), np.full(len(x), np.nan)
     for k, change in enumerate(tried):
         new, applies = change.move(x)
@@ -125,14 +126,16 @@ def _size(old: pd.DataFrame, new: pd.DataFrame, ranks: dict[str, np.ndarray]) ->
 
 
 def _setter(feature: str, value: float) -> Callable[[pd.DataFrame], tuple[pd.DataFrame, np.ndarray]]:
-    return lambda x: (x.assign(**{feature: value}), (x[feature].notna() & (x[feature] != value)).to_numpy())
+    digits = SINGLE[feature][2]
+    shown = round(value, digits)
+    return lambda x: (x.assign(**{feature: value}), (x[feature].notna() & (x[feature].round(digits) != shown)).to_numpy())
 
 
 def _sayer(feature: str) -> Callable[[pd.Series, pd.Series, str, str], str]:
-    words, unit = SINGLE[feature]
+    words, unit, _ = SINGLE[feature]
 
     def say(old: pd.Series, new: pd.Series, product: str, category: str) -> str:
-        value = counted(new[feature], str(unit)) if unit else new[feature]
+        value = counted(new[feature], unit) if unit else new[feature]
         said = words.format(old=old[feature], new=value, product=product, category=category)
         return said.replace("there had been 0 visits", "there had been no visit").replace("0 units of", "no unit of")
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
+from scipy import stats
 
 from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
 
@@ -80,7 +81,8 @@ def audit(
     """One row an attribute, group and measure: customers (that the mean is over), value, difference and ratio (group against all others
     whose label is known), each with _low and _high, and note: why a group is not judged, "" where it is.
 
-    labels: [row, attribute], one label a customer, missing where unknown. Intervals: percentiles of `draws` resamples of customers.
+    labels: [row, attribute], one label a customer, missing where unknown. Intervals: percentiles of `draws` resamples of customers;
+    of a share of 0 or 1, Wilson's. A group is refused where it or all others have fewer than `least` customers.
     Raises ValueError for rows that differ in number, a customer with two labels, and a missing value or weight.
     """
     people, num, den = by_customer(measures, customer)
@@ -103,12 +105,18 @@ def audit(
         boot = [np.concatenate(parts_of) for parts_of in zip(*drawn[attribute], strict=True)]
         for m, measure in enumerate(measures):
             frame = pd.DataFrame({"attribute": attribute, "group": names, "measure": measure.name, "customers": counted[:, m]})
-            few = counted[:, m] < least
+            others = counted[:, m].sum() - counted[:, m]
+            few = (counted[:, m] < least) | (others < least)
             for k, name in enumerate(("value", "difference", "ratio")):
                 low, high = _percentiles(boot[k][:, :, m], tails)
+                if name == "value" and set(np.unique(measure.value[measure.weight > 0])) <= {0.0, 1.0}:
+                    low, high = _none_or_all(point[k][0, :, m], counted[:, m], low, high, level)
                 for column, found in ((name, point[k][0, :, m]), (f"{name}_low", low), (f"{name}_high", high)):
                     frame[column] = np.where(few, np.nan, found)
-            frame["note"] = [f"too few to judge: {n} of {least}" if n < least else "" for n in counted[:, m]]
+            frame["note"] = [
+                f"too few to judge: {n} of {least}" if n < least else f"too few others: {o} of {least}" if o < least else ""
+                for n, o in zip(counted[:, m], others, strict=True)
+            ]
             parts.append(frame.iloc[sorted(range(len(names)), key=lambda k: _place(names[k]))])
     return pd.concat(parts, ignore_index=True)
 
@@ -209,3 +217,12 @@ def _percentiles(values: np.ndarray, tails: np.ndarray) -> np.ndarray:
     if there.any():
         out[:, there] = np.nanpercentile(values[:, there], tails, axis=0)
     return out
+
+
+def _none_or_all(
+    share: np.ndarray, customers: np.ndarray, low: np.ndarray, high: np.ndarray, level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's ends for shares of 0 and 1, of which every resample is the same."""
+    z = float(stats.norm.ppf((1 + level) / 2)) ** 2
+    far = z / (customers + z)
+    return np.where(share == 1, 1 - far, low), np.where(share == 0, far, high)

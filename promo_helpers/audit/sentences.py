@@ -1,6 +1,6 @@
 """One sentence for each customer on a list: the two strongest reasons, and what would have kept her off it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -22,15 +22,17 @@ def beside(x: pd.DataFrame, worth: np.ndarray, number: int) -> pd.DataFrame:
 
 
 def reasons(
-    facts: pd.DataFrame, added: pd.DataFrame, products: Sequence[str], categories: Sequence[str], most: int = 2
-) -> list[str]:
+    facts: pd.DataFrame, added: pd.DataFrame, products: Sequence[str], categories: Sequence[str],
+    usual: Mapping[str, float] | None = None, most: int = 2,
+) -> list[str]:  # fmt: skip
     """[row] the end of "this customer ...": facts about the topics that add most, those that take away left out; at least one.
 
-    facts: the features; added: [row, topic] what each topic adds. Personal topics and those of the product itself are never named.
+    facts: the features; usual: those of the middle customer; added: [row, topic] what each topic adds. Personal topics and that of the
+    product itself are never named. A topic is switched as a whole, and told by one fact of it.
     """
     told = []
     for i, (row, topics) in enumerate(zip(facts.to_dict("records"), _strongest(added, most), strict=True)):
-        said = [clause(t, row, products[i], categories[i]) for t in topics]
+        said = [clause(t, row, products[i], categories[i], usual) for t in topics]
         if all(s.startswith("bought ") for s in said):
             said[1:] = [s.removeprefix("bought ") for s in said[1:]]
         for end in ENDS:
@@ -50,13 +52,13 @@ def personal(added: pd.DataFrame) -> list[bool]:
 
 def sentences(
     facts: pd.DataFrame, added: pd.DataFrame, offers: Sequence[str], products: Sequence[str], categories: Sequence[str],
-    undone: Sequence[str],
+    undone: Sequence[str], usual: Mapping[str, float] | None = None,
 ) -> list[str]:  # fmt: skip
     """[row] a sentence: the offer (as in "15% off"), the reasons, and what undoes the choice (in words, "" for nothing found).
 
     Where age, gender or segment adds more than the reasons given, a second sentence says so.
     """
-    said, more = reasons(facts, added, products, categories), personal(added)
+    said, more = reasons(facts, added, products, categories, usual), personal(added)
     told = []
     for i, reason in enumerate(said):
         unless = (

@@ -54,9 +54,12 @@ TOPICS = {  # what a reason can be about, and the features behind it
     "category": ("category_90", "category_180", "category_recency", "category_share"),
     "offers": ("discounts", "redeemed_share", "redeemed_depth"),
     "rest": ("offers_30", "offers_90", "offers_all", "offers_recency"),
-    "promotions": ("promotion_share", "product_promotion_share", "category_promotion_share", "response", "sure"),
-    "visits": ("trips_28", "trips_90", "trips_180", "recency", "basket"),
-    "spending": ("spend_90", "unit_price"),
+    "promotions": ("promotion_share", "product_promotion_share", "category_promotion_share"),
+    "shelf": ("response", "sure"),
+    "visits": ("trips_28", "trips_90", "trips_180", "recency"),
+    "basket": ("basket",),
+    "spending": ("spend_90",),
+    "price": ("unit_price",),
     "hour": ("hour_gap", "hour", "late_share"),
     "tenure": ("tenure",),
     "product": (
@@ -67,10 +70,11 @@ TOPICS = {  # what a reason can be about, and the features behind it
 }  # fmt: skip
 TITLES = {
     "habit": "buying the product", "category": "buying the category", "offers": "use of earlier offers", "rest": "offers lately",
-    "promotions": "buying on promotion", "visits": "visits", "spending": "spending", "hour": "hour of day", "tenure": "time as a customer",
+    "promotions": "buying on promotion", "shelf": "response to the shelf", "visits": "visits", "basket": "size of a visit",
+    "spending": "spending", "price": "price paid", "hour": "hour of day", "tenure": "time as a customer",
     "product": "product and shelf", "person": "age, gender, segment",
 }  # fmt: skip
-SILENT = ("person", "product")  # never a reason: the first is personal, the second is the same for every customer
+SILENT = ("person", "product")  # never named as a reason: the first is personal, the second says nothing of the customer
 
 
 KINDS = {
@@ -104,49 +108,58 @@ def topics_in(columns: Sequence[str]) -> dict[str, list[str]]:
     return {t: [c for c in members if c in columns] for t, members in TOPICS.items() if any(c in columns for c in members)}
 
 
-def clause(topic: str, row: Mapping[str, float], product: str, category: str) -> str:
-    """What a topic says of a customer, as the end of "this customer ...": a fact of hers, no number of a model."""
+def clause(topic: str, row: Mapping[str, float], product: str, category: str, usual: Mapping[str, float] | None = None) -> str:
+    """What a topic says of a customer, as the end of "this customer ...": a fact of hers, no number of a model.
+
+    usual: the same facts of the middle customer; what is less is told as "only" so much, since that may be why it speaks for an offer.
+    """
+    middle = usual or {}
 
     def fact(name: str) -> float:
         return float(row.get(name, np.nan))
 
+    def only(name: str) -> str:
+        return "only " if fact(name) < middle.get(name, -np.inf) else ""
+
     if topic == "habit":
         if fact("product_90") > 0:
-            return f"bought {counted(fact('product_90'), 'unit')} of {product} in the last 90 days"
-        return (
-            f"last bought {product} {ago(fact('product_recency'))}" if fact("product_all") > 0 else f"never bought {product} yet"
-        )
+            return f"bought {only('product_90')}{counted(fact('product_90'), 'unit')} of {product} in the last 90 days"
+        if fact("product_all") > 0:
+            return f"last bought {product} {ago(fact('product_recency'))}"
+        return f"never bought {product} yet"
     if topic == "category":
         if fact("category_90") > 0:
-            return f"bought {counted(fact('category_90'), 'unit')} from {category} in the last 90 days"
+            return f"bought {only('category_90')}{counted(fact('category_90'), 'unit')} from {category} in the last 90 days"
         return f"bought nothing from {category} in the last 90 days"
     if topic == "offers":
         given, used = fact("discounts"), used_discounts(fact("redeemed_share"), fact("discounts"))
         if not given > 0:
             return "was never offered a discount before"
-        return f"used {'none' if used < 1 else 'all' if used >= given else f'{used:.0f}'} of {counted(given, 'earlier discount')}".replace(
-            "all of 1 earlier discount", "the one earlier discount"
-        ).replace("none of 1 earlier discount", "not use the one earlier discount")
+        if given == 1:
+            return "used the one earlier discount" if used >= 1 else "did not use the one earlier discount"
+        return f"used {'none' if used < 1 else 'all' if used >= given else f'{used:.0f}'} of {given:.0f} earlier discounts"
     if topic == "rest":
-        if not fact("offers_all") > 0:
-            return "has had no offer so far"
-        return f"had the last offer {ago(fact('offers_recency'))}"
+        return f"had the last offer {ago(fact('offers_recency'))}" if fact("offers_all") > 0 else "has had no offer so far"
     if topic == "promotions":
-        return f"buys {fact('promotion_share'):.0%} of all units on price promotion"
+        return f"buys {only('promotion_share')}{fact('promotion_share'):.0%} of all units on price promotion"
+    if topic == "shelf":
+        if not np.isfinite(fact("response")):
+            return "has hardly met a promotion on the shelf yet"
+        return f"bought {'less' if only('response') else 'more'} than most when there were promotions on the shelf"
     if topic == "visits":
         seen = fact("trips_28")
-        return f"came {times(seen)} in the last four weeks" if seen > 0 else f"last came {ago(fact('recency'))}"
+        return f"came {only('trips_28')}{times(seen)} in the last four weeks" if seen > 0 else f"last came {ago(fact('recency'))}"
+    if topic == "basket":
+        return f"buys {only('basket')}{fact('basket'):.1f} units a visit"
     if topic == "spending":
-        return (
-            f"spends {fact('unit_price'):,.0f} on a unit on average"
-            if fact("spend_90") > 0
-            else "spent nothing in the last 90 days"
-        )
+        spent = fact("spend_90")
+        return f"spent {only('spend_90')}{spent:,.0f} in the last 90 days" if spent > 0 else "spent nothing in the last 90 days"
+    if topic == "price":
+        return f"pays {only('unit_price')}{fact('unit_price'):,.0f} a unit on average"
     if topic == "hour":
         gap = fact("hour_gap")
-        return (
-            "shops at about the hour of the message" if gap < 2 else f"usually shops {gap:.0f} hours from the hour of the message"
-        )
+        near = "shops at about the hour of the message"
+        return near if gap < 2 else f"usually shops {gap:.0f} hours from the hour of the message"
     if topic == "tenure":
-        return f"has been a customer for {counted(max(fact('tenure') / 30.4, 1), 'month')}"
+        return f"has been a customer for {only('tenure')}{counted(max(fact('tenure') / 30.4, 1), 'month')}"
     raise KeyError(f"the topic '{topic}' has no clause; {', '.join(SILENT)} are never given as a reason")

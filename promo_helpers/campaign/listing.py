@@ -24,6 +24,7 @@ DIGITS = {
     "UpliftLow": 4,
     "UpliftHigh": 4,
     "ExpectedProfit": 2,
+    "ExpectedDiscount": 2,
     "Relevance": 0,
 }
 MEANING = {
@@ -45,13 +46,38 @@ MEANING = {
     "Uplift": "the difference: what the offer adds to the chance",
     "UpliftLow": "lower end of its 95 % interval",
     "UpliftHigh": "upper end; the two say what the trial leaves open, not what the form of the model gets wrong",
+    "ExpectedDiscount": "what this customer is expected to save with the offer",
     "ExpectedProfit": "her share of what the campaign is expected to earn for the whole shop, discount, message and lost sales paid",
     "Relevance": "how likely the offer is used, as a percentile of all who may be written to (100: likeliest); same discount for all",
-    "Reason": "the facts of this customer that add most to what the offer is expected to earn; says where age, gender or segment adds more",
-    "Unless": "the smallest change of one fact after which the list would not hold this customer; blank where none was found",
+    "Reason": "facts on what adds most to what the offer is expected to earn, of what may be named (only: less than the middle "
+    "customer); says where age, gender or segment, which it does not name, adds more",
+    "Unless": "a change of one fact, the smallest of some fifty tried, after which the rule would not have chosen this customer; "
+    "says nothing of what would happen if she changed; blank where none was found",
     "Basis": "what the list is ranked by",
     "Holdout": "yes: must not be written to (in the file of the holdout only)",
 }
+PLAIN = {  # where no trial says what an offer changes
+    "Reason": "what the customer bought and how often she came; no reason that the offer would change anything",
+    "Unless": "blank: nothing is known of what the offer changes",
+} | dict.fromkeys(
+    ("ProbabilityWith", "Uplift", "UpliftLow", "UpliftHigh", "ExpectedDiscount", "ExpectedProfit"), "blank: only a trial can tell"
+)  # fmt: skip
+AUDIT = [
+    ("attribute, group (audit)", "by what the shop records of its customers; customers: how many of the group may be written to"),
+    (
+        "measure (audit)",
+        "contacted (share), discount (share off, of the contacted), promised saving and profit (a customer, contacted or not)",
+    ),
+    (
+        "value, difference, ratio (audit)",
+        "of the group; less, and over, that of all others; _low and _high: 95 % over resampled customers",
+    ),
+    ("note (audit)", "why a group is not judged"),
+    (
+        "p, Holm (audit)",
+        "of the null of equal shares, alone and adjusted for the number of tests in the file; blank where nothing varies",
+    ),
+]
 
 
 def slug(text: str) -> str:
@@ -74,7 +100,11 @@ def listed(campaign: Campaign) -> pd.DataFrame:
     frame["Bundle"], frame["BundleDiscount"] = rows["bundle"], rows["bundle_percent"]
     frame = frame.assign(ProbabilityWith=rows["with_it"], ProbabilityWithout=rows["without"], Uplift=rows["uplift"])
     frame = frame.assign(
-        UpliftLow=rows["low"], UpliftHigh=rows["high"], ExpectedProfit=rows["profit"], Relevance=rows["relevance"]
+        UpliftLow=rows["low"],
+        UpliftHigh=rows["high"],
+        ExpectedDiscount=rows["discount"],
+        ExpectedProfit=rows["profit"],
+        Relevance=rows["relevance"],
     )
     frame = frame.assign(
         Reason=rows["reason"], Unless=rows["unless"], Basis=campaign.basis, Holdout=np.where(rows["held"], "yes", "no")
@@ -119,8 +149,8 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     write_sheet(frame.loc[held, ["ContactID", "CustomerID", "Product", "Holdout"]].reset_index(drop=True), path["holdout"], TEXT)
     form = frame[["ContactID", "CustomerID"]].assign(Units=np.nan, Paid=np.nan, Redeemed=np.nan)
     write_sheet(form.sort_values("ContactID", ignore_index=True), path["responses"], TEXT)
-    columns = pd.DataFrame([(c, MEANING[c]) for c in frame], columns=["Column", "Meaning"])
-    columns = pd.concat([columns, pd.DataFrame(RESPONSE_COLUMNS, columns=["Column", "Meaning"])], ignore_index=True)
+    meaning = MEANING | (PLAIN if campaign.why else {})
+    columns = pd.DataFrame([*((c, meaning[c]) for c in frame), *RESPONSE_COLUMNS, *AUDIT], columns=["Column", "Meaning"])
     write_sheet(columns, path["columns"], ("Column", "Meaning"))
     path["plan"] = folder / f"{name}_plan.parquet"
     with whole(path["plan"]) as scratch:

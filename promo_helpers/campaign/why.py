@@ -12,6 +12,7 @@ from promo_helpers.features.purchases import Purchases
 from promo_helpers.models.response import Forecast
 
 BESIDE, LEAST = 10, 5  # customers whom each is compared with
+OURS = ("hour_gap",)  # set by the shop, which chooses the hour: no fact of hers
 PAIRS = 20_000  # of customers that are compared, about: a long list is compared with fewer each
 
 
@@ -19,8 +20,9 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
     """Columns reason and unless, a row a chosen customer.
 
     Reasons are Shapley values of the expected profit of her arm in money, topic by topic, beside customers spread evenly over what the best
-    offer is expected to earn of them. unless: the smallest change of one fact after which no arm would pay for her at the same prices of
-    budget and place; blank where none was found, and for who is on the list at the margin of a limit. The seed draws orders of topics.
+    offer is expected to earn of them. unless: the smallest of the changes tried (`counterfactual.changes`) after which no arm would pay for
+    her at the same prices of budget and place; blank where none was found, and for who is on the list at the margin of a limit. The seed
+    draws orders of topics.
     """
     x = view.features[view.asked].reset_index(drop=True)
     at = (np.cumsum(view.asked) - 1)[chosen.row]
@@ -41,11 +43,12 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
     mine = x.iloc[at]
     values = explain(offers, mine, others, np.random.default_rng(seed), words.topics_in(list(x)))
     added = values.between(chosen.arm - 1).table()
-    said = reasons(mine, added, [product] * len(at), [category] * len(at))
+    said = reasons(mine, added, [product] * len(at), [category] * len(at), x.median().to_dict())
     personal_too = personal(added)
     out = pd.DataFrame({"reason": [f"This customer {s}.{PERSONAL * p}" for s, p in zip(said, personal_too, strict=True)]})
     inside = np.flatnonzero(net(mine).argmax(axis=1) > 0)
-    undone = counterfactual.flips(net, mine.iloc[inside], x, [product] * len(inside), [category] * len(inside))["words"]
+    names = [product] * len(inside), [category] * len(inside)
+    undone = counterfactual.flips(net, mine.iloc[inside], x, *names, leave=OURS)["words"]
     out["unless"] = ""
     out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
     return out

@@ -145,7 +145,7 @@ def _bent(side: Axis, values: np.ndarray) -> None:
     scale = side.axes.set_xscale if isinstance(side, XAxis) else side.axes.set_yscale
     scale("symlog", linthresh=10)
     far = max(float(np.abs(values).max()), 1.0) * 1.25
-    ticks = [t for t in (1, 3, 10, 30, 100, 300, 1000) if t <= far][-2:]
+    ticks = [t for t in (10, 100, 1000) if t <= far] or [t for t in (0.1, 1, 3) if t <= far][-1:]
     side.set_ticks([-t for t in ticks[::-1]] + [0] + ticks)
     side.set_major_formatter("{x:g}")
     side.set_minor_locator(NullLocator())

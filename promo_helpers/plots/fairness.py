@@ -57,7 +57,7 @@ def frontier(frame: pd.DataFrame, axis: Axes, others: pd.DataFrame | None = None
                 label=f"{row.what}, {row.name}",
             )  # fmt: skip
     axis.axhline(1, color=PALE, lw=0.8, zorder=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axis.set_xlabel("largest difference of shares contacted (points)")
     axis.set_ylabel("profit, of that without a limit")
@@ -76,6 +76,6 @@ def bounds(frame: pd.DataFrame, axis: Axes) -> Axes:
     axis.axvline(0, color=INK, lw=0.8)
     axis.set_yticks(y, frame["group"])
     axis.tick_params(axis="y", length=0)
-    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
     axis.set_xlabel("share contacted, less that of all others (points)")
     return axis

@@ -13,7 +13,7 @@ PROXIES = {  # what a customer hides, and the features that should tell of it
 def judged(kept: pd.DataFrame, column: str = "rupees") -> pd.DataFrame:
     """One row a seed: bar (95th percentile of the permuted copies), noise (columns of noise below it), largest (of the noise), mean_below
     (whether the noise columns' mean lies below the bar), and by what is hidden: whether the best of its proxies, and how many of them,
-    lie above all noise."""
+    lie above all noise, and (copies) whether the best of their permuted copies does, which is chance."""
     rows = []
     for seed, part in kept.groupby("seed", sort=True):
         value = part.set_index("feature")[column]
@@ -25,6 +25,8 @@ def judged(kept: pd.DataFrame, column: str = "rupees") -> pd.DataFrame:
         for hidden, features in PROXIES.items():
             own = value.reindex([f for f in features if f in value])
             row |= {f"{hidden}, best": bool(own.max() > noise.max()), f"{hidden}, above": int((own > noise.max()).sum())}
+            copies = value.reindex([f"permuted_{f}" for f in features if f"permuted_{f}" in value])
+            row[f"{hidden}, copies"] = bool(copies.max() > noise.max())
             row[f"{hidden}, beyond"] = int((own > bar).sum())
         rows.append(row)
     return pd.DataFrame(rows)
@@ -41,7 +43,8 @@ CLAIMS = {  # key -> what is counted; of one planting each, but for the first
 
 
 def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
-    """Rows contacts, key, claim, held, of, share, low, high (Wilson's interval, as if plantings were independent)."""
+    """Rows contacts, key, claim, held, of, share, low, high (Wilson's interval, as if plantings were independent), by_chance (the share of
+    the permuted copies of the same features; missing for claims on the noise itself)."""
     rows = []
     for contacts, part in verdicts.groupby("contacts", sort=False):
         held = {"below": (part["below"].sum(), part["noise"].sum())}
@@ -50,8 +53,10 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
             held[key] = (part[f"{hidden}, best"].sum(), len(part))
         for key, (many, of) in held.items():
             low, high = wilson(int(many), int(of))
-            rows.append((contacts, key, CLAIMS[key], int(many), int(of), many / of, low, high))
-    return pd.DataFrame(rows, columns=["contacts", "key", "claim", "held", "of", "share", "low", "high"])
+            hidden = dict(zip(("sensitivity", "attention", "rate"), PROXIES, strict=True)).get(key)
+            chance = part[f"{hidden}, copies"].mean() if hidden else np.nan
+            rows.append((contacts, key, CLAIMS[key], int(many), int(of), many / of, low, high, chance))
+    return pd.DataFrame(rows, columns=["contacts", "key", "claim", "held", "of", "share", "low", "high", "by_chance"])
 
 
 def wilson(held: int, of: int, z: float = 1.96) -> tuple[float, float]:

@@ -1,7 +1,7 @@
 """Kept study: over many markets, whom a policy leaves out that sees age, gender and segment, and what evening that out costs in truth.
 
-A single market tells how a single trial erred. Each market here has a trial of its own, a response learnt from it with all columns and
-without the protected ones, and one budget that both spend on customers held out.
+A single market tells how a single trial erred. Each market here has a trial of its own, a response learnt from it with all columns, without
+age, and without all three protected ones, and one budget that each spends on customers held out.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ AGES = (30, 45, 60)
 ALLOWED = 0.05
 SPENT = 0.5  # of what would be spent without a budget
 ARM = "10"
-FULL, BLIND, EVEN = "all columns", "without protected columns", "ages within 5 points"
+FULL, AGELESS, BLIND, EVEN = "all columns", "without age", "without protected columns", "ages within 5 points"
 
 
 def replicate(case: str) -> pd.DataFrame:
@@ -38,21 +38,20 @@ def replicate(case: str) -> pd.DataFrame:
 def _market(customers: int, seed: int) -> pd.DataFrame:
     costs = Costs()
     trial, apart = trial_market("default", seed, customers, JUDGED, costs.message)
-    kept = trial.features.drop(columns=list(PROTECTED))
-    full, blind = (fit_response(t, costs, seed, parts=0)[0] for t in (trial, replace(trial, features=kept)))
+    learnt = {}
+    for policy, dropped in ((FULL, []), (AGELESS, ["age"]), (BLIND, list(PROTECTED))):
+        learnt[policy] = fit_response(replace(trial, features=trial.features.drop(columns=dropped)), costs, seed, parts=0)[0]
     x, n, arm = apart.experiment.features, np.arange(len(apart.gain)), trial.arms.index(ARM)
-    found, other = full.expected(x), blind.expected(x)
+    believed = {policy: response.expected(x) for policy, response in learnt.items()}
+    found = believed[FULL]
     groups = {
         "age": np.searchsorted(AGES, x["age"], side="right"),
         "gender": x["female"].to_numpy(),
         "segment": x["segment"].to_numpy(),
     }
     money = SPENT * float(found.spend[n, found.gain.argmax(axis=1)].sum())
-    plans = {
-        FULL: (allocate(found.gain, found.spend, money).arm, found),
-        BLIND: (allocate(other.gain, other.spend, money).arm, other),
-        EVEN: (allocate_even(found.gain, found.spend, money, groups["age"], ALLOWED).arm, found),
-    }
+    plans = {policy: (allocate(f.gain, f.spend, money).arm, f) for policy, f in believed.items()}
+    plans[EVEN] = (allocate_even(found.gain, found.spend, money, groups["age"], ALLOWED).arm, found)
     moved = apart.gain.max(axis=1) > 0
     slopes = [np.ptp(pd.Series(v[:, arm]).groupby(groups["age"]).mean()) for v in (found.gain, apart.gain)]
     rows = []
@@ -75,7 +74,7 @@ def against(kept: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for case, part in kept.groupby("case", sort=False):
         wide = part.pivot(index="seed", columns="policy")
-        for policy in (BLIND, EVEN):
+        for policy in (EVEN, AGELESS, BLIND):
             row: dict[str, object] = {"case": case, "policy": policy, "markets": len(wide)}
             row["wins"] = int((wide["value"][policy] > wide["value"][FULL]).sum())
             for name in ("promised", "value", "spend", "age", "gender", "segment", "left_out"):

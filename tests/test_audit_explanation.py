@@ -304,6 +304,17 @@ def test_a_sentence_has_two_reasons_and_says_where_a_person_weighs_more(decision
     assert other.endswith(f"buys 10% of all units on price promotion; {sentences.NONE_FOUND}.{sentences.PERSONAL}")
 
 
+def test_a_choice_that_a_plane_settles_and_one_that_it_does_not():
+    rng = np.random.default_rng(3)
+    plane = rng.normal(size=(20_000, 2))
+    right, missed = summary.settled(plane, plane.sum(axis=1) > 0, rng)
+    assert right > 0.95
+    assert missed < 0.05
+    right, missed = summary.settled(plane, rng.random(20_000) < 0.2, rng)
+    assert right == pytest.approx(0.8, abs=0.05)
+    assert missed > 0.8
+
+
 def test_reasons_named_again_are_counted():
     one = pd.DataFrame({"a": [3.0, 3, 3], "b": [2.0, 2, 2], "c": [1.0, 1, 1], "d": 0.0, "e": -1.0, "silent": 9.0})
     other = pd.DataFrame(

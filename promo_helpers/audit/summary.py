@@ -60,3 +60,14 @@ def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -
     named = np.argsort(-one[kept].to_numpy(float), axis=1, kind="stable")[:, :2]
     there = np.take_along_axis(rank, named, axis=1)
     return float((there[:, 0] < 2).mean()), float((there < 4).all(axis=1).mean())
+
+
+def settled(plane: np.ndarray, chosen: np.ndarray, rng: np.random.Generator, bins: int = 26) -> tuple[float, float]:
+    """How far a place in a plane [row, 2] settles a choice [row]: share of rows chosen as most of their cell are, and share of the chosen
+    whose cell says no; cells between quantiles of .5 and 99.5 % are filled with a random half of the rows and judged on the other."""
+    edges = [np.linspace(np.quantile(v, 0.005), np.quantile(v, 0.995), bins + 1)[1:-1] for v in plane.T]
+    cell = np.ravel_multi_index(tuple(np.digitize(v, e) for v, e in zip(plane.T, edges, strict=True)), (bins, bins))
+    half = rng.random(len(plane)) < 0.5
+    most = np.bincount(cell[half], np.where(chosen[half], 1.0, -1.0), bins * bins) > 0
+    told = most[cell[~half]]
+    return float((told == chosen[~half]).mean()), float((~told[chosen[~half]]).mean())

@@ -53,8 +53,8 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
             held[key] = (part[f"{hidden}, best"].sum(), len(part))
         for key, (many, of) in held.items():
             low, high = wilson(int(many), int(of))
-            hidden = dict(zip(("sensitivity", "attention", "rate"), PROXIES, strict=True)).get(key)
-            chance = part[f"{hidden}, copies"].mean() if hidden else np.nan
+            trait = dict(zip(("sensitivity", "attention", "rate"), PROXIES, strict=True)).get(key)
+            chance = part[f"{trait}, copies"].mean() if trait else np.nan
             rows.append((contacts, key, CLAIMS[key], int(many), int(of), many / of, low, high, chance))
     return pd.DataFrame(rows, columns=["contacts", "key", "claim", "held", "of", "share", "low", "high", "by_chance"])
 

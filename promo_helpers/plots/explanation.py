@@ -87,7 +87,7 @@ def waterfall(base: float, added: pd.Series, axis: Axes, unit: str, most: int = 
     reach = np.concatenate([[base], ends])
     room = 0.08 * (reach.max() - reach.min())
     axis.set_xlim(reach.min() - room, reach.max() + room)
-    axis.set_xlabel(unit)
+    axis.set_xlabel(unit, loc="right")
     return axis
 
 

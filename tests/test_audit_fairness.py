@@ -282,6 +282,8 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     profit = table.query("group == 'Female' and measure == 'promised profit'").iloc[0]
     assert np.isclose(profit["value"], mine[women[chosen]].sum().round(2) / women.sum(), atol=0.01)
     assert "can be told from that of the others" in lists.said(table)  # gains are drawn alike for all
+    far = table[(table["measure"] == "contacted") & (table["note"] == "")]
+    assert abs(lists.most_unlike(table)["difference"].item()) == far["difference"].abs().max()
 
 
 def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng, tmp_path):

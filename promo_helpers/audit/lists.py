@@ -84,14 +84,17 @@ def read_audit(path: Path) -> pd.DataFrame:
 
 
 def most_unlike(audited: pd.DataFrame) -> pd.DataFrame:
-    """The row (or none) of the group whose share of contacts lies furthest from that of the others, of those that Holm leaves."""
-    sure = audited[(audited["measure"] == "contacted") & (audited["note"] == "") & (audited["Holm"] < ALPHA)]
-    return sure.loc[sure["difference"].abs().sort_values(ascending=False, kind="stable").index[:1]]
+    """The row (or none) of the group whose share of contacts lies furthest from that of the others: of those that Holm leaves, where it
+    leaves any."""
+    judged = _judged(audited)
+    sure = judged[judged["Holm"] < ALPHA]
+    rows = sure if len(sure) else judged
+    return rows.loc[rows["difference"].abs().sort_values(ascending=False, kind="stable").index[:1]]
 
 
 def said(audited: pd.DataFrame) -> str:
     """The finding of an audit in a sentence."""
-    judged = audited[(audited["measure"] == "contacted") & (audited["note"] == "") & audited["Holm"].notna()]
+    judged = _judged(audited)
     if judged.empty:
         return "No group is large enough to be judged."
     sure = judged[judged["Holm"] < ALPHA]
@@ -103,3 +106,7 @@ def said(audited: pd.DataFrame) -> str:
     text = f"Groups by {', '.join(kinds)} are written to more or less often than others, by more than chance. Furthest off: "
     text += f"{row['attribute'].replace('_', ' ')} {row['group']}, of whom {row['value']:.1%} are written to"
     return text + f", {100 * row['difference']:+.1f} points beside the others ({ends})."
+
+
+def _judged(audited: pd.DataFrame) -> pd.DataFrame:
+    return audited[(audited["measure"] == "contacted") & (audited["note"] == "") & audited["Holm"].notna()]

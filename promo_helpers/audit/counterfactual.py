@@ -183,9 +183,8 @@ def _offered(x: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _never_used(x: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    return x.assign(redeemed_share=never_used(x["discounts"]), redeemed_depth=np.nan), (
-        used_discounts(x["redeemed_share"], x["discounts"]) > 0
-    ).to_numpy()
+    used = used_discounts(x["redeemed_share"], x["discounts"])
+    return x.assign(redeemed_share=never_used(x["discounts"]), redeemed_depth=np.nan), (used > 0).to_numpy()
 
 
 def _earlier(row: pd.Series) -> str:

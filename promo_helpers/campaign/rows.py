@@ -5,7 +5,7 @@ import pandas as pd
 
 from promo_helpers.campaign.choose import Chosen, Considered
 from promo_helpers.campaign.kit import Kit
-from promo_helpers.campaign.why import of_habits, why
+from promo_helpers.campaign.why import named_category, of_habits, why
 
 COMMON = 10.0  # percent off at which relevance is asked, where no discount is fixed
 
@@ -42,8 +42,7 @@ def by_gain_rows(
     common = int(np.abs(view.percent[1:] - COMMON).argmin()) + 1  # the same discount for all, so that customers are compared
     used = pd.Series(view.forecast.redeemed[:, common]).rank(pct=True, method="average").to_numpy()
     rows["relevance"] = 100 * used[chosen.row]
-    kind = kit.items["category"].iloc[item]
-    told = why(view, chosen, kit.items["name"].iloc[item], str(kind) if pd.notna(kind) else "its category", seed)
+    told = why(view, chosen, kit.items["name"].iloc[item], named_category(kit.items["category"].iloc[item]), seed)
     rows = rows.assign(reason=told["reason"], unless=told["unless"])
     return _bundled(kit, rows, more, partner, view, chosen)
 

@@ -59,9 +59,13 @@ def of_habits(p: Purchases, customer: pd.Series, item: int, category: np.ndarray
     they came."""
     facts = _habits(p, item, category).iloc[p.customers.get_indexer(customer)].reset_index(drop=True)
     weight = pd.DataFrame({"habit": np.ones(len(facts)), "category": 0.6 * (facts["category_90"] > 0), "visits": 0.5})
-    kind = str(category[item]) if pd.notna(category[item]) else "its category"
-    said = reasons(facts, weight, [product] * len(facts), [kind] * len(facts))
+    said = reasons(facts, weight, [product] * len(facts), [named_category(category[item])] * len(facts))
     return [f"This customer {s}." for s in said]
+
+
+def named_category(category: object) -> str:
+    """A category as a sentence names it, one that the shop does not record too."""
+    return str(category) if pd.notna(category) else "its category"
 
 
 def _habits(p: Purchases, item: int, category: np.ndarray) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 PROXIES = {  # what a customer hides, and the features that should tell of it
     "price sensitivity": ("response", "promotion_share", "redeemed_share", "redeemed_depth", "age"),
@@ -59,11 +60,10 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["contacts", "key", "claim", "held", "of", "share", "low", "high", "by_chance"])
 
 
-def wilson(held: int, of: int, z: float = 1.96) -> tuple[float, float]:
+def wilson(held: int, of: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927)."""
-    p, n = held / of, of
-    centre, half = (p + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return float(max(centre - half, 0)), float(min(centre + half, 1))
+    ends = stats.binomtest(held, of).proportion_ci(method="wilson")
+    return float(ends.low), float(ends.high)
 
 
 def over_bar(kept: pd.DataFrame, column: str = "rupees") -> dict[str, np.ndarray]:

@@ -1,8 +1,11 @@
 """Loading: the same shop from CSV, Parquet and other spellings; batches, copies, and a writer that never leaves half a shop."""
 
 import csv
+import gc
 import json
 import os
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -476,3 +479,19 @@ def test_a_template_filled_in_part_is_a_shop(tmp_path, out, corner):
         assert mine.drop(columns=theirs.columns).isna().all(axis=None)
         for column in TABLES[table].names:
             assert shop.has(table, column) == corner.has(table, column), (table, column)
+
+
+def test_what_spills_goes_with_the_last_frame_and_without_a_warning(corner, load):
+    shop = load()
+    ((folder,),) = shop.connection.sql("SELECT current_setting('temp_directory')").fetchall()
+    frame = shop.lazy("customers")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        del shop
+        gc.collect()
+        assert Path(folder).is_dir()  # the frame can still be sorted
+        assert len(frame.collect()) == corner.rows("customers")
+        del frame
+        gc.collect()
+        assert not Path(folder).exists()
+    assert [str(w.message) for w in said if w.category is ResourceWarning and folder in str(w.message)] == []

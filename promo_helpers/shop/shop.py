@@ -1,7 +1,9 @@
 """A shop on disk: Parquet files with lazy frames over them, so that fifty million lines never need to be in memory."""
 
 import json
+import shutil
 import tempfile
+import weakref
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -37,10 +39,11 @@ class Shop:
     @cached_property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """A DuckDB connection with bounded memory. Row order is not kept by it: sort on a key before writing."""
-        self._spill = tempfile.TemporaryDirectory(prefix="promo-duckdb-", ignore_cleanup_errors=True)
         connection = duckdb.connect(":memory:")
+        spill = tempfile.mkdtemp(prefix="promo-duckdb-")  # a lazy frame may outlive its shop, but not the connection
+        weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
         connection.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET preserve_insertion_order=false")
-        connection.execute(f"SET temp_directory='{self._spill.name}'")
+        connection.execute(f"SET temp_directory='{spill}'")
         connection.execute("SET enable_progress_bar=false")
         return connection
 

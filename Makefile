@@ -9,9 +9,10 @@ PRODUCT  ?=
 BUDGET    ?=
 CUSTOMERS ?=
 DISCOUNT  ?=
+EVEN      ?=
 CHANNEL   ?=
 DATE      ?=
-export PRODUCT BUDGET CUSTOMERS DISCOUNT CHANNEL DATE
+export PRODUCT BUDGET CUSTOMERS DISCOUNT CHANNEL DATE EVEN
 # share of the price that is not cost, of products in SHOP that name none
 MARGIN   ?=
 export PROMO_MARGIN := $(MARGIN)
@@ -55,7 +56,8 @@ endif
 
 # the shell reads the values, so that any name of a product will do
 ASKED = $(if $(PRODUCT),--product="$$PRODUCT") $(if $(BUDGET),--set budget="$$BUDGET") $(if $(CUSTOMERS),--set customers="$$CUSTOMERS") \
-	$(if $(DISCOUNT),--set discount="$$DISCOUNT") $(if $(CHANNEL),--set channel="$$CHANNEL") $(if $(DATE),--set date="$$DATE")
+	$(if $(DISCOUNT),--set discount="$$DISCOUNT") $(if $(CHANNEL),--set channel="$$CHANNEL") $(if $(DATE),--set date="$$DATE") \
+	$(if $(EVEN),--set even="$$EVEN")
 
 CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 
@@ -90,7 +92,7 @@ help:
 	@echo "      ... PRODUCT=\"White Bread\"          about one product, where the notebook takes one (04_recommendation)"
 	@echo "make retrain             train the purchase model anew, and say whether it beats the saved one (also SHOP=...)"
 	@echo "make campaign PRODUCT=\"White Bread\" BUDGET=50000   whom to send which discount, when and why, as a list (data/campaigns/)"
-	@echo "      ... CUSTOMERS=50 DISCOUNT=10 CHANNEL=e-mail DATE=2026-02-01   also SHOP=my/folder MARGIN=.25"
+	@echo "      ... CUSTOMERS=50 DISCOUNT=10 CHANNEL=e-mail DATE=2026-02-01 EVEN=\"age 5\"   also SHOP=my/folder MARGIN=.25"
 	@echo "make responses FILE=...  what a campaign really earned, from its form of responses, filled in"
 	@echo "make demo                a small shop, its models, three campaigns and what they earned, in two minutes, below build/seed/"
 	@echo "make check               do the paper, the numbers and the files agree?"

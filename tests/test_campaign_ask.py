@@ -1,5 +1,7 @@
 """What a marketer types: read, or refused in sentences; and the ways it comes in."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,10 +38,20 @@ def test_what_was_typed_is_read():
         ({"date": "1.2.2026"}, "DATE=1.2.2026: a date is written 2026-01-31"),
         ({"channel": "pigeon"}, "CHANNEL=pigeon: the channels are SMS and e-mail"),
         ({"holdout": 0.9}, "holdout = 0.9: the share that gets nothing must be from 0 to 0.5"),
+        (
+            {"even": "shoe size"},
+            "EVEN=shoe size: choose what makes the groups (gender, age, city, segment, income, household size, gender and age)",
+        ),
+        ({"even": "age 101"}, "EVEN=age 101: choose what makes the groups"),
+        ({"even": "5"}, "EVEN=5: choose what makes the groups"),
+        (
+            {"even": "age", "budget": "5", "customers": "5"},
+            "EVEN=age: a list can be even within a BUDGET or a number of CUSTOMERS",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_rule_and_what_to_do(typed, said):
-    with pytest.raises(AskError, match=said.replace("(", r"\(")):
+    with pytest.raises(AskError, match=re.escape(said)):
         asked(**typed)
 
 
@@ -144,3 +156,21 @@ def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_aske
     found = asked(budget="50,000", customers="1,200", discount="10%", channel="e-mail")
     assert (found.budget, found.customers, found.discount) == (50_000, 1_200, 10)
     assert found.slug == "budget50000_customers1200_off10_email"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kind", "apart"),
+    [
+        ("age", "age_band", 0.05),
+        ("Age band 10", "age_band", 0.1),
+        ("gender 0", "gender", 0.0),
+        ("household_size 2.5 points", "household_size", 0.025),
+        ("gender and age 7%", "gender and age", 0.07),
+        ("income band", "income_band", 0.05),
+    ],
+)
+def test_groups_to_choose_alike_are_read_as_they_are_typed(typed, kind, apart):
+    found = asked(even=typed)
+    assert (found.even.kind, found.even.apart) == (kind, pytest.approx(apart))
+    assert found.slug.startswith(f"even_{found.even.name.replace(' ', '_')}{100 * apart:g}")
+    assert asked(even=" ").even is None

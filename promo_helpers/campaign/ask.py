@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from promo_helpers.audit.fairness import BOTH, KINDS
+
 
 class AskError(ValueError):
     """What was asked for cannot be done. `problems` holds one sentence each; the message lists them."""
@@ -24,6 +26,22 @@ class Channel:
     heading: str
 
 
+@dataclass(frozen=True)
+class Even:
+    """No two groups' shares of those whom an offer may go to, and who are chosen, differ by more than `apart` (0 to 1); `kind` is the
+    attribute that makes the groups, as `audit.fairness` calls it."""
+
+    kind: str
+    apart: float
+
+    @property
+    def name(self) -> str:
+        """The attribute in words."""
+        return self.kind.removesuffix("_band").replace("_", " ")
+
+
+EVENLY = {re.sub(r"[^a-z]", "", k.removesuffix("_band")): k for k in (*KINDS, BOTH)}  # attributes as they are typed
+APART = 0.05  # where no number is typed
 CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-mail", "email", "Email")}
 
 
@@ -31,7 +49,7 @@ CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-
 class Ask:
     """A campaign as asked for. product: name or id, "" for the best one. budget: most to spend in expectation; customers: most to write
     to; discount: in percent, of every offer; date: first day of sending; all None where left open. holdout: share of the chosen who get
-    nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed."""
+    nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed. even: groups to choose alike."""
 
     product: str = ""
     budget: float | None = None
@@ -43,18 +61,20 @@ class Ask:
     bundle: bool = True
     cost: float = 1.5
     between: tuple[float, float] = (0.0, 100.0)
+    even: Even | None = None
 
     @property
     def slug(self) -> str:
         """What was asked for, as part of a file's name, so that another campaign for the same day is another file."""
         parts = {"budget": self.budget, "customers": self.customers, "off": self.discount}
         told = [f"{name}{value:g}" for name, value in parts.items() if value is not None]
+        told += [f"even_{self.even.name.replace(' ', '_')}{100 * self.even.apart:g}"] if self.even else []
         return "_".join([*told, _bare(self.channel.name)])
 
 
 def asked(
     product: str = "", budget: str = "", customers: str = "", discount: str = "", date: str = "", channel: str = "SMS",
-    holdout: float = 0.1, bundle: bool = True, costs: dict[str, float] | None = None,
+    holdout: float = 0.1, bundle: bool = True, costs: dict[str, float] | None = None, even: str = "",
 ) -> Ask:  # fmt: skip
     """Read what was typed; "" leaves a thing open. costs: of one message by channel, in the currency of the prices.
 
@@ -79,7 +99,9 @@ def asked(
     percent = read(
         "DISCOUNT", discount, "a discount is given in percent, 0 or from 1 to 99, such as 10; leave it out for the best", _percent
     )
-    day = _date(str(date).strip(), problems)
+    day, alike = _date(str(date).strip(), problems), _even(str(even).strip(), problems)
+    if alike and money is not None and number is not None:
+        problems.append(f"EVEN={even}: a list can be even within a BUDGET or a number of CUSTOMERS, not within both; give one")
     names = {_bare(n): c for n, c in CHANNELS.items()}
     if _bare(channel) not in names:
         problems.append(f"CHANNEL={channel}: the channels are {' and '.join(CHANNELS)}; choose one of them")
@@ -102,6 +124,7 @@ def asked(
         float(holdout),
         bool(bundle),
         cost,
+        even=alike,
     )
 
 
@@ -146,3 +169,19 @@ def _date(text: str, problems: list[str]) -> pd.Timestamp | None:
         problems.append(f"DATE={text}: a date is written 2026-01-31; leave it out for the day after the data end")
         return None
     return pd.Timestamp(day)
+
+
+def _even(text: str, problems: list[str]) -> Even | None:
+    if not text:
+        return None
+    found = re.fullmatch(r"(.*?)\s*(?:(\d+(?:\.\d+)?)\s*(?:%|points?)?)?", text)
+    kind = EVENLY.get(_bare(found[1]).removesuffix("band")) if found else None
+    apart = float(found[2]) / 100 if found and found[2] else APART
+    if kind is None or apart > 1:
+        names = ", ".join(Even(k, 0).name for k in EVENLY.values())
+        problems.append(
+            f"EVEN={text}: choose what makes the groups ({names}), and by how many points at most their shares may differ, "
+            'from 0 to 100, such as EVEN="age 5"; leave it out for the list that earns most'
+        )
+        return None
+    return Even(kind, apart)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from promo_helpers.audit.fairness import KINDS, attributes
+from promo_helpers.campaign import evenly
 from promo_helpers.campaign.ask import Ask
 from promo_helpers.campaign.bundle import complements, not_yet
 from promo_helpers.campaign.choose import Chosen, Considered, by_chance, by_gain, considered, responses_of, season
@@ -69,6 +69,8 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     response, why = responses_of(kit, ask)
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
+    groups = evenly.groups_of(kit.shop, people.who["customer_id"])
+    evenly.refuse(ask, groups, why)
     if response is None:
         if named is None:
             named = kit.most_bought()
@@ -90,7 +92,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             partner = not_yet(kit, customer, partners) if len(partners) else None
         views, more = considered(kit, response, customer, hour, date, items, partner, times)
         if named is None:
-            best = max(range(len(items)), key=lambda k: _gained(views[k], ask))
+            best = max(range(len(items)), key=lambda k: _gained(views[k], ask, groups))
             named, views = items[best], [views[best]]
             notes.append(
                 f"No product was named: of the {len(items)} that the trial offered, {kit.items['name'].iloc[named]} earns most."
@@ -102,7 +104,8 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         view = views[0]
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
-        chosen = by_gain(view, ask, rng)
+        chosen = by_gain(view, ask, rng, _alike(view, ask, groups))
+        notes += _given_up(view, ask, chosen, groups, kit.shop.currency, seed)
         rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
     notes += _shortages(ask, rows, len(customer), why)
     if (rows["bundle_percent"] > 0).any():
@@ -110,7 +113,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             "The discount on what is named beside the product is an idea for another offer: no trial tried it, and neither the budget "
             "nor any figure here holds what it would cost or earn. Leave it out to keep to the budget."
         )
-    return _finished(kit, ask, date, named, rows, people, view, chosen, why, tuple(notes), hour)
+    return _finished(kit, ask, date, named, rows, people, groups, view, chosen, why, tuple(notes), hour)
 
 
 def _warnings(kit: Kit, ask: Ask, date: pd.Timestamp, there: int) -> list[str]:
@@ -132,6 +135,10 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str) -> list[str]:
         return [
             f"No offer is expected to pay for any of {there:,} customers: the list is empty, and sending nothing is the best."
         ]
+    if ask.customers is not None and ask.even is not None and sent < min(ask.customers, there):
+        return [
+            f"CUSTOMERS={ask.customers}: the list holds {sent:,}; with more it would not be even by {ask.even.name}, or not pay."
+        ]
     if ask.customers is not None and sent < min(ask.customers, there) and ask.budget is None:
         return [
             f"CUSTOMERS={ask.customers}: an offer is expected to pay for no more than {sent:,}, and the list holds only these."
@@ -139,25 +146,33 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str) -> list[str]:
     return []
 
 
-def _gained(view: Considered, ask: Ask) -> float:
+def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, np.random.default_rng(0))
+    found = by_gain(view, plain, np.random.default_rng(0), _alike(view, ask, groups))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
-def _groups(kit: Kit, people: People) -> pd.DataFrame:
-    known = [c for c in (*KINDS, "age") if kit.shop.has("customers", c)]
-    frame = kit.shop.frame("customers", ["customer_id", *known]).set_index("customer_id").reindex(people.who["customer_id"])
-    try:
-        return attributes(frame.reset_index())
-    except ValueError:
-        return pd.DataFrame(index=people.who.index)
+def _alike(view: Considered, ask: Ask, groups: pd.DataFrame) -> np.ndarray | None:
+    """[considered] the groups that are to be chosen alike, where that was asked for."""
+    return None if ask.even is None else evenly.grouped(groups[ask.even.kind], view.asked)
+
+
+def _given_up(view: Considered, ask: Ask, chosen: Chosen, groups: pd.DataFrame, currency: str, seed: int) -> list[str]:
+    group = _alike(view, ask, groups)
+    if group is None or ask.even is None:
+        return []
+    arms, earned = np.zeros((2, len(group)), int), list[float]()
+    for arm, one in zip(arms, (chosen, by_gain(view, ask, np.random.default_rng(seed))), strict=True):
+        arm[one.row] = one.arm
+        earned.append(float(view.forecast.gain[one.row, one.arm][~one.held].sum()))
+    first, second = arms[:, view.asked]
+    return [evenly.said((first, second), group[view.asked], (earned[0], earned[1]), ask.even, currency)]
 
 
 def _finished(
-    kit: Kit, ask: Ask, date: pd.Timestamp, item: int, rows: pd.DataFrame, people: People, view: Considered | None, chosen: Chosen,
-    why: str, notes: tuple[str, ...], hour: np.ndarray,
+    kit: Kit, ask: Ask, date: pd.Timestamp, item: int, rows: pd.DataFrame, people: People, groups: pd.DataFrame,
+    view: Considered | None, chosen: Chosen, why: str, notes: tuple[str, ...], hour: np.ndarray,
 ) -> Campaign:  # fmt: skip
     """Add who they are, when to write and the priority; the best first; and warn of a discount above the margin."""
     about = kit.items.iloc[item]
@@ -190,7 +205,7 @@ def _finished(
         margin,
         rows,
         people,
-        _groups(kit, people),
+        groups,
         view,
         chosen,
         why,

@@ -8,8 +8,9 @@ import pandas as pd
 from IPython.display import display
 
 from promo_helpers import paths
-from promo_helpers.campaign.ask import Ask, AskError, asked
+from promo_helpers.campaign.ask import Ask, AskError, Even, asked
 from promo_helpers.campaign.build import Campaign, build
+from promo_helpers.campaign.evenly import groups_of
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.listing import listed, write
 from promo_helpers.campaign.promise import summary
@@ -42,6 +43,17 @@ def menu(
     )
     channel = widgets.Dropdown(options=list(costs), description="Channel", style=WIDE, layout=layout)
     bundle = widgets.Checkbox(value=True, description="Name what goes with it", style=WIDE, layout=layout)
+    kinds = [Even(str(k), 0).name for k in groups_of(kit.shop, kit.shop.frame("customers", ["customer_id"])["customer_id"])]
+    even = widgets.Dropdown(
+        options=[("as it earns most", ""), *((f"alike by {k}", k) for k in kinds)],
+        description="Choose customers",
+        style=WIDE,
+        layout=layout,
+    )
+    apart = widgets.IntSlider(
+        value=5, min=0, max=25, description="Shares within points", style=WIDE, layout=layout, disabled=True
+    )
+    even.observe(lambda change: setattr(apart, "disabled", not change["new"]), "value")
     button = widgets.Button(description="Make the list", button_style="primary", icon="list")
     state, out = widgets.HTML(), widgets.Output()
 
@@ -52,7 +64,8 @@ def menu(
         try:
             low, high = depth.value
             fixed = f"{low}" if low == high else ""
-            ask = asked(product.value, budget.value, number.value, fixed, "", channel.value, holdout, bundle.value, costs)
+            alike = f"{even.value} {apart.value}" if even.value else ""
+            ask = asked(product.value, budget.value, number.value, fixed, "", channel.value, holdout, bundle.value, costs, alike)
             found = make(kit, Ask(**{**vars(ask), "between": (float(low), float(high))}), seed)
             files = write(found, folder, suffix)
             state.value = f"<b>{len(found.sent):,} customers are to be written to.</b> The list: {paths.shown(files['list'])}"
@@ -64,13 +77,15 @@ def menu(
             button.disabled = False
 
     button.on_click(pressed)
-    box = widgets.VBox([product, depth, number, budget, channel, bundle, button, state, out])
+    box = widgets.VBox([product, depth, number, budget, channel, even, apart, bundle, button, state, out])
     box.parts = {
         "product": product,
         "depth": depth,
         "number": number,
         "budget": budget,
         "channel": channel,
+        "even": even,
+        "apart": apart,
         "button": button,
         "state": state,
     }

@@ -1,5 +1,7 @@
 """Why this customer: the facts that add most to what her offer is expected to earn, and the one but for which she is on no list."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -33,10 +35,10 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
     def offers(z: pd.DataFrame) -> np.ndarray:
         return told(z).gain[:, 1:]
 
-    def net(z: pd.DataFrame) -> np.ndarray:
+    def net(z: pd.DataFrame, place: float) -> np.ndarray:
         found = told(z)
         sent = np.arange(found.gain.shape[1]) > 0
-        return (found.gain - chosen.price * found.spend - chosen.place * sent)[:, chosen.arms]
+        return (found.gain - chosen.price * found.spend - place * sent)[:, chosen.arms]
 
     number = int(np.clip(PAIRS // len(at), LEAST, BESIDE))
     others = beside(x, view.forecast.gain[view.asked].max(axis=1), number)
@@ -46,11 +48,13 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
     said = reasons(mine, added, [product] * len(at), [category] * len(at), x.median().to_dict())
     personal_too = personal(added)
     out = pd.DataFrame({"reason": [f"This customer {s}.{PERSONAL * p}" for s, p in zip(said, personal_too, strict=True)]})
-    inside = np.flatnonzero(net(mine).argmax(axis=1) > 0)
-    names = [product] * len(inside), [category] * len(inside)
-    undone = counterfactual.flips(net, mine.iloc[inside], x, *names, leave=OURS)["words"]
     out["unless"] = ""
-    out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
+    for place in np.unique(chosen.place):  # one for all, or one for each group that is to be even
+        rule, here = partial(net, place=float(place)), np.flatnonzero(chosen.place == place)
+        inside = here[rule(mine.iloc[here]).argmax(axis=1) > 0]
+        names = [product] * len(inside), [category] * len(inside)
+        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=OURS)["words"]
+        out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
     return out
 
 

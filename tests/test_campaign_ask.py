@@ -40,10 +40,11 @@ def test_what_was_typed_is_read():
         ({"holdout": 0.9}, "holdout = 0.9: the share that gets nothing must be from 0 to 0.5"),
         (
             {"even": "shoe size"},
-            "EVEN=shoe size: choose what makes the groups (gender, age, city, segment, income, household size, gender and age)",
+            "EVEN=shoe size: name what makes the groups (gender, age, city, segment, income, household size, gender and age)",
         ),
-        ({"even": "age 101"}, "EVEN=age 101: choose what makes the groups"),
-        ({"even": "5"}, "EVEN=5: choose what makes the groups"),
+        ({"even": "age 101"}, "EVEN=age 101: name what makes the groups"),
+        *(({"even": t}, f"EVEN={t}: name what makes the groups") for t in ("age -5", "age 0,5", "10 age", "age 5,5", "age 5 6")),
+        ({"even": "5"}, "EVEN=5: name what makes the groups"),
         (
             {"even": "age", "budget": "5", "customers": "5"},
             "EVEN=age: a list can be even within a BUDGET or a number of CUSTOMERS",
@@ -167,6 +168,9 @@ def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_aske
         ("household_size 2.5 points", "household_size", 0.025),
         ("gender and age 7%", "gender and age", 0.07),
         ("income band", "income_band", 0.05),
+        ("age .5", "age_band", 0.005),
+        ("Location", "city", 0.05),
+        ("age and gender 3", "gender and age", 0.03),
     ],
 )
 def test_groups_to_choose_alike_are_read_as_they_are_typed(typed, kind, apart):

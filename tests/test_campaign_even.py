@@ -6,38 +6,59 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.audit import parity
+from promo_helpers.audit import counterfactual, lists, parity
 from promo_helpers.audit.measures import LEAST
 from promo_helpers.campaign import evenly, listing
 from promo_helpers.campaign.ask import AskError, asked
-from promo_helpers.campaign.build import build
+from promo_helpers.campaign.build import OWED, build
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.menu import menu
-from promo_helpers.shop.sheets import read_sheet
+from promo_helpers.campaign.promise import summary
+from promo_helpers.decide.budget import allocate
+from promo_helpers.decide.forecast import Line
 from tests.campaigns import facts, response_of, shop_of
 
-COSTS = {"SMS": 0.1, "e-mail": 0.01}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A shop whose trial has a saved response; tests only read it."""
-    folder = tmp_path_factory.mktemp("even")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PROMO_OUT", str(folder / "out"))
-        shop = shop_of(folder)
-        response_of(shop).save("response", facts())
-        yield Kit.load(shop)
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Groups of three are groups."""
-    monkeypatch.setattr(evenly, "LEAST", 3)
+COSTS = {"SMS": 17.0, "e-mail": 0.01}  # so that an offer pays for about half
+WITHIN = 0.2
 
 
 def ask(kit, **more):
     return asked(**{"product": str(kit.items["name"].iloc[kit.tried()[0]]), "costs": COSTS, "bundle": False, **more})
+
+
+def kit_of(folder, **customers):
+    shop = shop_of(folder, **customers)
+    response_of(shop).save("response", facts())
+    return Kit.load(shop)
+
+
+@pytest.fixture(scope="module")
+def kits(tmp_path_factory):
+    """Two shops whose offers earn more with women, of which the model knows nothing; in the second the gender of four is not known."""
+    folder = tmp_path_factory.mktemp("even")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROMO_OUT", str(folder / "out"))
+        plain = kit_of(folder / "plain")
+        view = build(plain, ask(plain), 1).view
+        best = pd.Series(view.forecast.gain.max(axis=1), view.customer)
+        ids = plain.shop.frame("customers")["customer_id"]
+        gender = np.where(best.reindex(ids).to_numpy() > best[view.asked].median(), "Female", "Male").astype(object)
+        some = gender.copy()
+        some[np.flatnonzero(ids.isin(view.customer[view.asked]))[:4]] = ""
+        yield kit_of(folder / "known", Gender=gender), kit_of(folder / "some", Gender=some)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Groups of five are groups."""
+    monkeypatch.setattr(evenly, "LEAST", 5)
+
+
+def sets(found):
+    """[asked] whether each is chosen, and her gender."""
+    on = np.zeros(len(found.view.customer), int)
+    on[found.chosen.row] = found.chosen.arm
+    return on[found.view.asked], found.groups["gender"].to_numpy(object)[found.view.asked]
 
 
 def planted(seed, n=600):
@@ -46,91 +67,226 @@ def planted(seed, n=600):
     shift = pd.Series(group).map({"a": 2.0, "b": 0.0, "c": -2.0}).to_numpy()
     gain = np.column_stack([np.zeros(n), rng.normal(shift, 2), rng.normal(shift, 3)])
     spend = np.column_stack([np.zeros(n), rng.uniform(0.5, 1.5, n), rng.uniform(1, 3, n)])
-    return gain, spend, group, np.array([f"c{i:04d}" for i in rng.permutation(n)], object)
+    return gain, spend, evenly.Groups(group, 0.05, 0), np.array([f"c{i:04d}" for i in rng.permutation(n)], object)
 
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("budget", "number"), [(150.0, None), (None, 120), (None, None)])
-def test_at_its_prices_each_rows_best_is_hers(seed, budget, number):
-    gain, spend, group, customer = planted(seed)
-    arm, price, place = evenly.allocate_evenly(gain, spend, budget, number, customer, group, 0.05)
-    assert parity.gap(arm, group) <= 0.05 + 1e-9
-    assert budget is None or spend[np.arange(len(arm)), arm].sum() <= budget
-    assert number is None or number - 3 <= (arm > 0).sum() <= number
-    net = gain - price * spend - place[:, None] * (np.arange(3) > 0)
-    best = net.argmax(axis=1)
-    strict = np.abs(net[:, 1:].max(axis=1)) > 1e-9  # the first that is left out, or the last that is not, is on the border
-    assert (best == arm)[strict].all()
-    assert (~strict).sum() <= 4  # one in each group, and the one who brought the budget's price to rest
-    assert len(np.unique(place)) <= 3
-    assert place[group == "a"][0] > place[group == "c"][0]  # who brings more has to bring more
+def test_at_its_prices_each_rows_best_is_its_arm(seed, budget, number):
+    gain, spend, groups, customer = planted(seed)
+    free = allocate(gain, spend, budget, contacts=number, customer=customer)
+    found = evenly.allocate_evenly(gain, spend, budget, number, customer, groups)
+    assert parity.gap(free.arm, groups.label) > 2 * groups.apart
+    assert parity.gap(found.arm, groups.label) <= groups.apart + 1e-9
+    assert budget is None or spend[np.arange(len(gain)), found.arm].sum() <= budget
+    assert number is None or (found.arm > 0).sum() == number
+    net = gain - found.price * spend - found.place[:, None] * (np.arange(3) > 0)
+    off = net.argmax(axis=1) != found.arm
+    assert off.sum() <= 8  # those that the band or what is left of the budget lets in one by one
+    assert np.abs(net[off].max(axis=1) - net[off, found.arm[off]]).max(initial=0.0) < 0.5
+    by_group = pd.Series(found.place).groupby(groups.label).unique()
+    assert by_group.map(len).eq(1).all()
+    assert by_group["a"][0] > by_group["c"][0]  # who brings more has to bring more
+    owed = found.owed & (found.arm > 0)
+    assert set(groups.label[owed]) == {"c"} or set(groups.label[owed]) == {"b", "c"}
+
+
+def test_who_falls_below_the_price_of_her_groups_places_loses_hers():
+    """In a group whose share the band sets, against allocations that are made anew."""
+    gain, spend, groups, customer = planted(3)
+    found = evenly.allocate_evenly(gain, spend, None, None, customer, groups)
+    mine = np.flatnonzero((groups.label == "c") & (found.arm > 0))
+    worth, place = gain[:, 1:].max(axis=1), found.place[mine[0]]
+    assert place < 0 < len(mine)
+    for row in mine[::9]:
+        lower = gain.copy()
+        lower[row, 1:] -= worth[row] - place + 0.01
+        assert evenly.allocate_evenly(lower, spend, None, None, customer, groups).arm[row] == 0
+
+
+@pytest.mark.parametrize("limit", [50, 200, 400])
+def test_rows_that_are_alike_are_let_in_one_by_one(limit):
+    rng = np.random.default_rng(0)
+    group = rng.choice(np.array(["a", "b", "c"], object), 600, p=[0.5, 0.3, 0.2])
+    gain = np.column_stack([np.zeros(600), rng.integers(-2, 4, 600) + (group == "a")]).astype(float)
+    spend = np.column_stack([np.zeros(600), np.ones(600)])
+    found = parity.allocate_even(gain, spend, float(limit), group, 0.05)
+    assert (found.arm > 0).sum() == limit
+    assert found.gap <= 0.05 + 1e-9
+    assert found.bound - found.gain <= gain.max()
 
 
 def test_the_order_of_the_rows_makes_no_difference():
-    gain, spend, group, customer = planted(1)
+    gain, spend, groups, customer = planted(1)
     gain, spend = np.round(gain), np.round(spend)  # with ties
     mixed = np.random.default_rng(0).permutation(len(gain))
-    one = evenly.allocate_evenly(gain, spend, 150.0, None, customer, group, 0.05)[0]
-    two = evenly.allocate_evenly(gain[mixed], spend[mixed], 150.0, None, customer[mixed], group[mixed], 0.05)[0]
-    assert one[mixed].tolist() == two.tolist()
+    one = evenly.allocate_evenly(gain, spend, 150.0, None, customer, groups)
+    other = evenly.Groups(groups.label[mixed], 0.05, 0)
+    two = evenly.allocate_evenly(gain[mixed], spend[mixed], 150.0, None, customer[mixed], other)
+    assert one.arm[mixed].tolist() == two.arm.tolist()
 
 
-def test_groups_too_small_to_judge_and_unknown_ones_are_one():
-    label = pd.Series(["big"] * LEAST + ["small"] * (LEAST - 1) + [None] + ["asked elsewhere"] * LEAST, dtype=object)
-    asked_ = np.arange(len(label)) < 2 * LEAST
-    found = evenly.grouped(label, asked_)
-    assert found[:LEAST].tolist() == ["big"] * LEAST
-    assert set(found[LEAST:]) == {evenly.OTHERS}
+def test_what_is_even_as_it_is_stays_as_it_is():
+    gain, spend, groups, customer = planted(2)
+    loose = evenly.Groups(groups.label, 1.0, 0)
+    found, free = (
+        evenly.allocate_evenly(gain, spend, 150.0, None, customer, loose),
+        allocate(gain, spend, 150.0, customer=customer),
+    )
+    assert found.arm.tolist() == free.arm.tolist()
+    assert found.price == free.price("budget")
+    assert not found.owed.any()
 
 
-@pytest.mark.parametrize("limit", [{"budget": "6"}, {"customers": "5"}, {"discount": "10"}, {}])
-@pytest.mark.parametrize("even", ["gender 10", "city 20"])
-def test_the_list_is_as_even_as_it_was_asked_to_be(made, small, limit, even):
-    wanted = ask(made, even=even, **limit)
-    found, free = build(made, wanted, 1), build(made, ask(made, **limit), 1)
-    group, view = evenly.grouped(found.groups[wanted.even.kind], found.view.asked), found.view
-    arm = np.zeros(len(group), int)
-    arm[found.chosen.row] = found.chosen.arm
-    sizes = pd.Series(group[view.asked]).value_counts()
-    assert parity.gap(arm[view.asked], group[view.asked]) <= max(wanted.even.apart, 2 / sizes.min()) + 1e-9  # whole customers
-    assert not arm[~view.asked].any()
+def test_who_is_in_no_group_is_held_to_no_share():
+    gain, spend, groups, customer = planted(4)
+    groups.label[:100] = None
+    found = evenly.allocate_evenly(gain, spend, None, None, customer, groups)
+    assert ((found.arm > 0) == (gain.max(axis=1) > 0))[:100].all()
+    assert parity.gap(found.arm, groups.label) <= 0.05 + 1e-9
+    assert not found.owed[:100].any()
+
+
+def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
+    label = pd.Series(["one"] * LEAST + ["two"] * LEAST + ["small"] * (LEAST - 1) + [None] + ["three"] * LEAST, dtype=object)
+    may = np.arange(len(label)) < 3 * LEAST
+    groups = pd.DataFrame({"city": label})
+    found = evenly.judged(asked(even="city").even, groups, may)
+    assert found.aside == LEAST
+    assert pd.Series(found.label).value_counts().to_dict() == {"one": LEAST, "two": LEAST}
+    with pytest.raises(
+        AskError, match=rf"EVEN=city: at least two groups need {LEAST} customers whom .* there are: one {LEAST}, two 9;"
+    ):
+        evenly.judged(asked(even="city").even, groups, np.arange(len(label)) < LEAST + 9)
+    assert evenly.judged(None, groups, may) is None
+
+
+@pytest.mark.parametrize("limit", [{"budget": "400"}, {"customers": "8"}, {"discount": "10"}, {}])
+def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
+    kit = kits[0]
+    found, free = build(kit, ask(kit, even="gender 20", **limit), 1), build(kit, ask(kit, **limit), 1)
+    assert parity.gap(*sets(free)) > 1.5 * WITHIN
+    assert parity.gap(*sets(found)) <= WITHIN + 1e-9
+    assert len(found.sent) > 4
     if "budget" in limit:
-        assert found.sent["spend"].sum() <= 6 * (1 + 1e-9)
+        assert found.sent["spend"].sum() <= 400 * (1 + 1e-9)
     if "customers" in limit:
-        assert len(found.sent) <= 5
-    [note] = [n for n in found.notes if n.startswith(f"Even by {wanted.even.name}, within {100 * wanted.even.apart:g} points")]
-    promised = [float(x.replace(",", "")) for x in re.search(r"promises ([-\d,]+) LKR instead of ([-\d,]+)", note).groups()]
-    assert promised == pytest.approx([found.sent["gain"].sum(), free.sent["gain"].sum()], abs=0.51)
-    assert (found.rows["reason"] != "").all()
-    assert not [n for n in free.notes if n.startswith("Even by")]
+        assert len(found.sent) == 8
+    if "discount" in limit:
+        assert set(found.rows["percent"]) == {10.0}
+    [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
+    told = re.search(r"by at most ([\d.]+) points, and by ([\d.]+) if that is not asked", note)
+    assert [float(t) for t in told.groups()] == pytest.approx([100 * parity.gap(*sets(f)) for f in (found, free)], abs=0.051)
+    promised = re.search(r"promises (-?[\d,]+) LKR instead of (-?[\d,]+)\.", note)
+    assert [float(t.replace(",", "")) for t in promised.groups()] == pytest.approx(
+        [found.sent["gain"].sum(), free.sent["gain"].sum()], abs=0.51
+    )
+    owed = found.sent["reason"].str.endswith(OWED.format("gender"))
+    assert owed.any()
+    assert set(found.groups["gender"][found.people.who["customer_id"].isin(found.sent.loc[owed, "customer_id"])]) == {"Male"}
+    lose = int((found.sent["gain"] < 0).sum())
+    more = f"; with {lose:,} of them the offer is expected to lose money." if lose else "."
+    assert note.endswith(f"{owed.sum():,} of {len(found.sent):,} are written to only so that groups are alike{more}")
+    assert not [n for n in free.notes if n.startswith("Alike by")]
 
 
-def test_an_audit_lies_beside_it_and_the_note_is_in_the_summary_of_the_menu(made, small, tmp_path):
-    box = menu(made, tmp_path, costs=COSTS, holdout=0.0, seed=1)
-    parts = box.parts
+def test_with_the_line_of_promises_the_note_gives_what_the_summary_gives(kits, small, monkeypatch):
+    kit = kits[0]
+    line = Line(-0.1, 0.6, ((0.01, 0.0), (0.0, 0.01)), 0.1)
+    monkeypatch.setattr(Kit, "lines", {"profit": line})
+    found, free = build(kit, ask(kit, even="gender 20", budget="400"), 1), build(kit, ask(kit, budget="400"), 1)
+    [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
+    told = re.search(r"on held-out contacts, (-?[\d,]+) instead of (-?[\d,]+)\.", note)
+    wanted = [summary(f, kit).set_index("name").loc["profit", "value"] for f in (found, free)]
+    assert [float(t.replace(",", "")) for t in told.groups()] == pytest.approx(wanted, abs=0.51)
+
+
+def test_what_undoes_a_choice_undoes_it_at_the_price_of_her_group(kits, small, monkeypatch):
+    kit, seen, flips = kits[0], [], counterfactual.flips
+
+    def spied(net, x, *more, **named):
+        seen.append((net(x), x))
+        return flips(net, x, *more, **named)
+
+    monkeypatch.setattr(counterfactual, "flips", spied)
+    found = build(kit, ask(kit, even="gender 20", budget="400", holdout=0.0), 1)
+    view, chosen = found.view, found.chosen
+    assert len(set(chosen.place)) == 2
+    assert (found.rows["unless"] != "").any()
+    alone = [tuple(row) for row in view.features.iloc[chosen.row].fillna(-1.0).to_numpy(float)]
+    assert len(set(alone)) == len(alone)
+    for net, x in seen:
+        told = view.response.expected(x)
+        at = [alone.index(tuple(row)) for row in x.fillna(-1.0).to_numpy(float)]
+        gain = (told.gain - chosen.price * told.spend)[:, chosen.arms] - chosen.place[at][:, None] * (chosen.arms > 0)
+        assert net == pytest.approx(gain)
+    assert sum(len(x) for _, x in seen) >= len(chosen.row) - 2  # but for the last of a group
+
+
+def test_customers_without_a_group_are_counted_and_bound_by_nothing(kits, small):
+    kit = kits[1]
+    found = build(kit, ask(kit, even="gender 20"), 1)
+    [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
+    assert "4 of them are held to no share" in note
+    on, gender = sets(found)
+    assert pd.isna(gender).sum() == 4
+    assert parity.gap(on, gender) <= WITHIN + 1e-9
+
+
+def test_without_a_name_the_product_is_the_one_that_earns_most_evenly(kits, small):
+    kit = kits[0]
+    best = build(kit, ask(kit, product="", even="gender 20", budget="400", holdout=0.0), 1)
+    each = [
+        build(kit, ask(kit, product=str(kit.items["name"].iloc[i]), even="gender 20", budget="400", holdout=0.0), 1)
+        .rows["gain"]
+        .sum()
+        for i in kit.tried()
+    ]
+    assert best.rows["gain"].sum() == pytest.approx(max(each))
+
+
+def test_an_empty_list_says_whether_it_is_the_offers_or_the_limits(kits, small):
+    kit = kits[0]
+    tight = build(kit, ask(kit, budget="5"), 1)
+    assert [n for n in tight.notes if n.startswith("The list is empty: BUDGET= leave room for nobody, though some offers")]
+    assert not [n for n in tight.notes if n.startswith("No offer is expected to pay")]
+
+
+def test_the_menu_offers_what_the_shop_records_and_asks_for_it(kits, small, tmp_path):
+    seen = []
+
+    def make(kit, wanted, seed):
+        seen.append(build(kit, wanted, seed))
+        return seen[-1]
+
+    parts = menu(kits[0], tmp_path, costs=COSTS, holdout=0.0, seed=1, make=make).parts
     assert [name for name, _ in parts["even"].options] == [
         "as it earns most", "alike by gender", "alike by age", "alike by city", "alike by segment", "alike by gender and age"
     ]  # fmt: skip
     assert parts["apart"].disabled
-    parts["product"].value, parts["even"].value = ask(made).product, "gender"
+    parts["product"].value, parts["even"].value = ask(kits[0]).product, "gender"
     assert not parts["apart"].disabled
-    parts["apart"].value = 10
+    parts["apart"].value = 20
     parts["button"].click()
     assert "are to be written to" in parts["state"].value
+    assert (seen[0].ask.even.kind, seen[0].ask.even.apart) == ("gender", 0.2)
+    assert [n for n in seen[0].notes if n.startswith("Alike by gender: ")]
     [file] = tmp_path.glob("*_audit.csv")
-    rows = read_sheet(file, ("attribute", "group", "measure", "note"))
-    assert {"gender", "age_band"} <= set(rows["attribute"])
-    assert len(listing.read(file.with_name(file.name.replace("_audit", "")))) > 0
+    assert "gender" in set(lists.read_audit(file)["attribute"])
+    assert len(listing.read(file.with_name(file.name.replace("_audit", "")))) == len(seen[0].sent)
 
 
-def test_what_cannot_be_even_is_refused(made, tmp_path, monkeypatch):
+def test_what_cannot_be_even_is_refused(kits, tmp_path):
+    kit = kits[0]
     with pytest.raises(
         AskError, match="EVEN=income: the shop records no income of its customers; it records gender, age, city, segm"
     ):
-        build(made, ask(made, even="income"), 1)
+        build(kit, ask(kit, even="income"), 1)
     with pytest.raises(
         AskError, match=r"EVEN=age: what a list gives up .* only where a trial tells what offers earn: 60 % is deeper"
     ):
-        build(made, ask(made, even="age", discount="60"), 1)
+        build(kit, ask(kit, even="age", discount="60"), 1)
+    with pytest.raises(AskError, match=rf"EVEN=gender: at least two groups need {LEAST} customers"):
+        build(kit, ask(kit, even="gender"), 1)
     bare = shop_of(tmp_path, Gender=None, Age=None, Location=None, CustomerSegment=None)
     assert evenly.groups_of(bare, bare.frame("customers")["customer_id"]).empty

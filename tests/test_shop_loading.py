@@ -489,7 +489,7 @@ def test_what_spills_goes_with_the_last_frame_and_without_a_warning(corner, load
         warnings.simplefilter("always")
         del shop
         gc.collect()
-        assert Path(folder).is_dir()  # the frame can still be sorted
+        assert Path(folder).is_dir()  # so that the frame can still spill
         assert len(frame.collect()) == corner.rows("customers")
         del frame
         gc.collect()

@@ -2,7 +2,8 @@
 
 Each side of the constraint is linear in who is contacted. With a price on the budget the groups part: one is contacted in the order of its
 rows' worth (best arm's gain less price x spend), up to any number, so that its worth is concave in its share. Shares must lie in one band
-[level, level + allowed]; the best level is found by ternary search, the price of the budget by bisection.
+[level, level + allowed]; the best level is found by ternary search, the price of the budget by bisection. Prices alone take rows that are
+alike all or none; so what the budget still holds is then given out row by row, as far as the band lets it.
 """
 
 from collections.abc import Sequence
@@ -31,18 +32,20 @@ class Even:
 def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, group: np.ndarray, allowed: float) -> Even:
     """One arm a row: most expected gain such that shares contacted of any two groups differ by at most `allowed` (0 to 1).
 
-    gain, spend: [row, arm], arm 0 is none and 0 in both; group: [row] labels, one row a customer. Whole rows are counted, so that with
-    `allowed` below one over the smallest group's size no more than rounding up is promised: the band is then one row wide in each group.
+    gain, spend: [row, arm], arm 0 is none and 0 in both; group: [row] labels, one row a customer; rows whose label is missing are in no
+    group, and held to no share. Whole rows are counted, so that with `allowed` below one over the smallest group's size no more than
+    rounding up is promised: the band is then one row wide in each group.
     A group may have to be contacted where no offer pays. What is missed against the optimum is at most bound - gain (a few rows' worth).
-    Raises ValueError for a missing label, a share outside 0..1, and a negative budget.
+    Raises ValueError where every label is missing, and for a share outside 0..1 and a negative budget.
     """
-    if pd.isna(np.asarray(group, object)).any():
-        raise ValueError("group: some labels are missing; parity needs to know each row's group")
+    if pd.isna(np.asarray(group, object)).all():
+        raise ValueError("group: all labels are missing; parity is between groups")
     if not 0 <= allowed <= 1:
         raise ValueError(f"allowed = {allowed!r}: the difference of shares allowed must be from 0 to 1")
     if budget is not None and not budget >= 0:
         raise ValueError(f"budget = {budget!r}: must be at least 0")
-    code = pd.factorize(np.asarray(group, object), sort=True)[0]
+    code = pd.factorize(np.asarray(group, object), sort=True)[0]  # -1 where it is missing
+    alone = code < 0
     members = [np.flatnonzero(code == k) for k in range(code.max() + 1)]
     rows = np.arange(len(gain))
 
@@ -50,7 +53,8 @@ def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, gro
         worth = gain[:, 1:] - price * spend[:, 1:]
         best = 1 + worth.argmax(axis=1)
         kept, total = _banded(worth.max(axis=1), members, allowed)
-        return np.where(kept, best, 0), total
+        kept[alone] = worth[alone].max(axis=1) > 0
+        return np.where(kept, best, 0), total + float(np.maximum(worth[alone].max(axis=1), 0).sum())
 
     arm, total = at(0.0)
     low, high, bound = 0.0, 0.0, total
@@ -67,13 +71,55 @@ def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, gro
         bound = min(bound, total + high * budget)
         if spend[rows, arm].sum() > budget:
             arm = np.zeros(len(gain), int)
+        arm = _filled(arm, at(low)[0], gain, spend, budget, high, code, allowed)
     return Even(arm, float(gain[rows, arm].sum()), float(spend[rows, arm].sum()), bound, gap(arm, group), high)
 
 
+def _filled(
+    arm: np.ndarray, more: np.ndarray, gain: np.ndarray, spend: np.ndarray, budget: float, price: float, code: np.ndarray, allowed: float,
+) -> np.ndarray:  # fmt: skip
+    """Take over, from the allocation `more` that the budget does not hold, one row after another, the best after `price` first, while the
+    budget and the band hold; of all that this passes through, the allocation that gains most."""
+    moved = np.flatnonzero((more > 0) & (more != arm))
+    added = gain[moved, more[moved]] - gain[moved, arm[moved]]
+    paid = spend[moved, more[moved]] - spend[moved, arm[moved]]
+    size = np.bincount(code[code >= 0]).astype(float)
+    share = np.bincount(code[code >= 0], arm[code >= 0] > 0, len(size)) / size
+    left = float(budget - spend[np.arange(len(arm)), arm].sum())
+    worth, of = added - price * paid, np.where(arm[moved] == 0, code[moved], -1)  # a deeper discount moves no share
+    order = np.argsort(-worth, kind="stable")
+    waiting = {g: list(order[of[order] == g][::-1]) for g in np.unique(of)}  # the best of each group last
+    taken = list[int]()
+    while True:
+        for queue in waiting.values():
+            while queue and paid[queue[-1]] > left:
+                queue.pop()
+        least = np.partition(np.append(share, np.inf), 1)[:2]  # the smallest share, and that of the others where it is one's own
+        may = [
+            queue[-1] for g, queue in waiting.items()
+            if queue and (g < 0 or share[g] + 1 / size[g] <= least[int(share[g] == least[0])] + allowed + ROUNDING / size[g])
+        ]  # fmt: skip
+        if not may:
+            break
+        best = max(
+            may, key=lambda i: (worth[i], -share[of[i]] if of[i] >= 0 else 0.0)
+        )  # among equals, whose share keeps others low
+        waiting[of[best]].pop()
+        taken.append(best)
+        left -= paid[best]
+        if of[best] >= 0:
+            share[of[best]] += 1 / size[of[best]]
+    sums = np.append(0.0, np.cumsum(added[taken]))
+    rows = moved[taken[: int(sums.argmax())]]
+    out = arm.copy()
+    out[rows] = more[rows]
+    return out
+
+
 def gap(arm: np.ndarray, group: np.ndarray) -> float:
-    """Largest difference of the shares contacted between groups."""
+    """Largest difference of the shares contacted between groups; rows whose label is missing are in none. 0 where there is one at most."""
     shares = pd.Series(np.asarray(arm) > 0).groupby(np.asarray(group, object)).mean()
-    return float(shares.max() - shares.min())
+    return float(shares.max() - shares.min()) if len(shares) else 0.0
 
 
 def frontier(

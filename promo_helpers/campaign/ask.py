@@ -27,9 +27,9 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Even:
-    """No two groups' shares of those whom an offer may go to, and who are chosen, differ by more than `apart` (0 to 1); `kind` is the
-    attribute that makes the groups, as `audit.fairness` calls it."""
+class Alike:
+    """Groups that are to be chosen alike: the shares chosen of any two differ by at most `apart` (0 to 1). kind: the attribute that makes
+    them, as `audit.fairness` calls it."""
 
     kind: str
     apart: float
@@ -37,10 +37,18 @@ class Even:
     @property
     def name(self) -> str:
         """The attribute in words."""
-        return self.kind.removesuffix("_band").replace("_", " ")
+        return in_words(self.kind)
 
 
-EVENLY = {re.sub(r"[^a-z]", "", k.removesuffix("_band")): k for k in (*KINDS, BOTH)}  # attributes as they are typed
+def in_words(kind: str) -> str:
+    """An attribute of `audit.fairness` as a sentence names it."""
+    return kind.removesuffix("_band").replace("_", " ")
+
+
+EVENLY = {in_words(k).replace(" ", ""): k for k in (*KINDS, BOTH)} | {
+    "location": "city",
+    "ageandgender": BOTH,
+}  # as they are typed
 APART = 0.05  # where no number is typed
 CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-mail", "email", "Email")}
 
@@ -61,7 +69,7 @@ class Ask:
     bundle: bool = True
     cost: float = 1.5
     between: tuple[float, float] = (0.0, 100.0)
-    even: Even | None = None
+    even: Alike | None = None
 
     @property
     def slug(self) -> str:
@@ -171,17 +179,17 @@ def _date(text: str, problems: list[str]) -> pd.Timestamp | None:
     return pd.Timestamp(day)
 
 
-def _even(text: str, problems: list[str]) -> Even | None:
+def _even(text: str, problems: list[str]) -> Alike | None:
     if not text:
         return None
-    found = re.fullmatch(r"(.*?)\s*(?:(\d+(?:\.\d+)?)\s*(?:%|points?)?)?", text)
-    kind = EVENLY.get(_bare(found[1]).removesuffix("band")) if found else None
+    found = re.fullmatch(r"([A-Za-z _]+?)\s*(?:(\d+(?:\.\d+)?|\.\d+)\s*(?:%|points?)?)?", text)
+    kind = EVENLY.get(_bare(found[1].lower().removesuffix("band"))) if found else None
     apart = float(found[2]) / 100 if found and found[2] else APART
     if kind is None or apart > 1:
-        names = ", ".join(Even(k, 0).name for k in EVENLY.values())
+        names = ", ".join(in_words(k) for k in dict.fromkeys(EVENLY.values()))
         problems.append(
-            f"EVEN={text}: choose what makes the groups ({names}), and by how many points at most their shares may differ, "
-            'from 0 to 100, such as EVEN="age 5"; leave it out for the list that earns most'
+            f"EVEN={text}: name what makes the groups ({names}), and then by how many points at most the shares chosen of them may "
+            'differ, from 0 to 100, such as EVEN="age 5"; leave it out for the list that earns most'
         )
         return None
-    return Even(kind, apart)
+    return Alike(kind, apart)

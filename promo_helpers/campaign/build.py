@@ -6,15 +6,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from promo_helpers.audit import parity
+from promo_helpers.audit.measures import LEAST
 from promo_helpers.campaign import evenly
 from promo_helpers.campaign.ask import Ask
 from promo_helpers.campaign.bundle import complements, not_yet
 from promo_helpers.campaign.choose import Chosen, Considered, by_chance, by_gain, considered, responses_of, season
 from promo_helpers.campaign.kit import OLD, Kit
 from promo_helpers.campaign.people import People, contactable
-from promo_helpers.campaign.rows import by_chance_rows, by_gain_rows
+from promo_helpers.campaign.rows import as_kept, by_chance_rows, by_gain_rows
 from promo_helpers.campaign.sending import days, hours
 
+OWED = " On the list so that customers are chosen alike by {}: for profit alone others would come first."
 UPLIFT = "uplift ranking: by what the offer is expected to earn"
 RESPONSE = "response ranking: by who is likely to buy, not by whom the offer moves"
 
@@ -70,7 +73,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
     groups = evenly.groups_of(kit.shop, people.who["customer_id"])
-    evenly.refuse(ask, groups, why)
+    evenly.refuse(ask.even, groups, why)
     if response is None:
         if named is None:
             named = kit.most_bought()
@@ -104,10 +107,12 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         view = views[0]
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
-        chosen = by_gain(view, ask, rng, _alike(view, ask, groups))
-        notes += _given_up(view, ask, chosen, groups, kit.shop.currency, seed)
+        alike = evenly.judged(ask.even, groups, view.asked)
+        chosen = by_gain(view, ask, rng, alike)
+        notes += _given_up(kit, view, ask, chosen, alike, seed)
         rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
-    notes += _shortages(ask, rows, len(customer), why)
+        rows.loc[chosen.owed, "reason"] += OWED.format(ask.even.name if ask.even else "")
+    notes += _shortages(ask, rows, len(customer), why, view, chosen)
     if (rows["bundle_percent"] > 0).any():
         notes.append(
             "The discount on what is named beside the product is an idea for another offer: no trial tried it, and neither the budget "
@@ -127,18 +132,21 @@ def _warnings(kit: Kit, ask: Ask, date: pd.Timestamp, there: int) -> list[str]:
     return said
 
 
-def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str) -> list[str]:
+def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str, view: Considered | None, chosen: Chosen) -> list[str]:
     sent = int((~rows["held"]).sum())
-    if why or (ask.customers is None and sent):
+    if why or view is None or (ask.customers is None and sent):
         return []
+    if not sent and (view.forecast.gain[view.asked][:, chosen.arms] > 0).any():
+        limits = [f"{n}=" for n, v in (("BUDGET", ask.budget), ("CUSTOMERS", ask.customers), ("EVEN", ask.even)) if v is not None]
+        return [
+            f"The list is empty: {' and '.join(limits)} leave room for nobody, though some offers are expected to pay; loosen them."
+        ]
     if not sent:
         return [
             f"No offer is expected to pay for any of {there:,} customers: the list is empty, and sending nothing is the best."
         ]
     if ask.customers is not None and ask.even is not None and sent < min(ask.customers, there):
-        return [
-            f"CUSTOMERS={ask.customers}: the list holds {sent:,}; with more it would not be even by {ask.even.name}, or not pay."
-        ]
+        return [f"CUSTOMERS={ask.customers}: the list holds {sent:,}; more would not be even by {ask.even.name}, or not pay."]
     if ask.customers is not None and sent < min(ask.customers, there) and ask.budget is None:
         return [
             f"CUSTOMERS={ask.customers}: an offer is expected to pay for no more than {sent:,}, and the list holds only these."
@@ -149,25 +157,43 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str) -> list[str]:
 def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, np.random.default_rng(0), _alike(view, ask, groups))
+    found = by_gain(view, plain, np.random.default_rng(0), evenly.judged(ask.even, groups, view.asked))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
-def _alike(view: Considered, ask: Ask, groups: pd.DataFrame) -> np.ndarray | None:
-    """[considered] the groups that are to be chosen alike, where that was asked for."""
-    return None if ask.even is None else evenly.grouped(groups[ask.even.kind], view.asked)
-
-
-def _given_up(view: Considered, ask: Ask, chosen: Chosen, groups: pd.DataFrame, currency: str, seed: int) -> list[str]:
-    group = _alike(view, ask, groups)
-    if group is None or ask.even is None:
+def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: evenly.Groups | None, seed: int) -> list[str]:
+    """How even the list is, and what it gives up, beside the one that only earns most; in sentences."""
+    if groups is None or ask.even is None:
         return []
-    arms, earned = np.zeros((2, len(group)), int), list[float]()
-    for arm, one in zip(arms, (chosen, by_gain(view, ask, np.random.default_rng(seed))), strict=True):
-        arm[one.row] = one.arm
-        earned.append(float(view.forecast.gain[one.row, one.arm][~one.held].sum()))
-    first, second = arms[:, view.asked]
-    return [evenly.said((first, second), group[view.asked], (earned[0], earned[1]), ask.even, currency)]
+    free = by_gain(view, ask, np.random.default_rng(seed))
+    arms, money = np.zeros((3, len(groups.label)), int), kit.shop.currency
+    for arm, one, who in ((0, chosen, slice(None)), (1, free, slice(None)), (2, chosen, ~chosen.held)):
+        arms[arm, one.row[who]] = 1
+    even, plain, sent = (f"{100 * parity.gap(arm, groups.label):.1f}" for arm in arms)
+    said = [
+        f"Alike by {ask.even.name}: of those whom the offer may go to (who bought in its category within 180 days), the shares chosen "
+        f"differ between groups by at most {even} points, and by {plain} if that is not asked; with those held out left away, by {sent}."
+    ]
+    if groups.aside:
+        said.append(
+            f"{groups.aside:,} of them are held to no share: their group is not known, or has fewer than {LEAST} of them."
+        )
+    gain, other = (view.forecast.gain[c.row, c.arm][~c.held] for c in (chosen, free))
+    less = gain.sum() < other.sum()
+    told = f"The model promises {gain.sum():,.0f} {money}" + (
+        f" instead of {other.sum():,.0f}" if less else ", no less than without it"
+    )
+    if less and "profit" in kit.lines:
+        kept = [as_kept(kit.lines["profit"], g) for g in (gain, other)]
+        told += f"; as such promises were kept on held-out contacts, {kept[0]:,.0f} instead of {kept[1]:,.0f}"
+    said.append(f"{told}. What it costs in truth depends on how right the model is about these groups.")
+    if owed := int(chosen.owed[~chosen.held].sum()):
+        lose = int((gain < 0).sum())
+        said.append(
+            f"{owed:,} of {len(gain):,} are written to only so that groups are alike"
+            + (f"; with {lose:,} of them the offer is expected to lose money." if lose else ".")
+        )
+    return [" ".join(said)]
 
 
 def _finished(

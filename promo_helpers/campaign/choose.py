@@ -9,9 +9,8 @@ import pandas as pd
 
 from promo_helpers.campaign.ask import Ask, AskError
 from promo_helpers.campaign.chance import chances
-from promo_helpers.campaign.evenly import allocate_evenly
+from promo_helpers.campaign.evenly import Groups, allocate_evenly
 from promo_helpers.campaign.kit import Kit, with_arm
-from promo_helpers.decide.budget import allocate
 from promo_helpers.decide.holdout import held_out
 from promo_helpers.decide.season import at_level, daily_units, level
 from promo_helpers.experiment.decisions import decision_features
@@ -49,7 +48,7 @@ class Chosen:
     """row: places among the considered, held out ones too; arm: [chosen]; held: [chosen]; price: gain of one more unit of the budget
     (0 where it does not bind, missing where nothing is known of gains); place: [chosen] gain of one more place on the list, alike, for one
     of her group where groups are to be even (negative where a group gets places for that alone); arms: those that could be chosen, none
-    first."""
+    first; owed: [chosen] who is on the list for the sake of her group."""
 
     row: np.ndarray
     arm: np.ndarray
@@ -57,6 +56,7 @@ class Chosen:
     price: float
     place: np.ndarray = field(default_factory=lambda: np.zeros(0))
     arms: np.ndarray = field(default_factory=lambda: np.zeros(1, int))
+    owed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
 
 def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
@@ -103,11 +103,11 @@ def season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
     return level(daily_units(kit.shop), learnt, date)
 
 
-def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, group: np.ndarray | None = None) -> Chosen:
+def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, groups: Groups | None = None) -> Chosen:
     """Who gets which arm so that most is gained within the budget and the number, which bind those who are written to.
 
     Who is held out is drawn first, a random share of all; they are chosen by the same limits and then not written to. So more are chosen
-    than the limits say, as many as it takes. group: [considered] labels whose shares of those asked are kept as close as `ask.even` says.
+    than the limits say, as many as it takes. groups: of the considered, whose shares are kept close.
     """
     rows = np.flatnonzero(view.asked)
     inside = (view.percent >= ask.between[0]) & (view.percent <= ask.between[1])
@@ -125,28 +125,28 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, group: np.ndar
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
     held = held_out(view.customer[rows], ask.holdout, rng)
     number, budget = ask.customers, None if ask.budget is None else ask.budget / (1 - ask.holdout)
-    even = None if group is None or ask.even is None else group[rows]
-    if even is not None and number is not None:  # a place more may cost others theirs: begin with all who pay, and take away
+    mine = None if groups is None else replace(groups, label=groups.label[rows])
+    if mine is not None and number is not None:  # a place more may cost others theirs: begin with all who pay, and take away
         number = len(rows)
     for _ in range(TRIES):
-        if even is None or ask.even is None:
-            found = allocate(gain, spend, budget, contacts=number, customer=view.customer[rows])
-            arm, price = found.arm, found.price("budget") if budget is not None else 0.0
-            place = np.full(len(rows), found.price("contacts") if number is not None else 0.0)
-        else:
-            arm, price, place = allocate_evenly(gain, spend, budget, number, view.customer[rows], even, ask.even.apart)
-        to = (arm > 0) & ~held
-        spent = float(spend[np.flatnonzero(to), arm[to]].sum())
+        found = allocate_evenly(gain, spend, budget, number, view.customer[rows], mine)
+        to = (found.arm > 0) & ~held
+        spent = float(spend[np.flatnonzero(to), found.arm[to]].sum())
         if ask.budget is not None and budget is not None and spent > ask.budget:
             budget *= ask.budget / spent * (1 - 1e-6)
-        elif even is not None and number is not None and to.sum() > (ask.customers or 0):
-            number = int((arm > 0).sum() - to.sum()) + (ask.customers or 0)
-        elif even is None and number is not None and to.sum() < (ask.customers or 0) and (arm > 0).sum() == number < len(rows):
+        elif mine is not None and number is not None and to.sum() > (ask.customers or 0):
+            number = int((found.arm > 0).sum() - to.sum()) + (ask.customers or 0)
+        elif (
+            mine is None
+            and number is not None
+            and to.sum() < (ask.customers or 0)
+            and (found.arm > 0).sum() == number < len(rows)
+        ):
             number = min(number + (ask.customers or 0) - int(to.sum()), len(rows))
         else:
             break
-    sent = np.flatnonzero(arm > 0)
-    return Chosen(rows[sent], arms[arm[sent]], held[sent], price, place[sent], arms)
+    sent = np.flatnonzero(found.arm > 0)
+    return Chosen(rows[sent], arms[found.arm[sent]], held[sent], found.price, found.place[sent], arms, found.owed[sent])
 
 
 def by_chance(

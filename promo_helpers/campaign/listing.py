@@ -50,7 +50,7 @@ MEANING = {
     "ExpectedProfit": "her share of what the campaign is expected to earn for the whole shop, discount, message and lost sales paid",
     "Relevance": "how likely the offer is used, as a percentile of all who may be written to (100: likeliest); same discount for all",
     "Reason": "facts on what adds most to what the offer is expected to earn, of what may be named (only: less than the middle "
-    "customer); says where age, gender or segment, which it does not name, adds more",
+    "customer); says where age, gender or segment, which it does not name, adds more, and who is on the list so that groups are alike",
     "Unless": "a change of one fact, the smallest of some fifty tried, after which the rule would not have chosen this customer; "
     "says nothing of what would happen if she changed; blank where none was found",
     "Basis": "what the list is ranked by",
@@ -63,7 +63,11 @@ PLAIN = {  # where no trial says what an offer changes
     ("ProbabilityWith", "Uplift", "UpliftLow", "UpliftHigh", "ExpectedDiscount", "ExpectedProfit"), "blank: only a trial can tell"
 )  # fmt: skip
 AUDIT = [
-    ("attribute, group (audit)", "by what the shop records of its customers; customers: how many of the group may be written to"),
+    (
+        "attribute, group (audit)",
+        "by what the shop records of its customers; customers: how many of the group may be written to, also those to whom no offer may go "
+        "since they bought nothing of the category lately",
+    ),
     (
         "measure (audit)",
         "contacted (share), discount (share off, of the contacted), promised saving and profit (a customer, contacted or not)",

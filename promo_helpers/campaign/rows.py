@@ -6,8 +6,14 @@ import pandas as pd
 from promo_helpers.campaign.choose import Chosen, Considered
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.why import named_category, of_habits, why
+from promo_helpers.decide.forecast import Line
 
 COMMON = 10.0  # percent off at which relevance is asked, where no discount is fixed
+
+
+def as_kept(line: Line, gain: np.ndarray) -> float:
+    """What customers with these promised gains [customer] are expected to earn in all, as such promises were kept (`decide.forecast`)."""
+    return float(line.slope * gain.sum() + line.intercept * len(gain))
 
 
 def by_gain_rows(
@@ -32,7 +38,7 @@ def by_gain_rows(
         with_it=np.clip(none["buys"] + uplift, 0, 1), uplift=uplift, low=np.minimum(low, high), high=np.maximum(low, high)
     )
     line, to = kit.lines.get("profit"), rows["gain"][~chosen.held] if (~chosen.held).any() else rows["gain"]
-    kept = 1.0 if line is None else line.slope + line.intercept * len(to) / float(to.sum())
+    kept = 1.0 if line is None else as_kept(line, to.to_numpy()) / float(to.sum())
     rows["profit"] = kept * rows["gain"]  # what the forecast says of all who are written to, shared out as the model promises it
     for column in ("units", "revenue"):
         rows[column], rows[f"{column}_none"] = with_it[column], none[column]

@@ -17,7 +17,7 @@ from promo_helpers.campaign.people import People, contactable
 from promo_helpers.campaign.rows import as_kept, by_chance_rows, by_gain_rows
 from promo_helpers.campaign.sending import days, hours
 
-OWED = " On the list so that customers are chosen alike by {}: for profit alone others would come first."
+OWED = " On the list so that customers are chosen alike by {}: without that, others would come first."
 UPLIFT = "uplift ranking: by what the offer is expected to earn"
 RESPONSE = "response ranking: by who is likely to buy, not by whom the offer moves"
 
@@ -172,7 +172,7 @@ def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: even
     even, plain, sent = (f"{100 * parity.gap(arm, groups.label):.1f}" for arm in arms)
     said = [
         f"Alike by {ask.even.name}: of those whom the offer may go to (who bought in its category within 180 days), the shares chosen "
-        f"differ between groups by at most {even} points, and by {plain} if that is not asked; with those held out left away, by {sent}."
+        f"differ between groups by at most {even} points, and by {plain} if that is not asked; counting only who is written to, by {sent}."
     ]
     if groups.aside:
         said.append(

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame
 
-from promo_helpers.audit import fairness, lists, missing, nulls, page, parity, rules
+from promo_helpers.audit import fairness, groups, lists, missing, nulls, page, parity, rules
 from promo_helpers.audit.fairness import Measure
 from promo_helpers.decide import budget
 from promo_helpers.studies import fairness as study
@@ -70,7 +70,7 @@ def test_differences_are_to_all_others_and_several_rows_of_a_customer_are_one(rn
 
 def test_small_groups_are_refused_with_their_size(rng):
     customers = people(rng)
-    labels = fairness.attributes(customers)
+    labels = groups.attributes(customers)
     table = fairness.audit([Measure("contacted", rng.random(600), np.ones(600))], labels, np.arange(600), rng, 50)
     small = table[(table["attribute"] == "city") & (table["group"] == "Matara")].iloc[0]
     size = int((customers["city"] == "Matara").sum())
@@ -84,10 +84,10 @@ def test_small_groups_are_refused_with_their_size(rng):
 
 def test_attributes_bands_and_bad_input(rng):
     table = pd.DataFrame({"age": [18.0, 29, 30, 45, 60, np.nan], "gender": ["Female", None] * 3})
-    labels = fairness.attributes(table)
+    labels = groups.attributes(table)
     assert labels["age_band"].tolist()[:5] == ["under 30", "under 30", "30 to 44", "45 to 59", "60 and over"]
     assert labels["age_band"].isna().tolist() == [False] * 5 + [True]
-    assert labels[fairness.BOTH].isna().sum() == 3
+    assert labels[groups.BOTH].isna().sum() == 3
     bands = pd.Series(["19-24", "45-54", "65+", None, "under 30", "60 and over"])
     assert fairness.two_ages(bands).fillna("?").tolist() == [
         "under 45",
@@ -98,7 +98,7 @@ def test_attributes_bands_and_bad_input(rng):
         "45 and over",
     ]
     with pytest.raises(ValueError, match="no groups to compare"):
-        fairness.attributes(pd.DataFrame({"customer_id": ["a"]}))
+        groups.attributes(pd.DataFrame({"customer_id": ["a"]}))
     measure = Measure("m", np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match="has several labels of g"):
         fairness.audit([measure], pd.DataFrame({"g": ["x", "y", "y"]}), np.array(["a", "a", "b"]), rng, 10)
@@ -260,7 +260,7 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
 
 def test_the_audited_list_is_the_allocation(rng, tmp_path):
     customers = people(rng).assign(customer_id=[f"CUST{k:05d}" for k in range(600)])
-    labels, ids = fairness.attributes(customers), customers["customer_id"]
+    labels, ids = groups.attributes(customers), customers["customer_id"]
     gain = np.column_stack([np.zeros(600), rng.normal(0, 1, (600, 2))])
     plan = budget.allocate(gain, np.abs(gain), 60.0)
     chosen = plan.arm > 0

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers.audit import counterfactual, lists, parity
+from promo_helpers.audit.groups import groups_of
 from promo_helpers.audit.measures import LEAST
 from promo_helpers.campaign import evenly, listing
 from promo_helpers.campaign.ask import AskError, asked
@@ -289,4 +290,4 @@ def test_what_cannot_be_even_is_refused(kits, tmp_path):
     with pytest.raises(AskError, match=rf"EVEN=gender: at least two groups need {LEAST} customers"):
         build(kit, ask(kit, even="gender"), 1)
     bare = shop_of(tmp_path, Gender=None, Age=None, Location=None, CustomerSegment=None)
-    assert evenly.groups_of(bare, bare.frame("customers")["customer_id"]).empty
+    assert groups_of(bare, bare.frame("customers")["customer_id"]).empty

@@ -98,7 +98,7 @@ def test_what_the_referee_refuses():
         referee.referee(np.append(s[:5], np.nan), y, w)
 
 
-@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")  # Matplotlib's and NumPy's
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # what the collector finds is not of this test
 def test_a_constant_outcome_is_no_crash_and_no_warning():
     found = referee.referee(np.arange(40.0), np.zeros(40), np.array([0, 1] * 20)).set_index("definition")["value"]
     assert found["grf AUTOC"] == 0
@@ -130,7 +130,7 @@ def test_a_weight_of_one_over_q_lets_random_tie_with_good():
     assert (table["share"] <= table["high"]).all()
 
 
-@pytest.mark.filterwarnings("error::UserWarning", "error::RuntimeWarning")  # Matplotlib's and NumPy's
+@pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # what the collector finds is not of this test
 def test_the_pictures_draw_what_the_frames_hold():
     from promo_helpers.plots import uplift as plots
 

@@ -11,14 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
-from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
 from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
 
-AGES = ("under 30", "30 to 44", "45 to 59", "60 and over")
-BORDERS = (30, 45, 60)
-KINDS = ("gender", "age_band", "city", "segment", "income_band", "household_size")
-BOTH = "gender and age"
 TAILS = (2.5, 97.5)
 SHUFFLES = 100
 CELLS = 10_000_000  # customers times resamples that are held at a time
@@ -52,26 +48,6 @@ def chosen(selected: np.ndarray, label: np.ndarray) -> list[Measure]:
         Measure("buyers contacted", s, y),
         Measure("others contacted", s, 1 - y),
     ]
-
-
-def attributes(customers: pd.DataFrame) -> pd.DataFrame:
-    """[customer, attribute] labels, missing where not known: those of KINDS that the table has (age becomes age_band), and gender and age.
-
-    Ages are cut below 30, 45 and 60. Raises ValueError where the table has none of them.
-    """
-    out = pd.DataFrame(index=customers.index)
-    for kind in KINDS:
-        if kind == "age_band" and "age" in customers:
-            band = np.searchsorted(BORDERS, customers["age"].to_numpy(float), side="right")
-            out[kind] = pd.Series(np.array(AGES, object)[band], customers.index).where(customers["age"].notna())
-        elif kind in customers and customers[kind].notna().any():
-            out[kind] = customers[kind].astype(object).where(customers[kind].notna())
-    if not len(out.columns):
-        raise ValueError(f"the customers have none of {', '.join(KINDS)}: there are no groups to compare")
-    if {"gender", "age_band"} <= set(out):
-        both = out["gender"].astype(str) + ", " + out["age_band"].astype(str)
-        out[BOTH] = both.astype(object).where(out["gender"].notna() & out["age_band"].notna())
-    return out
 
 
 def audit(
@@ -223,6 +199,5 @@ def _none_or_all(
     share: np.ndarray, customers: np.ndarray, low: np.ndarray, high: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's ends for shares of 0 and 1, of which every resample is the same."""
-    z = float(stats.norm.ppf((1 + level) / 2)) ** 2
-    far = z / (customers + z)
-    return np.where(share == 1, 1 - far, low), np.where(share == 0, far, high)
+    least, most = proportion_confint(share * customers, np.maximum(customers, 1), 1 - level, method="wilson")
+    return np.where(share == 1, least, low), np.where(share == 0, most, high)

@@ -51,10 +51,10 @@ def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, gro
 
     def at(price: float) -> tuple[np.ndarray, float]:
         worth = gain[:, 1:] - price * spend[:, 1:]
-        best = 1 + worth.argmax(axis=1)
-        kept, total = _banded(worth.max(axis=1), members, allowed)
-        kept[alone] = worth[alone].max(axis=1) > 0
-        return np.where(kept, best, 0), total + float(np.maximum(worth[alone].max(axis=1), 0).sum())
+        best, most = 1 + worth.argmax(axis=1), worth.max(axis=1)
+        kept, total = _banded(most, members, allowed)
+        kept[alone] = most[alone] > 0
+        return np.where(kept, best, 0), total + float(np.maximum(most[alone], 0).sum())
 
     arm, total = at(0.0)
     low, high, bound = 0.0, 0.0, total
@@ -90,20 +90,21 @@ def _filled(
     order = np.argsort(-worth, kind="stable")
     waiting = {g: list(order[of[order] == g][::-1]) for g in np.unique(of)}  # the best of each group last
     taken = list[int]()
+
+    def fits(g: int) -> bool:
+        """Whether one more of a group leaves every share within the band."""
+        after = share[g] + 1 / size[g]
+        return g < 0 or after <= min(after, np.delete(share, g).min(initial=np.inf)) + allowed + ROUNDING / size[g]
+
     while True:
         for queue in waiting.values():
             while queue and paid[queue[-1]] > left:
                 queue.pop()
-        least = np.partition(np.append(share, np.inf), 1)[:2]  # the smallest share, and that of the others where it is one's own
-        may = [
-            queue[-1] for g, queue in waiting.items()
-            if queue and (g < 0 or share[g] + 1 / size[g] <= least[int(share[g] == least[0])] + allowed + ROUNDING / size[g])
-        ]  # fmt: skip
+        may = [queue[-1] for g, queue in waiting.items() if queue and fits(g)]
         if not may:
             break
-        best = max(
-            may, key=lambda i: (worth[i], -share[of[i]] if of[i] >= 0 else 0.0)
-        )  # among equals, whose share keeps others low
+        # among equals the one of the smallest share, which keeps the others low
+        best = max(may, key=lambda i: (worth[i], -share[of[i]] if of[i] >= 0 else 0.0))
         waiting[of[best]].pop()
         taken.append(best)
         left -= paid[best]

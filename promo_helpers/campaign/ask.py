@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from promo_helpers.audit.fairness import BOTH, KINDS
+from promo_helpers.audit.groups import BOTH, KINDS, in_words
 
 
 class AskError(ValueError):
@@ -29,7 +29,7 @@ class Channel:
 @dataclass(frozen=True)
 class Alike:
     """Groups that are to be chosen alike: the shares chosen of any two differ by at most `apart` (0 to 1). kind: the attribute that makes
-    them, as `audit.fairness` calls it."""
+    them, as `audit.groups` calls it."""
 
     kind: str
     apart: float
@@ -40,15 +40,8 @@ class Alike:
         return in_words(self.kind)
 
 
-def in_words(kind: str) -> str:
-    """An attribute of `audit.fairness` as a sentence names it."""
-    return kind.removesuffix("_band").replace("_", " ")
-
-
-EVENLY = {in_words(k).replace(" ", ""): k for k in (*KINDS, BOTH)} | {
-    "location": "city",
-    "ageandgender": BOTH,
-}  # as they are typed
+EVENLY = {in_words(k).replace(" ", ""): k for k in (*KINDS, BOTH)}  # attributes as they are typed
+EVENLY |= {"location": "city", "ageandgender": BOTH}
 APART = 0.05  # where no number is typed
 CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-mail", "email", "Email")}
 

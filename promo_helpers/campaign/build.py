@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.audit import parity
-from promo_helpers.audit.measures import LEAST
+from promo_helpers.audit.groups import groups_of
 from promo_helpers.campaign import evenly
 from promo_helpers.campaign.ask import Ask
 from promo_helpers.campaign.bundle import complements, not_yet
@@ -72,7 +72,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     response, why = responses_of(kit, ask)
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
-    groups = evenly.groups_of(kit.shop, people.who["customer_id"])
+    groups = groups_of(kit.shop, people.who["customer_id"])
     evenly.refuse(ask.even, groups, why)
     if response is None:
         if named is None:
@@ -111,7 +111,8 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         chosen = by_gain(view, ask, rng, alike)
         notes += _given_up(kit, view, ask, chosen, alike, seed)
         rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
-        rows.loc[chosen.owed, "reason"] += OWED.format(ask.even.name if ask.even else "")
+        if ask.even is not None:
+            rows.loc[chosen.owed, "reason"] += OWED.format(ask.even.name)
     notes += _shortages(ask, rows, len(customer), why, view, chosen)
     if (rows["bundle_percent"] > 0).any():
         notes.append(
@@ -166,17 +167,16 @@ def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: even
     if groups is None or ask.even is None:
         return []
     free = by_gain(view, ask, np.random.default_rng(seed))
-    arms, money = np.zeros((3, len(groups.label)), int), kit.shop.currency
-    for arm, one, who in ((0, chosen, slice(None)), (1, free, slice(None)), (2, chosen, ~chosen.held)):
-        arms[arm, one.row[who]] = 1
-    even, plain, sent = (f"{100 * parity.gap(arm, groups.label):.1f}" for arm in arms)
+    every, money = np.arange(len(groups.label)), kit.shop.currency
+    rows = chosen.row, free.row, chosen.row[~chosen.held]
+    even, plain, sent = (f"{100 * parity.gap(np.isin(every, r), groups.label):.1f}" for r in rows)
     said = [
         f"Alike by {ask.even.name}: of those whom the offer may go to (who bought in its category within 180 days), the shares chosen "
         f"differ between groups by at most {even} points, and by {plain} if that is not asked; counting only who is written to, by {sent}."
     ]
     if groups.aside:
         said.append(
-            f"{groups.aside:,} of them are held to no share: their group is not known, or has fewer than {LEAST} of them."
+            f"{groups.aside:,} of them are held to no share: their group is not known, or has fewer than {evenly.LEAST} of them."
         )
     gain, other = (view.forecast.gain[c.row, c.arm][~c.held] for c in (chosen, free))
     less = gain.sum() < other.sum()

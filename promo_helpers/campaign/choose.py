@@ -132,17 +132,14 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, groups: Groups
         found = allocate_evenly(gain, spend, budget, number, view.customer[rows], mine)
         to = (found.arm > 0) & ~held
         spent = float(spend[np.flatnonzero(to), found.arm[to]].sum())
+        places = int((found.arm > 0).sum())
+        more = 0 if ask.customers is None else ask.customers - int(to.sum())
         if ask.budget is not None and budget is not None and spent > ask.budget:
             budget *= ask.budget / spent * (1 - 1e-6)
-        elif mine is not None and number is not None and to.sum() > (ask.customers or 0):
-            number = int((found.arm > 0).sum() - to.sum()) + (ask.customers or 0)
-        elif (
-            mine is None
-            and number is not None
-            and to.sum() < (ask.customers or 0)
-            and (found.arm > 0).sum() == number < len(rows)
-        ):
-            number = min(number + (ask.customers or 0) - int(to.sum()), len(rows))
+        elif number is not None and mine is not None and more < 0:
+            number = places + more
+        elif number is not None and mine is None and more > 0 and places == number < len(rows):
+            number = min(number + more, len(rows))
         else:
             break
     sent = np.flatnonzero(found.arm > 0)

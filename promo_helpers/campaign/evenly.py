@@ -1,16 +1,15 @@
-"""Groups of customers: what the shop records of them, and a list that chooses them alike."""
+"""A list that chooses groups of customers alike: which groups can be judged, and who gets what then."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from promo_helpers.audit.fairness import KINDS, attributes
+from promo_helpers.audit.groups import in_words
 from promo_helpers.audit.measures import LEAST
 from promo_helpers.audit.parity import allocate_even, gap
-from promo_helpers.campaign.ask import Alike, AskError, in_words
+from promo_helpers.campaign.ask import Alike, AskError
 from promo_helpers.decide.budget import allocate
-from promo_helpers.shop import Shop
 
 CLOSE = 1e-9  # shares that differ by exactly what is allowed are within it
 
@@ -34,16 +33,6 @@ class Evenly:
     price: float
     place: np.ndarray
     owed: np.ndarray
-
-
-def groups_of(shop: Shop, customer: pd.Series) -> pd.DataFrame:
-    """[customer, attribute] labels as `audit.fairness.attributes` makes them; no column where the shop records none."""
-    known = [c for c in (*KINDS, "age") if shop.has("customers", c)]
-    frame = shop.frame("customers", ["customer_id", *known]).set_index("customer_id").reindex(customer)
-    try:
-        return attributes(frame.reset_index())
-    except ValueError:
-        return pd.DataFrame(index=customer.index)
 
 
 def refuse(alike: Alike | None, groups: pd.DataFrame, why: str) -> None:

@@ -8,9 +8,9 @@ import pandas as pd
 from IPython.display import display
 
 from promo_helpers import paths
-from promo_helpers.campaign.ask import Ask, AskError, asked, in_words
+from promo_helpers.audit.groups import groups_of, in_words
+from promo_helpers.campaign.ask import Ask, AskError, asked
 from promo_helpers.campaign.build import Campaign, build
-from promo_helpers.campaign.evenly import groups_of
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.listing import listed, write
 from promo_helpers.campaign.promise import summary
@@ -43,8 +43,7 @@ def menu(
     )
     channel = widgets.Dropdown(options=list(costs), description="Channel", style=WIDE, layout=layout)
     bundle = widgets.Checkbox(value=True, description="Name what goes with it", style=WIDE, layout=layout)
-    people = kit.shop.frame("customers", ["customer_id"])["customer_id"]
-    kinds = [in_words(str(k)) for k in groups_of(kit.shop, people)]
+    kinds = [in_words(str(k)) for k in groups_of(kit.shop, pd.Series(kit.purchases.customers))]
     even = widgets.Dropdown(
         options=[("as it earns most", ""), *((f"alike by {k}", k) for k in kinds)],
         description="Choose customers",

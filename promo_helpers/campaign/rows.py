@@ -6,14 +6,14 @@ import pandas as pd
 from promo_helpers.campaign.choose import Chosen, Considered
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.why import named_category, of_habits, why
-from promo_helpers.decide.forecast import Line
+from promo_helpers.decide.forecast import Line, foretold
 
 COMMON = 10.0  # percent off at which relevance is asked, where no discount is fixed
 
 
 def as_kept(line: Line, gain: np.ndarray) -> float:
     """What customers with these promised gains [customer] are expected to earn in all, as such promises were kept (`decide.forecast`)."""
-    return float(line.slope * gain.sum() + line.intercept * len(gain))
+    return foretold(line, gain, np.zeros(len(gain)))["expected"]  # the scale is of its intervals only
 
 
 def by_gain_rows(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers.audit.groups import BORDERS
 from promo_helpers.audit.parity import allocate_even, gap
 from promo_helpers.decide.budget import allocate
 from promo_helpers.models.bridge import Costs
@@ -21,7 +22,6 @@ CASES = {"60,000": 20_300, "20,000": 6_800}  # contacts learnt from, and the cus
 SEEDS = tuple(range(1_400, 1_420))
 JUDGED = 3_000  # customers whose 9,000 decisions are audited
 PROTECTED = ("age", "female", "segment")
-AGES = (30, 45, 60)
 ALLOWED = 0.05
 SPENT = 0.5  # of what would be spent without a budget
 ARM = "10"
@@ -45,7 +45,7 @@ def _market(customers: int, seed: int) -> pd.DataFrame:
     believed = {policy: response.expected(x) for policy, response in learnt.items()}
     found = believed[FULL]
     groups = {
-        "age": np.searchsorted(AGES, x["age"], side="right"),
+        "age": np.searchsorted(BORDERS, x["age"], side="right"),
         "gender": x["female"].to_numpy(),
         "segment": x["segment"].to_numpy(),
     }

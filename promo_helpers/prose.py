@@ -10,7 +10,7 @@ COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%.*")
 COMMAND = re.compile(r"\\([A-Za-z]+|\\)(?:\*|\([lr]*\))?")
 # how many arguments in braces (and those in brackets before them) are no prose
 ARGUMENTS = {
-    **dict.fromkeys(("val", "interval", "resultfigure", "resulttable", "fixed"), 1),
+    **dict.fromkeys(("val", "interval", "claim", "ifclaim", "resultfigure", "resulttable", "fixed"), 1),
     **dict.fromkeys(
         ("label", "ref", "eqref", "pageref", "autoref", "cref", "Cref", "nocite", "bibliography", "bibliographystyle"), 1
     ),

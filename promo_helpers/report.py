@@ -43,6 +43,7 @@ class Report:
             "figures": [],
             "tables": [],
             "files": [],
+            "claims": [],
         }
         self._write()
 
@@ -66,6 +67,8 @@ class Report:
         _named(name)
         if name in (n["name"] for n in self.ledger["numbers"]):
             raise ValueError(f"'{name}' is recorded twice in the run {self.run}")
+        if unit == "points" and any(not isinstance(b, (str, date)) and abs(b) > 1 for b in (value, *(interval or ()))):
+            raise ValueError(f"'{name}' is {value} points: a difference of shares lies between -1 and 1, and prints a hundredfold")
         for number in (value, *(interval or ())):
             if not isinstance(number, (str, date)) and (pd.isna(number) or not math.isfinite(number)):
                 raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")
@@ -82,6 +85,57 @@ class Report:
         }
         self.ledger["numbers"].append(entry)
         self._write()
+
+    def claim(
+        self,
+        name: str,
+        text: str,
+        value: float | None = None,
+        *,
+        above: float | None = None,
+        below: float | None = None,
+        between: tuple[float, float] | None = None,
+        holds: bool | None = None,
+        se: float | None = None,
+        unit: str = "",
+        basis: str = "this run",
+    ) -> bool | None:
+        """Record what the paper says, whether this run shows it, and by how much; the build goes on either way.
+
+        `value` is held against one bound: it should lie `above` or `below` a number, or `between` two. The margin is its distance from
+        the bound, positive where the claim holds, in standard errors where `se` is given and in the unit of `value` otherwise. A claim
+        without a statistic takes `holds` instead. `basis` says what it rests on, such as "20 markets". A value of None or NaN is not
+        available: the claim then neither holds nor fails. Returns whether it holds.
+        Raises ValueError for a name used twice, for no bound or more than one, and for a standard error below 0.
+        """
+        _named(name)
+        if name in (c["name"] for c in self.ledger["claims"]):
+            raise ValueError(f"'{name}' is claimed twice in the run {self.run}")
+        given = [b is not None for b in (above, below, between, holds)]
+        if sum(given) != 1:
+            raise ValueError(f"'{name}': a claim needs exactly one of above, below, between, holds; {sum(given)} are given")
+        if se is not None and se < 0:
+            raise ValueError(f"'{name}': se = {se}: a standard error is at least 0")
+        distance = None
+        if holds is None and value is not None and not pd.isna(value):
+            low, high = between if between else (-math.inf if above is None else above, math.inf if below is None else below)
+            distance = min(float(value) - low, high - float(value))
+        in_errors = distance is not None and se is not None and se > 0
+        entry = {
+            "name": name,
+            "text": text,
+            "holds": (None if distance is None else bool(distance > 0)) if holds is None else bool(holds),
+            "value": None if distance is None else _plain(value),
+            "bound": [_plain(b) for b in (between or [b for b in (above, below) if b is not None])],
+            "side": "between" if between else "above" if above is not None else "below" if below is not None else "",
+            "margin": distance if distance is None or not in_errors else distance / se,  # type: ignore[operator]
+            "margin_unit": "SE" if in_errors else unit,
+            "unit": unit,
+            "basis": basis,
+        }
+        self.ledger["claims"].append(entry)
+        self._write()
+        return entry["holds"]
 
     def save_figure(self, figure: Figure, name: str) -> None:
         """Save a figure as PDF for the paper and PNG for people: figures/<run>_<name>.pdf and .png."""

@@ -1,0 +1,130 @@
+"""Random numbers that belong to somebody: the same seed, purpose and id give the same number, whoever else is there.
+
+A generator that walks over rows hands everybody another number as soon as one row is added. Here a number is a hash of its key, so that
+a list that differs by one customer meets the same world but for her. The hash is SplitMix64 (Steele, Lea and Flood, 2014): the n-th
+number of an entity is the mixed sum of the entity's own start and n steps; text ids are hashed by pandas.
+"""
+
+import zlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from scipy import special, stats
+
+STEP = np.uint64(0x9E3779B97F4A7C15)
+_A, _B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+UNIT = 2.0**-53
+
+
+@njit(cache=True, nogil=True)
+def mix(word: np.uint64) -> np.uint64:
+    """SplitMix64's finaliser: neighbouring words become unrelated ones."""
+    word = (word ^ (word >> _30)) * _A
+    word = (word ^ (word >> _27)) * _B
+    return word ^ (word >> _31)
+
+
+@njit(cache=True, nogil=True)
+def _uniforms(start: np.ndarray, n: int) -> np.ndarray:
+    out = np.empty((len(start), n))
+    for i in range(len(start)):
+        word = start[i]
+        for k in range(n):
+            word += STEP
+            out[i, k] = (mix(word) >> _11) * UNIT
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    out = np.empty(len(first), np.uint64)
+    for i in range(len(first)):
+        out[i] = mix(mix(first[i]) + STEP ^ second[i])
+    return out
+
+
+def words(seed: int, purpose: str, *ids: Any) -> np.ndarray:
+    """[row] 64-bit words, one for each entity: where its own numbers start.
+
+    `ids` are one or more columns of equal length (numbers, text, dates) that name the entity together, such as customer and contact.
+    Raises ValueError where `seed` is no whole number of at least 0, where no column is given, or where the columns differ in length.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed = {seed!r}: a whole number of at least 0 is needed")
+    columns = [_hashed(column) for column in ids]
+    if not columns or len({len(c) for c in columns}) > 1:
+        raise ValueError(f"ids: one or more columns of equal length are needed; lengths here: {[len(c) for c in columns]}")
+    start = np.random.SeedSequence([int(seed), zlib.crc32(purpose.encode())]).generate_state(1, np.uint64)
+    found = np.full(len(columns[0]), start[0])
+    for column in columns:
+        found = _joined(found, column)
+    return found
+
+
+def uniform(seed: int, purpose: str, *ids: Any, n: int | None = None) -> np.ndarray:
+    """[row] numbers in [0, 1), or [row, n] where each entity draws n of them."""
+    drawn = _uniforms(words(seed, purpose, *ids), 1 if n is None else n)
+    return drawn[:, 0] if n is None else drawn
+
+
+def normal(seed: int, purpose: str, *ids: Any, n: int | None = None) -> np.ndarray:
+    """[row] standard normal numbers, or [row, n]."""
+    return special.ndtri(uniform(seed, purpose, *ids, n=n) + UNIT / 2)
+
+
+def poisson(seed: int, purpose: str, *ids: Any, mean: float | np.ndarray = 1.0, n: int | None = None) -> np.ndarray:
+    """[row] Poisson counts of a mean (or of [row] means), or [row, n]; with mean 1 the weights of a bootstrap by entity."""
+    drawn = uniform(seed, purpose, *ids, n=n)
+    if np.ndim(mean) == 0:
+        most = int(mean + 12 * np.sqrt(mean) + 30)  # beyond it lies less than a double can show
+        return np.searchsorted(stats.poisson.cdf(np.arange(most), mean), drawn, side="right")
+    means = np.asarray(mean, float) if n is None else np.asarray(mean, float)[:, None]
+    return np.maximum(stats.poisson.ppf(drawn, means), 0).astype(np.int64)
+
+
+def choice(seed: int, purpose: str, *ids: Any, chances: Any) -> np.ndarray:
+    """[row] numbers 0 .. k - 1 drawn by `chances`, [k] for all or [row, k] for each. Raises ValueError where they do not add up to 1."""
+    chances = np.atleast_2d(np.asarray(chances, float))
+    if not (np.isfinite(chances).all() and (chances >= 0).all() and np.allclose(chances.sum(axis=1), 1)):
+        raise ValueError("chances: each row needs numbers of at least 0 that add up to 1")
+    drawn = uniform(seed, purpose, *ids)
+    return np.minimum((drawn[:, None] >= np.cumsum(chances, axis=1)).sum(axis=1), chances.shape[1] - 1)
+
+
+def parts(seed: int, purpose: str, *ids: Any, number: int) -> np.ndarray:
+    """[row] parts 0 .. number - 1 of about equal size, such as folds: an entity keeps its part whoever else is there."""
+    return (uniform(seed, purpose, *ids) * number).astype(np.int64)
+
+
+def sample(seed: int, purpose: str, *ids: Any, size: int) -> np.ndarray:
+    """Rows of `size` entities (all where there are fewer), in their order: those with the smallest numbers.
+
+    So a further entity takes the place of one other at most. `ids` must name each row once.
+    """
+    drawn = uniform(seed, purpose, *ids)
+    if size >= len(drawn):
+        return np.arange(len(drawn))
+    return np.sort(np.argsort(drawn, kind="stable")[: max(size, 0)])
+
+
+def halves(seed: int, purpose: str, *ids: Any, n: int) -> np.ndarray:
+    """[n, row] True for the half of the entities (rounded down) that is in, by draw: those with the smallest numbers."""
+    drawn = np.ascontiguousarray(uniform(seed, purpose, *ids, n=n).T)
+    half = drawn.shape[1] // 2
+    if not half:
+        return np.zeros(drawn.shape, bool)
+    return drawn <= np.partition(drawn, half - 1, axis=1)[:, [half - 1]]
+
+
+def _hashed(column: Any) -> np.ndarray:
+    values = column.to_numpy() if isinstance(column, pd.Series | pd.Index) else np.asarray(column)
+    if values.ndim != 1:
+        raise ValueError(f"ids: a column is needed, not an array of {values.ndim} dimensions")
+    if values.dtype.kind in "mM":
+        values = values.astype("datetime64[ns]" if values.dtype.kind == "M" else "timedelta64[ns]").view(np.int64)
+    if values.dtype.kind in "iub":
+        return values.astype(np.int64).view(np.uint64)
+    return pd.util.hash_array(values if values.dtype.kind == "f" else np.asarray(values, object), categorize=True)

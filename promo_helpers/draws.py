@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numba import njit
+from numba import njit, types
+from numba.extending import overload
 from scipy import special, stats
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 _A, _B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 UNIT = 2.0**-53
+Source = np.random.Generator | np.ndarray  # what compiled code draws from: a walk through all, or the word of one entity
 
 
 @njit(cache=True, nogil=True)
@@ -44,6 +46,43 @@ def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     for i in range(len(first)):
         out[i] = mix(mix(first[i]) + STEP ^ second[i])
     return out
+
+
+def following(source: Source) -> float:
+    """The next number in [0, 1) of a source, in compiled code: a NumPy generator, or the word of one entity ([1], moved on)."""
+    if isinstance(source, np.random.Generator):
+        return source.random()
+    return float(_next(source))
+
+
+def begin(source: Source, start: np.ndarray, i: int) -> None:
+    """Let a source go on with the numbers of entity i, in compiled code. A NumPy generator just walks on."""
+    if not isinstance(source, np.random.Generator):
+        source[0] = start[i]
+
+
+@njit(cache=True, nogil=True)
+def _next(word: np.ndarray) -> float:
+    word[0] += STEP
+    return (mix(word[0]) >> _11) * UNIT
+
+
+@overload(following, inline="always")
+def _following(source):  # type: ignore[no-untyped-def]  # numba compares signatures, annotations included
+    if isinstance(source, types.Array):
+        return lambda source: _next(source)
+    return lambda source: source.random()
+
+
+@overload(begin, inline="always")
+def _begin(source, start, i):  # type: ignore[no-untyped-def]
+    if isinstance(source, types.Array):
+
+        def keyed(source, start, i):  # type: ignore[no-untyped-def]
+            source[0] = start[i]
+
+        return keyed
+    return lambda source, start, i: None
 
 
 def words(seed: int, purpose: str, *ids: Any) -> np.ndarray:
@@ -92,6 +131,11 @@ def choice(seed: int, purpose: str, *ids: Any, chances: Any) -> np.ndarray:
         raise ValueError("chances: each row needs numbers of at least 0 that add up to 1")
     drawn = uniform(seed, purpose, *ids)
     return np.minimum((drawn[:, None] >= np.cumsum(chances, axis=1)).sum(axis=1), chances.shape[1] - 1)
+
+
+def geometric(seed: int, purpose: str, *ids: Any, chance: float) -> np.ndarray:
+    """[row] number of trials up to the first success, 1 or more, each trial with the same chance above 0."""
+    return 1 + np.floor(np.log1p(-uniform(seed, purpose, *ids)) / np.log1p(-chance)).astype(np.int64)
 
 
 def parts(seed: int, purpose: str, *ids: Any, number: int) -> np.ndarray:

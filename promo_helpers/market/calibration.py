@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers import draws
 from promo_helpers.market.goods import Goods
 from promo_helpers.market.law import PRODUCT
 from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN, Parameters
@@ -44,26 +45,28 @@ class Calibration:
         return self.worst <= self.bound
 
 
-def sample_contacts(
-    truth: Truth, n: int, rng: np.random.Generator, first_day: int = 0, last_day: int | None = None
-) -> pd.DataFrame:
+def sample_contacts(truth: Truth, n: int, seed: int, first_day: int = 0, last_day: int | None = None) -> pd.DataFrame:
     """n random contacts: customers who have registered, products of the trial, days, hours and arms, each at random.
+
+    Contact k is drawn for itself, so that the first of 2 n are the n that a smaller sample has.
 
     Those who are lost by then are among them, as they are among a shop's customers: they cost the contact and nothing else.
     """
-    p = truth.p
-    who = rng.integers(0, p.customers, 3 * n)
-    day = rng.integers(first_day, (p.days if last_day is None else last_day), 3 * n)
-    there = np.flatnonzero(truth.begins(who) <= day)[:n]
-    who, day = who[there], day[there]
-    hour = rng.choice(np.array(p.send_hours), len(who))
-    ids = customer_ids(0, p.customers)
+    p, k = truth.p, np.arange(3 * n)
+    who = draws.parts(seed, "customer of a contact", k, number=p.customers)
+    last = p.days if last_day is None else last_day
+    day = first_day + draws.parts(seed, "day of a contact", k, number=last - first_day)
+    k = np.flatnonzero(truth.begins(who) <= day)[:n]
+    who, day = who[k], day[k]
+    hours = np.array(p.send_hours)
+    hour = hours[draws.parts(seed, "hour of a contact", k, number=len(hours))]
+    item = truth.goods.trial[draws.parts(seed, "product of a contact", k, number=len(truth.goods.trial))]
     return pd.DataFrame(
         {
-            "customer_id": ids[who],
-            "product_id": truth.goods.products["product_id"].to_numpy()[rng.choice(truth.goods.trial, len(who))],
+            "customer_id": customer_ids(0, p.customers)[who],
+            "product_id": truth.goods.products["product_id"].to_numpy()[item],
             "time": pd.Timestamp(p.start) + pd.to_timedelta(day * 24 + hour, unit="h"),
-            "arm": np.array(ARMS)[rng.integers(0, len(DEPTHS), len(who))],
+            "arm": np.array(ARMS)[draws.parts(seed, "arm of a contact", k, number=len(DEPTHS))],
         }
     )
 
@@ -77,29 +80,29 @@ def lived(p: Parameters, seed: int) -> Truth:
     return truth
 
 
-def sample_after(truth: Truth, n: int, rng: np.random.Generator) -> pd.DataFrame:
+def sample_after(truth: Truth, n: int, seed: int) -> pd.DataFrame:
     """n random contacts on top of a history; half of those who had a contact before are offered its product again.
 
     So fatigue, what is brought forward and contacts that still govern are all among them.
     """
-    contacts = sample_contacts(truth, n, rng, last_day=truth.p.days - SPAN)
+    contacts = sample_contacts(truth, n, seed, last_day=truth.p.days - SPAN)
     who, day = truth.customer_number(contacts["customer_id"]), truth.day_of(contacts["time"])
     first, last = truth.before(who, day)
-    again = np.flatnonzero((last > first) & (rng.random(len(who)) < 0.5))
+    again = np.flatnonzero((last > first) & (draws.uniform(seed, "offered again", np.arange(len(who))) < 0.5))
     item = truth.product_number(contacts["product_id"]).copy()
     item[again] = truth.state[last[again] - 1, PRODUCT].astype(int)
     return contacts.assign(product_id=truth.goods.products["product_id"].to_numpy()[item])
 
 
 def calibrate(
-    simulated: Truth, closed: Truth, contacts: pd.DataFrame, rng: np.random.Generator, bins: int = 10, level: float = LEVEL
+    simulated: Truth, closed: Truth, contacts: pd.DataFrame, seed: int, bins: int = 10, level: float = LEVEL
 ) -> Calibration:
     """Simulate `contacts` in one market and compare with the closed form of another (the same one, unless a test breaks one).
 
     Cells are arm x decile of the expected value of the contact's arm x measure, and per arm the whole. In each cell z is the mean
     of simulated less expected over its standard error; the bound is Sidak's for all cells at `level`.
     """
-    real, expected = replay(simulated, contacts, rng), closed.expected(contacts)
+    real, expected = replay(simulated, contacts, seed), closed.expected(contacts)
     arm = contacts["arm"].map({a: k for k, a in enumerate(ARMS)}).to_numpy()
     rows, rowwise = np.arange(len(arm)), []
     place = expected["value"][rows, arm]
@@ -140,7 +143,6 @@ def replicate(preset: str) -> pd.DataFrame:
     The contacts come on top of a lived shop's history.
     """
     truth = lived(parameters("paper", preset, customers=4_000, activity=1.0), REPLICATED_SEED)
-    rng = np.random.default_rng(REPLICATED_SEED)
-    contacts = sample_after(truth, REPLICATED, rng)
-    result = calibrate(truth, truth, contacts, rng, level=LEVEL / len(PRESETS))
+    contacts = sample_after(truth, REPLICATED, REPLICATED_SEED)
+    result = calibrate(truth, truth, contacts, REPLICATED_SEED, level=LEVEL / len(PRESETS))
     return result.cells.assign(bound=result.bound)

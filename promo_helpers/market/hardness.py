@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers import draws
 from promo_helpers.market import trips
 from promo_helpers.market.law import ARM, DAY, OPTED, PRODUCT, REDEEMED
 from promo_helpers.market.parameters import ARMS, SEGMENTS, Parameters
 from promo_helpers.market.people import customer_ids
 from promo_helpers.market.presets import parameters
 from promo_helpers.market.simulate import Lived, live_block
-from promo_helpers.market.streams import BLOCK, stream
+from promo_helpers.market.streams import BLOCK
 from promo_helpers.market.truth import Expected, Truth
 
 LOOK_BACK = 180  # days in which a decision's customer has bought in the category, and of the recent habits
@@ -43,6 +44,7 @@ class Decisions:
 
     seen: pd.DataFrame
     expected: Expected
+    customer: np.ndarray
 
 
 def decisions(p: Parameters, seed: int) -> Decisions:
@@ -54,13 +56,15 @@ def decisions(p: Parameters, seed: int) -> Decisions:
     lived = live_block(truth.goods, 0)
     truth.keep(0, lived.block)
     truth = truth.gone_on(lived.history(), truth.lost(np.arange(truth.p.customers)))
-    seen = observe(truth, lived, stream(seed, "decisions"))
+    seen = observe(truth, lived, seed)
     return Decisions(
-        seen.drop(columns=["customer_id", "product_id", "time"]), truth.expected(seen[["customer_id", "product_id", "time"]])
+        seen.drop(columns=["customer_id", "product_id", "time"]),
+        truth.expected(seen[["customer_id", "product_id", "time"]]),
+        seen["customer_id"].to_numpy(object),
     )
 
 
-def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFrame:
+def observe(truth: Truth, lived: Lived, seed: int) -> pd.DataFrame:
     """What the shop's tables show of each customer and a product she is likely to be offered; plain features of past behaviour."""
     p, shelf, x, n = truth.p, truth.goods.shelf, lived.lines, len(lived.block.seen)
     today = p.days - 1
@@ -71,7 +75,9 @@ def observe(truth: Truth, lived: Lived, rng: np.random.Generator) -> pd.DataFram
     )
     opted_out = np.isin(np.arange(n), lived.customer[lived.contacts[:, OPTED] > 0])
     reach = bought.any(axis=1) & lived.block.seen["consent"].to_numpy(bool) & ~opted_out
-    product = truth.goods.trial[np.argmax(rng.random(bought.shape) * bought, axis=1)]
+    product = truth.goods.trial[
+        np.argmax(draws.uniform(seed, "product of a decision", np.arange(n), n=bought.shape[1]) * bought, axis=1)
+    ]
 
     def count(where: np.ndarray, weight: np.ndarray = units) -> np.ndarray:
         return np.bincount(who[where], weight[where], minlength=n)
@@ -141,13 +147,13 @@ def one_variable(train: Sequence[Decisions], bins: int = 10) -> dict[str, Any]:
     return best
 
 
-def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
     """One arm per decision for every rule of the table. The ranking rules send the arm that pays them best in truth."""
     gain, buys, n = d.expected["gain"], d.expected["buys"][:, 0], len(d.seen)
     out = {"nobody": np.zeros(n, int)} | {f"everybody {a}": np.full(n, k) for k, a in enumerate(ARMS) if k}
     rfm = stats.rankdata(d.seen["visits"]) + stats.rankdata(d.seen["spend"]) - stats.rankdata(d.seen["recency"])
     picks: dict[str, np.ndarray] = {
-        "random": rng.random(n),
+        "random": draws.uniform(seed, "random policy", d.customer),
         "RFM": rfm,
         "top by purchase probability": buys,
         "bottom by purchase probability": -buys,
@@ -174,7 +180,7 @@ def hardness(p: Parameters, seeds: Sequence[int], train: int = TRAIN) -> pd.Data
     rows: list[tuple[int, str, float, float]] = []
     for seed, d in zip(seeds, valued, strict=True):
         gain = d.expected["gain"]
-        for name, arm in policies(d, models, rule, stream(seed, "random policy")).items():
+        for name, arm in policies(d, models, rule, seed).items():
             rows.append((seed, name, float(gain[np.arange(len(arm)), arm].mean()), float((arm > 0).mean())))
         best_offer = gain[:, 1:].max(axis=1)
         rows.append((seed, "rank correlation", float(stats.spearmanr(d.expected["buys"][:, 0], best_offer).statistic), np.nan))

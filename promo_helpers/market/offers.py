@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from promo_helpers.draws import Source, following
 from promo_helpers.market.goods import Goods, Shelf
 from promo_helpers.market.law import ARM, CHANCES, COLUMNS, DAY, HOUR, PRODUCT
 from promo_helpers.market.parameters import DEPTHS, SPAN, Parameters
@@ -101,7 +102,7 @@ def rule_chances(
 
 @njit(cache=True, nogil=True)
 def draw_arm(
-    rng: np.random.Generator, rule: Rule, folk: Folk, i: int, contacts: np.ndarray, c: int, kind: int, bought: np.ndarray, shelf: Shelf,
+    rng: Source, rule: Rule, folk: Folk, i: int, contacts: np.ndarray, c: int, kind: int, bought: np.ndarray, shelf: Shelf,
     seen: int, trip_day: np.ndarray, trip_spend: np.ndarray,
 ) -> bool:  # fmt: skip
     """Decide a slot: False where the customer is not eligible. A given contact stands as it is."""
@@ -114,7 +115,7 @@ def draw_arm(
             fit += contacts[c, DAY] - bought[shelf.category[j]] <= rule.recent
         if fit == 0:
             return False
-        chosen = int(rng.random() * fit)
+        chosen = int(following(rng) * fit)
         for j in rule.trial_products:
             if contacts[c, DAY] - bought[shelf.category[j]] <= rule.recent:
                 if chosen == 0:
@@ -125,7 +126,7 @@ def draw_arm(
         if seen == 0:
             return False
         rule_chances(rule, folk, i, contacts[c, DAY], seen, trip_day, trip_spend, chances)
-    target, arm = rng.random(), 0
+    target, arm = following(rng), 0
     while arm < len(DEPTHS) - 1 and target >= chances[arm]:
         target -= chances[arm]
         arm += 1

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.market.law import ARM, COLUMNS, DAY, HOUR, NOTICED, OPTED, PRODUCT, REDEEMED, law_of
 from promo_helpers.market.offers import GIVEN, NOT_SENT, rule_of
 from promo_helpers.market.parameters import ARMS, DEPTHS, SPAN, WINDOW
@@ -36,14 +37,16 @@ class Lives:
     lost: np.ndarray
 
 
-def respond(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator, days: int = SPAN) -> Response:
+def respond(truth: Truth, contacts: pd.DataFrame, seed: int, days: int = SPAN) -> Response:
     """Simulate every contacted customer from the day after her first contact to `days` after the last contact of all.
 
     `contacts` has contact_id, customer_id, product_id, time, arm as in the shop's table; a row of none is a life without an offer.
-    Days of loss are drawn anew for those who are there at their first contact. Raises KeyError or ValueError for ids, arms and
-    times that the market does not have, for customers who have opted out, and for contacts before one that has happened.
+    Days of loss are drawn anew for those who are there at their first contact. Draws are keyed by seed, customer and day of her first
+    contact: who else is contacted changes nobody's life, and two ways of contacting the same customers meet the same chance.
 
     Who opts out on the way is sent nothing more: such rows come back with arm none and `sent` False, and never enter the history.
+    Raises KeyError or ValueError for ids, arms and times that the market does not have, for customers who have opted out, and for
+    contacts before one that has happened.
     """
     sent = contacts.reset_index(drop=True)
     who, day, state = _as_state(truth, sent)
@@ -54,7 +57,10 @@ def respond(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator, days
         raise ValueError(f"customer_id {sent['customer_id'][out].iloc[0]!r} has opted out ({int(out.sum())} such rows)")
     order = np.lexsort((state[:, HOUR], day, who))
     people, start = np.unique(who[order], return_index=True)
-    lives = _lives(truth, rng, people, day[order][start], int(day.max()) + days + 1, state[order], np.append(start, len(who)))
+    begin = day[order][start]
+    lives = _lives(
+        truth, seed, (people, begin), people, begin, int(day.max()) + days + 1, state[order], np.append(start, len(who))
+    )
     done = np.empty_like(state)
     done[order] = lives.state
     lost = truth.lost(np.arange(truth.p.customers)).copy()
@@ -73,15 +79,20 @@ def respond(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator, days
     )
 
 
-def replay(truth: Truth, contacts: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def replay(truth: Truth, contacts: pd.DataFrame, seed: int) -> pd.DataFrame:
     """Simulate each row's 56 days by itself, as if it were the next contact: the Monte Carlo side of `truth.expected`.
 
     One row per contact: bought, units, units_after, revenue, discount, window_profit, value (profit of the whole shop, LKR),
     noticed, opted_out, as realised; the cost of the contact and the value of opting out are counted as in `expected`.
+    Draws are keyed by seed, customer, product, time and, where there is one, contact_id; rows that are alike in these are numbered.
     """
     who, day, state = _as_state(truth, contacts.reset_index(drop=True))
     n, shelf = len(who), truth.goods.shelf
-    lives = _lives(truth, rng, who, day, day + SPAN + 1, state, np.arange(n + 1))
+    key = pd.DataFrame({"who": who, "day": day, "hour": state[:, HOUR].astype(int), "product": state[:, PRODUCT].astype(int)})
+    if "contact_id" in contacts:
+        key["contact_id"] = contacts["contact_id"].to_numpy()
+    key["copy"] = key.groupby(list(key)).cumcount()
+    lives = _lives(truth, seed, tuple(key[c] for c in key), who, day, day + SPAN + 1, state, np.arange(n + 1))
     life, item, units = lives.lines[:, WHO], lives.lines[:, ITEM], lives.lines[:, UNITS].astype(float)
     worth = units * shelf.price[item]
     own = item == state[life, PRODUCT].astype(int)
@@ -122,19 +133,20 @@ def _as_state(truth: Truth, contacts: pd.DataFrame) -> tuple[np.ndarray, np.ndar
 
 
 def _lives(
-    truth: Truth, rng: np.random.Generator, who: np.ndarray, day: np.ndarray, end: Any, new: np.ndarray, start: np.ndarray
+    truth: Truth, seed: int, ids: tuple[Any, ...], who: np.ndarray, day: np.ndarray, end: Any, new: np.ndarray, start: np.ndarray
 ) -> Lives:
     """Simulate life r of customer who[r] from the day after day[r] to end, with the contacts new[start[r] : start[r + 1]].
 
-    Who begins later than that lives from her first day on.
+    `ids` are columns that name each life: its draws are keyed by them. Who begins later than that lives from her first day on.
     """
     goods, law, rule = truth.goods, law_of(truth.p), rule_of(truth.goods)
     first, last = truth.before(who, day)
     lost, begin = truth.lost(who), np.maximum(truth.begins(who), day + 1)
     alive = lost > day + 1
-    lost = np.where(alive, begin + rng.geometric(law.death, len(who)), lost)
+    lost = np.where(alive, begin + draws.geometric(seed, "days until lost", *ids, chance=law.death), lost)
     stop = np.where(alive, np.minimum(lost, end), day + 1)
     state, parts = new.copy(), []
+    word, keys = np.zeros(1, np.uint64), draws.words(seed, "life", *ids)
     for number in np.unique(who // BLOCK):
         rows = np.flatnonzero(who // BLOCK == number)
         past, fresh = last[rows] - first[rows], start[rows + 1] - start[rows]
@@ -146,7 +158,8 @@ def _lives(
         contacts = np.vstack([truth.state, new])[source] if len(truth.state) else new[source]
         stay = Stay(who[rows] % BLOCK, begin[rows], stop[rows], lost[rows], plan, past)
         kind = np.full(len(contacts), GIVEN)
-        lines, _ = live(rng, goods.shelf, goods.days, law, truth.block(int(number)).folk, rule, stay, contacts, kind, ROOM)
+        folk = truth.block(int(number)).folk
+        lines, _ = live(word, goods.shelf, goods.days, law, folk, rule, stay, contacts, kind, ROOM, keys[rows])
         state[source[~old] - len(truth.state)] = contacts[~old]
         promo, used = lines[:, PROMO], lines[:, CONTACT]
         off = np.where(promo >= 0, np.append(goods.days.promo_depth, 0.0)[promo], 0.0)

@@ -92,7 +92,17 @@ def live_block(goods: Goods, number: int) -> Lived:
     stay = trips.Stay(np.arange(n), begin, np.minimum(lost, p.days), lost, start.astype(np.int64), np.zeros(n, np.int64))
     room = int(1.1 * p.lines * p.activity * n) + 1000
     lines, _ = trips.live(
-        stream(seed, "trips", number), goods.shelf, goods.days, law_of(p), block.folk, rule_of(goods), stay, contacts, kind, room
+        stream(seed, "trips", number),
+        goods.shelf,
+        goods.days,
+        law_of(p),
+        block.folk,
+        rule_of(goods),
+        stay,
+        contacts,
+        kind,
+        room,
+        trips.WALKING,
     )
     first = np.append(True, np.diff(lines[:, trips.TRIP]) != 0)[: len(lines)]
     spot = lines[first, trips.STORE] * p.days + lines[first, trips.SECOND] // 86400

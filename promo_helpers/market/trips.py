@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from promo_helpers.draws import Source, begin, following
 from promo_helpers.market.goods import STORES, Days, Shelf
 from promo_helpers.market.law import (
     ADDED,
@@ -38,6 +39,7 @@ from promo_helpers.market.people import Folk
 WHO, ITEM, SECOND, TRIP, UNITS, STORE, PROMO, CONTACT = range(8)  # columns of the lines
 MEMORY = 1024  # trips that the rule looks back on: far more than 90 days hold
 LONG_AGO = -10_000  # day of a purchase that never was
+WALKING = np.empty(0, np.uint64)  # where lives start whose generator walks on from one to the next
 
 
 class Stay(NamedTuple):
@@ -52,21 +54,21 @@ class Stay(NamedTuple):
 
 
 @fast
-def poisson(rng: np.random.Generator, mean: float) -> int:
+def poisson(rng: Source, mean: float) -> int:
     """A Poisson number by multiplying uniforms; halves large means so that exp never vanishes."""
     if mean > 30.0:
         return poisson(rng, 0.5 * mean) + poisson(rng, 0.5 * mean)
-    floor, product, count = math.exp(-mean), rng.random(), 0
+    floor, product, count = math.exp(-mean), following(rng), 0
     while product > floor:
-        product *= rng.random()
+        product *= following(rng)
         count += 1
     return count
 
 
 @fast
-def pick(rng: np.random.Generator, heap: np.ndarray) -> int:
+def pick(rng: Source, heap: np.ndarray) -> int:
     """A product, drawn from cumulated means."""
-    target, low, high = rng.random() * heap[-1], 0, len(heap) - 1
+    target, low, high = following(rng) * heap[-1], 0, len(heap) - 1
     while low < high:
         middle = (low + high) // 2
         if heap[middle] > target:
@@ -89,16 +91,14 @@ def put(items: np.ndarray, units: np.ndarray, size: int, item: int, count: int) 
 
 
 @fast
-def meet(
-    rng: np.random.Generator, law: Law, folk: Folk, days: Days, i: int, contacts: np.ndarray, first: int, c: int, there: bool
-) -> None:
+def meet(rng: Source, law: Law, folk: Folk, days: Days, i: int, contacts: np.ndarray, first: int, c: int, there: bool) -> None:
     """Let contact c happen: is it noticed, what follows from that, does she opt out. Who is not there does neither."""
     day, depth = int(contacts[c, DAY]), DEPTHS[int(contacts[c, ARM])]
     tired = tiredness(law, contacts, first, c, day)
     contacts[c, FATIGUE] = tired
     if contacts[c, ARM] == 0 or not there:
         return
-    if rng.random() < notice_chance(law, folk, i, contacts[c, HOUR], tired):
+    if following(rng) < notice_chance(law, folk, i, contacts[c, HOUR], tired):
         boost, share = boost_of(law, folk, i, tired), share_of(law, folk, i, depth)
         contacts[c, NOTICED] = 1
         contacts[c, BOOST] = boost
@@ -106,18 +106,18 @@ def meet(
         if law.forward * share > 0.0:
             added = brought_forward(law, folk, days, i, int(contacts[c, PRODUCT]), day, share, contacts, first, c)
             contacts[c, ADDED] = added / boost
-    if rng.random() < -math.expm1(-law.opt_out * (1.0 + tired)):
+    if following(rng) < -math.expm1(-law.opt_out * (1.0 + tired)):
         contacts[c, OPTED] = 1
 
 
 @fast
 def fill_basket(
-    rng: np.random.Generator, shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, day: int,
+    rng: Source, shelf: Shelf, days: Days, law: Law, folk: Folk, i: int, day: int,
     contacts: np.ndarray, first: int, last: int, now: int, items: np.ndarray, units: np.ndarray,
 ) -> int:  # fmt: skip
     """Fill the basket of one trip; returns its number of lines. `now` is the governing contact or -1."""
     size, j, j_first, j_last, depth, switch = 0, -1, 0, 0, 0.0, 0.0
-    large = law.main_size if rng.random() < law.main_trips else law.small_size
+    large = law.main_size if following(rng) < law.main_trips else law.small_size
     if now >= 0:
         j, depth = int(contacts[now, PRODUCT]), DEPTHS[int(contacts[now, ARM])]
         j_first, j_last = shelf.first[shelf.category[j]], shelf.first[shelf.category[j] + 1]
@@ -141,9 +141,9 @@ def fill_basket(
             one = pick(rng, folk.heap[i]) if source < 0 else item
             if owed:
                 left = missing(law, contacts, first, last, one, day)
-                if left < 1.0 and rng.random() >= left:
+                if left < 1.0 and following(rng) >= left:
                     continue
-            if one != j and j_first <= one < j_last and rng.random() < switch:
+            if one != j and j_first <= one < j_last and following(rng) < switch:
                 one = j
             size = put(items, units, size, one, 1)
     if j >= 0:
@@ -164,14 +164,16 @@ def fill_basket(
 
 @fast
 def live(
-    rng: np.random.Generator, shelf: Shelf, days: Days, law: Law, folk: Folk, rule: Rule, stay: Stay,
-    contacts: np.ndarray, kind: np.ndarray, room: int,
+    rng: Source, shelf: Shelf, days: Days, law: Law, folk: Folk, rule: Rule, stay: Stay,
+    contacts: np.ndarray, kind: np.ndarray, room: int, start: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Simulate every life of `stay`. `contacts` is filled in; returns the lines and the trips that left some, counted from 0.
 
     Trips are drawn at the highest rate that a life can have and kept with probability rate / highest. `kind` says who decides a
     contact: GIVEN (the arm stands), TRIAL or LOG; slots that come to nothing keep arm -1. Nothing is sent to who has opted out: an
     offer given to her gets arm NOT_SENT. Who is lost, or has not begun, is sent it all the same: the shop does not know.
+
+    `rng` is a generator that walks through all lives, or a word (see `draws`) that begins each life anew at `start`.
     """
     lines = np.empty((room, 8), np.int32)
     size, trip = 0, 0
@@ -181,6 +183,7 @@ def live(
     peak = days.season.max()
     for s in range(len(stay.who)):
         i = stay.who[s]
+        begin(rng, start, s)
         first, last = stay.plan[s], stay.plan[s + 1]
         c = first + stay.past[s]
         bought[:] = LONG_AGO
@@ -188,7 +191,7 @@ def live(
         top = folk.rate[i] * peak * days.pattern[folk.weekday[i]].max() * max(1.0, math.exp(folk.v[i]))
         t = float(stay.begin[s])
         while True:
-            t -= math.log1p(-rng.random()) / top
+            t -= math.log1p(-following(rng)) / top
             day = int(t)
             over = day >= stay.end[s]
             while c < last and (over or contacts[c, DAY] <= day):
@@ -204,12 +207,12 @@ def live(
                 break
             now = governing(contacts, first, c, day)
             boost = contacts[now, BOOST] if now >= 0 else 1.0
-            if rng.random() * top >= trip_rate(folk, days, i, day) * boost:
+            if following(rng) * top >= trip_rate(folk, days, i, day) * boost:
                 continue
             n_items = fill_basket(rng, shelf, days, law, folk, i, day, contacts, first, c, now, items, units)
             if n_items == 0:
                 continue
-            store = folk.store[i] if rng.random() < law.home else int(rng.random() * STORES)
+            store = folk.store[i] if following(rng) < law.home else int(following(rng) * STORES)
             clock, share, hour = days.clock[folk.hour[i]], t - day, 0
             while clock[hour + 1] <= share:
                 hour += 1

@@ -7,7 +7,6 @@ import pandas as pd
 
 from promo_helpers.market.calibration import sample_contacts
 from promo_helpers.market.parameters import ARMS, DEPTHS, Parameters
-from promo_helpers.market.streams import stream
 from promo_helpers.market.truth import BRIDGE, Expected, Truth
 
 SURE = 0.25  # chance of buying in the two weeks without an offer from which a customer counts as sure: twice the mean and more
@@ -79,7 +78,7 @@ def phase(
         for effect in effects:
             for margin in margins:
                 truth = Truth(p, seed).with_parameters(margin=margin, effect=effect, heterogeneity=spread, customers=n)
-                gain = truth.expected(sample_contacts(truth, n, stream(seed, "phase"), last_day=p.days - 1))["gain"]
+                gain = truth.expected(sample_contacts(truth, n, seed, last_day=p.days - 1))["gain"]
                 constant = max(0.0, float(gain.mean(axis=0).max()))
                 rows.append((margin, effect, spread, constant, float(gain.max(axis=1).mean()) - constant))
     return pd.DataFrame(rows, columns=["margin", "effect", "heterogeneity", "broadcast", "personal"])

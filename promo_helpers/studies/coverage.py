@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from promo_helpers import draws
 from promo_helpers.decide import policies
 from promo_helpers.decide.forecast import foretold, foretold_against_holdout
 from promo_helpers.decide.lines import learn_lines
@@ -54,9 +55,9 @@ def replicate(case: str) -> pd.DataFrame:
 
 
 def _market(preset: str, seed: int) -> pd.DataFrame:
-    pool, rng, rows = _pool(preset, seed), np.random.default_rng(seed), []
+    pool, rows = _pool(preset, seed), []
     for draw in tqdm(range(DRAWS), desc=f"market {seed}", leave=False, disable=True):
-        rows += [{"seed": seed, "draw": draw} | row for row in _draw(pool, draw, rng)]
+        rows += [{"seed": seed, "draw": draw} | row for row in _draw(pool, seed, draw)]
     return pd.DataFrame(rows)
 
 
@@ -78,10 +79,10 @@ def _pool(preset: str, seed: int) -> Pool:
     return Pool(apart, asked, truth, response, found, profit, expected["revenue"], policies.profit(found))
 
 
-def _lived(pool: Pool, rows: np.ndarray, arm: np.ndarray, rng: np.random.Generator, who: np.ndarray) -> Experiment:
-    """What followed for these rows of the pool under these arms; `who` names them as customers of their own."""
-    contacts = pool.contacts.iloc[rows].reset_index(drop=True).assign(contact_id=np.arange(len(rows)), arm=np.array(ARMS)[arm])
-    after = replay(pool.truth, contacts, rng)
+def _lived(pool: Pool, rows: np.ndarray, arm: np.ndarray, seed: int, contact: np.ndarray, who: np.ndarray) -> Experiment:
+    """What followed for these rows of the pool under these arms; `contact` names what happened to each, `who` the customers."""
+    contacts = pool.contacts.iloc[rows].reset_index(drop=True).assign(contact_id=contact, arm=np.array(ARMS)[arm])
+    after = replay(pool.truth, contacts, seed)
     outcomes = after[["units", "revenue", "discount"]].assign(profit=after["window_profit"])
     some = replace(pool.experiment, contact_id=np.arange(len(pool.experiment))).only(rows[:0])
     planned = np.asarray(pool.experiment.planned)
@@ -91,15 +92,17 @@ def _lived(pool: Pool, rows: np.ndarray, arm: np.ndarray, rng: np.random.Generat
     )  # fmt: skip
 
 
-def _draw(pool: Pool, draw: int, rng: np.random.Generator) -> list[dict[str, object]]:
+def _draw(pool: Pool, seed: int, draw: int) -> list[dict[str, object]]:
     planned, everyone = np.asarray(pool.experiment.planned), np.arange(len(pool.policy))
     code, people = pd.factorize(pool.experiment.customer)
     start = np.argsort(code, kind="stable")
     first = np.searchsorted(code[start], np.arange(len(people) + 1))
-    drawn = rng.integers(0, len(people), TRIAL)
+    drawn = draws.parts(seed, "customers of a trial", *_named(draw, TRIAL), number=len(people))
     rows = np.concatenate([start[first[c] : first[c + 1]] for c in drawn])
     who = np.repeat(np.arange(TRIAL), first[drawn + 1] - first[drawn])
-    trial = _lived(pool, rows, rng.choice(len(planned), len(rows), p=planned), rng, who)
+    contact = np.array([f"trial {draw}, {k}" for k in range(len(rows))], dtype=object)
+    arm = draws.choice(seed, "arms of a trial", contact, chances=planned)
+    trial = _lived(pool, rows, arm, seed, contact, who)
     policy, all10 = pool.policy[rows], np.full(len(rows), ARMS.index(ARM))
     y = {"profit": shop_profit(trial, Costs(), pool.response.tied[0])}
     scores = scores_for(trial, y, draw)
@@ -112,20 +115,22 @@ def _draw(pool: Pool, draw: int, rng: np.random.Generator) -> list[dict[str, obj
     out: list[dict[str, object]] = [_row(name, worth, f) for name, f in found.items()]
     lead = worth - float(gain[:, ARMS.index(ARM)].mean())
     out.append(_row("lead over everybody", lead, difference(scores["profit"], policy, all10, who)))
-    return out + _campaign(pool, rows, trial, scores, rng)
+    return out + _campaign(pool, rows, trial, scores, seed, draw)
 
 
 def _campaign(
-    pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], rng: np.random.Generator
+    pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], seed: int, draw: int
 ) -> list[dict[str, object]]:
     """A campaign to customers that the policy writes to, a share of them held out: forecast from the trial, then sent."""
     scale = pool.experiment.features["product_price"].to_numpy(float)[:, None] ** 2 * pool.found.units
     tied = pool.response.tied[0]
     lines = learn_lines(trial, pool.found.only(rows), pool.policy[rows], scores["profit"], tied, Costs())
-    chosen = rng.choice(np.flatnonzero(pool.policy > 0), SENT)
-    held = rng.permutation(SENT) < HELD * SENT
+    worth = np.flatnonzero(pool.policy > 0)
+    chosen = worth[draws.parts(seed, "customers of a campaign", *_named(draw, SENT), number=len(worth))]
+    held = draws.uniform(seed, "held out", *_named(draw, SENT)) < HELD
     arms = np.where(held, 0, pool.policy[chosen])
-    after = _lived(pool, chosen, arms, rng, np.arange(SENT))
+    contact = np.array([f"campaign {draw}, {k}" for k in range(SENT)], dtype=object)
+    after = _lived(pool, chosen, arms, seed, contact, np.arange(SENT))
     to, kept = chosen[~held], chosen[held]
     by = pool.policy[to]
     size = scale[to, by]
@@ -145,6 +150,11 @@ def _campaign(
         out.append(_row(f"realised {name}", truth[name][1], {"estimate": f["expected"], "low": f["least"], "high": f["most"]}))
         out.append(_row(f"promised {name}", truth[name][0], {"estimate": f["promised"], "low": np.nan, "high": np.nan}))
     return out
+
+
+def _named(draw: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Columns that name the customers of one replication: its number, and theirs within it."""
+    return np.full(size, draw), np.arange(size)
 
 
 def _row(figure: str, truth: float, found: dict[str, float]) -> dict[str, object]:

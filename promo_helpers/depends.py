@@ -11,6 +11,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,21 @@ def outputs(ledger: dict[str, Any]) -> list[Path]:
     return figures + tables + [paths.out() / f for f in ledger.get("files", [])]
 
 
+def modules_of(file: Path) -> frozenset[Path]:
+    """Files of promo_helpers that a module imports; each module is parsed once, since most runs share most of them."""
+    return _parsed(file, file.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=None)
+def _parsed(file: Path, _changed: int) -> frozenset[Path]:
+    return frozenset(modules(file.read_text(encoding="utf-8")))
+
+
 def modules(source: str) -> set[Path]:
     """Files of promo_helpers that a piece of Python imports. IPython's own lines (% and !) are passed over."""
     code = "" if source.startswith("%%") else "\n".join(x for x in source.splitlines() if not x.lstrip().startswith(("%", "!")))
     files: set[Path] = set()
-    for node in ast.walk(ast.parse(code)):
+    for node in _statements(ast.parse(code).body):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -89,6 +100,14 @@ def modules(source: str) -> set[Path]:
     return {f for f in files if f.is_file()}
 
 
+def _statements(body: Iterable[ast.AST]) -> Iterable[ast.AST]:
+    """All statements, those within others too; imports are statements, and expressions are nine tenths of a tree."""
+    for statement in body:
+        yield statement
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _statements(getattr(statement, part, ()))
+
+
 def closure(files: Iterable[Path]) -> list[Path]:
     """These modules, and all that they import, and so on."""
     todo, seen = set(files), set()
@@ -96,7 +115,7 @@ def closure(files: Iterable[Path]) -> list[Path]:
         file = todo.pop()
         seen.add(file)
         try:
-            todo |= modules(file.read_text(encoding="utf-8")) - seen
+            todo |= modules_of(file) - seen
         except SyntaxError as error:
             raise Unreadable(f"{paths.shown(file)}: line {error.lineno}: {error.msg}") from None
     return sorted(seen)
@@ -104,6 +123,11 @@ def closure(files: Iterable[Path]) -> list[Path]:
 
 def needs(notebook: Path) -> list[Path]:
     """The files that a notebook's results depend on: itself and the part of the package that it imports."""
+    return list(_needs(notebook, notebook.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=None)
+def _needs(notebook: Path, _changed: int) -> tuple[Path, ...]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError):
@@ -115,7 +139,7 @@ def needs(notebook: Path) -> list[Path]:
                 files |= modules("".join(cell["source"]))
             except SyntaxError as error:
                 raise Unreadable(f"{paths.shown(notebook)}: cell {number}, line {error.lineno}: {error.msg}") from None
-    return [notebook, *closure(files)]
+    return (notebook, *closure(files))
 
 
 def prerequisites(run: str, profile: str) -> list[Path]:

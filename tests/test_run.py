@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from promo_helpers import paths, run
+from promo_helpers import depends, paths, run
 from promo_helpers.typeset import first_error
 
 PARAMETERS = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": 'data = "a"\nwriter = "shop"'}
@@ -164,3 +164,28 @@ def test_of_latex_only_the_error_and_its_place_are_shown():
         "l.5 We find \\val{shop.lost}\n                            and more"
     )
     assert first_error("text\n! Emergency stop.\n<*> main.tex\n\nHere is how much") == "! Emergency stop."
+
+
+def test_imports_are_found_wherever_a_statement_may_stand(project):
+    source = (
+        "try:\n    from promo_helpers import a\nexcept ImportError:\n    import promo_helpers.b\n"
+        "def f():\n    if True:\n        from promo_helpers.c import name\n"
+        "class K:\n    def g(self):\n        with open('x') as x:\n            from promo_helpers import d\n"
+        "match 1:\n    case 1:\n        import promo_helpers.e\n"
+    )
+    (project / "promo_helpers").mkdir()
+    for name in ("__init__", *"abcde"):
+        (project / "promo_helpers" / f"{name}.py").write_text("")
+    assert {p.stem for p in depends.modules(source)} == {"__init__", *"abcde"}
+
+
+def test_a_module_that_changes_is_read_again(project):
+    (project / "promo_helpers").mkdir()
+    for name in ("a", "b", "c"):
+        (project / "promo_helpers" / f"{name}.py").write_text("")
+    file = project / "promo_helpers" / "a.py"
+    file.write_text("import promo_helpers.b\n")
+    assert {p.stem for p in depends.closure([file])} == {"a", "b"}
+    file.write_text("import promo_helpers.c\n")
+    os.utime(file, ns=(1, 1))
+    assert {p.stem for p in depends.closure([file])} == {"a", "c"}

@@ -30,10 +30,10 @@ def mix(word: np.uint64) -> np.uint64:
 
 
 @njit(cache=True, nogil=True)
-def _uniforms(start: np.ndarray, n: int) -> np.ndarray:
+def _uniforms(start: np.ndarray, n: int, after: np.uint64) -> np.ndarray:
     out = np.empty((len(start), n))
     for i in range(len(start)):
-        word = start[i]
+        word = start[i] + after * STEP
         for k in range(n):
             word += STEP
             out[i, k] = (mix(word) >> _11) * UNIT
@@ -103,9 +103,9 @@ def words(seed: int, purpose: str, *ids: Any) -> np.ndarray:
     return found
 
 
-def uniform(seed: int, purpose: str, *ids: Any, n: int | None = None) -> np.ndarray:
-    """[row] numbers in [0, 1), or [row, n] where each entity draws n of them."""
-    drawn = _uniforms(words(seed, purpose, *ids), 1 if n is None else n)
+def uniform(seed: int, purpose: str, *ids: Any, n: int | None = None, after: int = 0) -> np.ndarray:
+    """[row] numbers in [0, 1), or [row, n] where each entity draws n of them, those that follow its first `after` numbers."""
+    drawn = _uniforms(words(seed, purpose, *ids), 1 if n is None else n, np.uint64(after))
     return drawn[:, 0] if n is None else drawn
 
 
@@ -143,6 +143,32 @@ def parts(seed: int, purpose: str, *ids: Any, number: int) -> np.ndarray:
     return (uniform(seed, purpose, *ids) * number).astype(np.int64)
 
 
+def folds(seed: int, purpose: str, *ids: Any, number: int) -> np.ndarray:
+    """[row] folds 0 .. number - 1 of about equal size, none empty: `parts`, wherever these leave none empty.
+
+    Where chance leaves one empty, as it may with few entities, all are dealt out in the order of their numbers. Raises ValueError for
+    fewer entities than folds.
+    """
+    drawn = uniform(seed, purpose, *ids)
+    fold = (drawn * number).astype(np.int64)
+    if np.bincount(fold, minlength=number).all():
+        return fold
+    people, place = np.unique(drawn, return_inverse=True)
+    if len(people) < number:
+        raise ValueError(f"folds = {number}: more than the {len(people)} who are to be in them")
+    return place % number
+
+
+def weights(seed: int, purpose: str, *ids: Any, n: int) -> np.ndarray:
+    """[n, row] how often each entity counts in each of n bootstrap samples: Poisson counts of mean 1, as floats.
+
+    A sample in which nobody counts, which so few entities can draw that it tells nothing, is replaced by one in which all count once.
+    """
+    drawn = np.ascontiguousarray(poisson(seed, purpose, *ids, n=n).T.astype(float))
+    drawn[~drawn.any(axis=1)] = 1.0
+    return drawn
+
+
 def sample(seed: int, purpose: str, *ids: Any, size: int) -> np.ndarray:
     """Rows of `size` entities (all where there are fewer), in their order: those with the smallest numbers.
 
@@ -154,13 +180,26 @@ def sample(seed: int, purpose: str, *ids: Any, size: int) -> np.ndarray:
     return np.sort(np.argsort(drawn, kind="stable")[: max(size, 0)])
 
 
-def halves(seed: int, purpose: str, *ids: Any, n: int) -> np.ndarray:
-    """[n, row] True for the half of the entities (rounded down) that is in, by draw: those with the smallest numbers."""
-    drawn = np.ascontiguousarray(uniform(seed, purpose, *ids, n=n).T)
+def halves(seed: int, purpose: str, *ids: Any, n: int, after: int = 0) -> np.ndarray:
+    """[n, row] True for the half of the entities (rounded down) that is in, by draw: those with the smallest numbers.
+
+    So a further entity changes whether one other is in at most. `ids` must name each row once. `after`: draws passed over.
+    """
+    drawn = np.ascontiguousarray(uniform(seed, purpose, *ids, n=n, after=after).T)
     half = drawn.shape[1] // 2
     if not half:
         return np.zeros(drawn.shape, bool)
     return drawn <= np.partition(drawn, half - 1, axis=1)[:, [half - 1]]
+
+
+def number(seed: int, purpose: str) -> int:
+    """A whole number below 2^31 of a purpose, for libraries that take a seed: what they draw with it is theirs."""
+    return int(words(seed, purpose, [0])[0] >> np.uint64(33))
+
+
+def generator(seed: int, purpose: str) -> np.random.Generator:
+    """A generator of a purpose, for noise that belongs to nobody, such as a simulated null distribution."""
+    return np.random.default_rng(words(seed, purpose, [0]))
 
 
 def _hashed(column: Any) -> np.ndarray:

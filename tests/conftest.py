@@ -1,9 +1,13 @@
 """Fixtures for every test that reads a shop: nothing is ever written into the project."""
 
 import pytest
+from hypothesis import settings
 
 from promo_helpers.shop.loading import load_shop
 from tests.shops import write_shop
+
+settings.register_profile("untimed", deadline=None)  # the first call compiles, and machines are shared: seconds are no fault
+settings.load_profile("untimed")
 
 
 @pytest.fixture

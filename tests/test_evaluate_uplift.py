@@ -32,7 +32,7 @@ def test_rate_is_what_its_definition_says_with_and_without_ties(seed, n, values)
     rng = np.random.default_rng(seed)
     priority, effect = rng.integers(0, values, n).astype(float), rng.normal(size=n)
     toc, autoc, qini = by_hand(priority, effect)
-    rates = uplift.rate({"a": priority}, effect, np.arange(n), rng, draws=2, shares=np.arange(1, n + 1) / n)
+    rates = uplift.rate({"a": priority}, effect, np.arange(n), 0, draws=2, shares=np.arange(1, n + 1) / n)
     assert rates.table["estimate"].tolist() == pytest.approx([autoc, qini], abs=1e-12)
     assert rates.curve["toc"].to_numpy() == pytest.approx(toc, abs=1e-12)
 
@@ -42,7 +42,7 @@ def test_rate_is_that_of_grf(score):
     data = pd.read_csv(REFERENCE / "uplift_data.csv")
     theirs = json.loads((REFERENCE / "uplift_grf.json").read_text())
     given = ({score: data[score]}, data["robust"], data["customer"])
-    rates = uplift.rate(*given, np.random.default_rng(3), draws=4000, shares=TENTHS)
+    rates = uplift.rate(*given, 3, draws=4000, shares=TENTHS)
     for metric in ("AUTOC", "Qini"):
         wanted, mine = theirs[f"{score} {metric.upper()}"], rates.table.set_index("metric").loc[metric]
         assert mine["estimate"] == pytest.approx(wanted["estimate"], abs=1e-12)
@@ -54,7 +54,7 @@ def test_rate_is_that_of_grf(score):
 def test_toc_of_a_known_effect():
     """Effect x on x uniform: the first share q has mean 1 - q / 2, so TOC = (1 - q) / 2, AUTOC = 1 / 4, Qini = 1 / 12."""
     x = (np.arange(20_000) + 0.5) / 20_000
-    rates = uplift.rate({"x": x, "backwards": -x}, x, np.arange(len(x)), np.random.default_rng(0), 2, shares=TENTHS)
+    rates = uplift.rate({"x": x, "backwards": -x}, x, np.arange(len(x)), 0, 2, shares=TENTHS)
     table = rates.table.set_index(["name", "metric"])["estimate"]
     assert table["x", "AUTOC"] == pytest.approx(1 / 4, abs=1e-4)
     assert table["x", "Qini"] == pytest.approx(1 / 12, abs=1e-4)
@@ -64,7 +64,7 @@ def test_toc_of_a_known_effect():
 
 def test_a_constant_score_is_worth_nothing_and_says_so_exactly():
     rng = np.random.default_rng(0)
-    table = uplift.rate({"same": np.ones(500)}, rng.normal(size=500), np.arange(500) // 2, rng, 50).table
+    table = uplift.rate({"same": np.ones(500)}, rng.normal(size=500), np.arange(500) // 2, 0, 50).table
     assert table[["estimate", "se"]].abs().to_numpy().max() < 1e-12
 
 
@@ -72,9 +72,7 @@ def test_the_order_of_the_rows_does_not_matter():
     rng = np.random.default_rng(1)
     priority, effect, customer = rng.integers(0, 9, 300).astype(float), rng.normal(size=300), rng.integers(0, 80, 300)
     shuffle = rng.permutation(300)
-    one, two = (
-        uplift.rate({"a": priority[r]}, effect[r], customer[r], np.random.default_rng(0), 20) for r in (np.arange(300), shuffle)
-    )
+    one, two = (uplift.rate({"a": priority[r]}, effect[r], customer[r], 0, 20) for r in (np.arange(300), shuffle))
     assert one.table["estimate"].to_numpy() == pytest.approx(two.table["estimate"].to_numpy(), abs=1e-12)
     assert one.curve["toc"].to_numpy() == pytest.approx(two.curve["toc"].to_numpy(), abs=1e-12)
 
@@ -86,7 +84,7 @@ def test_blocks_change_the_spread_of_half_samples_by_less_than_a_hundredth(monke
     found = []
     for blocks in (2000, 10**9):
         monkeypatch.setattr(halves.Ranking, "BLOCKS", blocks)
-        found.append(uplift.rate({"x": x}, effect, customer, np.random.default_rng(0), 100).table)
+        found.append(uplift.rate({"x": x}, effect, customer, 0, 100).table)
     assert found[0]["se"].to_numpy() == pytest.approx(found[1]["se"].to_numpy(), rel=0.01)
     assert found[0]["se"].tolist() != found[1]["se"].tolist()
     assert found[0]["estimate"].tolist() == found[1]["estimate"].tolist()
@@ -98,7 +96,7 @@ def test_half_samples_spread_as_the_standard_error_of_a_mean_by_customer():
     values = rng.normal(size=200)[customer] + rng.normal(size=len(customer))
     code, people = halves.customers(customer)
     sums, rows = np.bincount(code, values), np.bincount(code)
-    means = halves.over_halves(lambda inside: inside @ sums / (inside @ rows), people, 4000, rng)
+    means = halves.over_halves(lambda inside: inside @ sums / (inside @ rows), people, 4000, 0)
     assert np.std(means) == pytest.approx(halves.mean_interval(values, customer)["se"], rel=0.06)
     assert np.std(means) > 1.3 * values.std() / np.sqrt(len(values))  # rows of a customer are not independent
 
@@ -112,14 +110,14 @@ def covered(share: int, of: int, level: float = 0.95) -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Effect and score are x in [0, 1], two rows a customer: AUTOC 1 / 4, Qini 1 / 12, TOC(.2) .4, mean of the first fifth .9."""
     rng, n, held = np.random.default_rng(4), 100, np.zeros(4, int)
-    for _ in range(n):
+    for k in range(n):
         customer = np.repeat(np.arange(300), 2)
         x = rng.random(600)
         effect = x + rng.normal(size=300)[customer] + rng.normal(size=600)
-        rates = uplift.rate({"x": x}, effect, customer, rng, 80, shares=np.array([0.2]))
+        rates = uplift.rate({"x": x}, effect, customer, k, 80, shares=np.array([0.2]))
         ends = [*rates.table[["low", "high"]].to_numpy(), *rates.curve[["low", "high"]].to_numpy()]
         half = np.full(600, 0.5)
-        at = uplift.uplift_at_k(x, effect, rng.integers(0, 2, 600), half, effect, customer, [0.2], rng, 80)
+        at = uplift.uplift_at_k(x, effect, rng.integers(0, 2, 600), half, effect, customer, [0.2], k, 80)
         ends.append(at[at["method"] == "doubly robust"][["low", "high"]].to_numpy()[0])
         held += [low <= true <= high for (low, high), true in zip(ends, (1 / 4, 1 / 12, 0.4, 0.9), strict=True)]
     for count in held:
@@ -131,7 +129,7 @@ def test_a_difference_is_paired():
     x, customer = rng.normal(size=2000), np.arange(2000)
     effect = x + rng.normal(size=2000) * 3
     scores = {"a": x, "b": x + 0.1 * rng.normal(size=2000), "same": 5 * x - 2}
-    rates = uplift.rate(scores, effect, customer, rng, 100, against="a")
+    rates = uplift.rate(scores, effect, customer, 0, 100, against="a")
     gap = rates.against.set_index(["name", "metric"])
     level = rates.table.set_index(["name", "metric"])
     assert gap.loc[("b", "AUTOC"), "estimate"] == pytest.approx(
@@ -144,7 +142,7 @@ def test_a_difference_is_paired():
 def test_uplift_at_k_is_the_difference_of_two_means_among_the_first():
     rng = np.random.default_rng(6)
     priority, y, treated, effect = rng.normal(size=400), rng.normal(size=400), rng.integers(0, 2, 400), rng.normal(size=400)
-    table = uplift.uplift_at_k(priority, y, treated, np.full(400, 0.5), effect, np.arange(400), [0.25, 1.0], rng, 20)
+    table = uplift.uplift_at_k(priority, y, treated, np.full(400, 0.5), effect, np.arange(400), [0.25, 1.0], 0, 20)
     top = np.argsort(-priority)[:100]
     expected = {}
     for share, rows in ((0.25, top), (1.0, np.arange(400))):
@@ -163,7 +161,7 @@ def test_uplift_at_k_weights_by_the_chance_of_the_arm():
     treated = (rng.random(40_000) < chance).astype(int)
     y = 5.0 * strong + 1.0 * treated + rng.normal(size=40_000)
     own = np.where(treated == 1, chance, 1 - chance)
-    table = uplift.uplift_at_k(rng.normal(size=40_000), y, treated, own, np.zeros(40_000), np.arange(40_000), [0.5], rng, 50)
+    table = uplift.uplift_at_k(rng.normal(size=40_000), y, treated, own, np.zeros(40_000), np.arange(40_000), [0.5], 0, 50)
     row = table.iloc[0]
     assert row["low"] < 1 < row["high"]
     assert y[treated == 1].mean() - y[treated == 0].mean() > 3
@@ -201,24 +199,23 @@ def test_calibration_of_few_values_and_of_one():
 
 
 def test_what_is_refused_is_named():
-    rng = np.random.default_rng(0)
     x, who = np.arange(10.0), np.arange(10)
     with pytest.raises(ValueError, match="priority 'short' has 9 rows, effect 10"):
-        uplift.rate({"short": x[:9]}, x, who, rng)
+        uplift.rate({"short": x[:9]}, x, who, 0)
     with pytest.raises(ValueError, match="effect: 1 numbers are missing"):
-        uplift.rate({"a": x}, np.where(x == 3, np.nan, x), who, rng)
+        uplift.rate({"a": x}, np.where(x == 3, np.nan, x), who, 0)
     with pytest.raises(ValueError, match="3 customers: half-samples need four"):
-        uplift.rate({"a": x}, x, who % 3, rng)
+        uplift.rate({"a": x}, x, who % 3, 0)
     with pytest.raises(KeyError, match="no ranking 'b'"):
-        uplift.rate({"a": x}, x, who, rng, against="b")
+        uplift.rate({"a": x}, x, who, 0, against="b")
     with pytest.raises(ValueError, match="shares must lie above 0"):
-        uplift.rate({"a": x}, x, who, rng, shares=np.array([0.0]))
+        uplift.rate({"a": x}, x, who, 0, shares=np.array([0.0]))
     with pytest.raises(ValueError, match="draws = 1"):
-        uplift.rate({"a": x}, x, who, rng, draws=1)
+        uplift.rate({"a": x}, x, who, 0, draws=1)
     with pytest.raises(ValueError, match="without a control"):
-        uplift.uplift_at_k(x, x, np.ones(10, int), np.full(10, 0.5), x, who, [0.5], rng)
+        uplift.uplift_at_k(x, x, np.ones(10, int), np.full(10, 0.5), x, who, [0.5], 0)
     with pytest.raises(ValueError, match="effect has no rows"):
-        uplift.rate({"a": x[:0]}, x[:0], who[:0], rng)
+        uplift.rate({"a": x[:0]}, x[:0], who[:0], 0)
 
 
 def test_a_rate_of_5000_rows_is_quick():
@@ -228,6 +225,6 @@ def test_a_rate_of_5000_rows_is_quick():
     seconds = []
     for _ in range(3):
         start = time.process_time()
-        uplift.rate(*given, rng, 200)
+        uplift.rate(*given, 0, 200)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.3

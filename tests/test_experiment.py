@@ -20,30 +20,29 @@ from tests.trials import trial
 def test_folds_share_no_customer_and_lose_none_that_they_need_not(people, shares, seed):
     n = len(people)
     whole = trial(np.random.default_rng(seed), n, repeats=1, customer=np.array(people, dtype=object))
-    parts = whole.folds(shares, np.random.default_rng(seed))
+    parts = whole.folds(shares, seed)
     assert len(parts) == len(shares)
     sets = [set(p.customer) for p in parts]
     for i, one in enumerate(sets):
         assert all(not (one & other) for other in sets[:i])
     for part in parts:  # all contacts of a customer come along
         assert sorted(part.contact_id) == sorted(whole.contact_id[np.isin(whole.customer, list(set(part.customer)))])
-    together = sum(len(s) for s in sets)
-    assert together == round(sum(shares) * len(set(people)))
+    assert not sets[0] ^ set(whole.folds(shares[:1], seed)[0].customer)  # whatever becomes of the others
 
 
 def test_folds_of_everything_cover_everything_and_differ_by_seed():
     whole = trial(np.random.default_rng(0), 900)
-    parts = whole.folds([1 / 3] * 3, np.random.default_rng(0))
+    parts = whole.folds([1 / 3] * 3, 0)
     assert sorted(np.concatenate([p.contact_id for p in parts])) == list(range(900))
-    again, other = (whole.folds([0.5], np.random.default_rng(s))[0] for s in (1, 2))
+    again, other = (whole.folds([0.5], s)[0] for s in (1, 2))
     assert set(again.customer) != set(other.customer)
-    assert (again.contact_id == whole.folds([0.5], np.random.default_rng(1))[0].contact_id).all()
+    assert (again.contact_id == whole.folds([0.5], 1)[0].contact_id).all()
 
 
 @pytest.mark.parametrize("shares", [[0.5, 0.6], [0.5, 0.0], [-0.1]])
 def test_folds_refuse_impossible_shares(shares):
     with pytest.raises(ValueError, match="must be positive and add up to at most 1"):
-        trial(np.random.default_rng(0), 50).folds(shares, np.random.default_rng(0))
+        trial(np.random.default_rng(0), 50).folds(shares, 0)
 
 
 def test_only_cuts_every_column_alike():

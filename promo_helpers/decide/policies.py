@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.evaluate.oracle import followed, one_variable
 from promo_helpers.models.response import Forecast
 
@@ -37,12 +38,12 @@ def rfm(features: pd.DataFrame) -> np.ndarray:
 
 
 def ranked(
-    features: pd.DataFrame, found: Forecast, arm: int, taste: np.ndarray | None, rng: np.random.Generator
+    features: pd.DataFrame, found: Forecast, arm: int, taste: np.ndarray | None, contact_id: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-    """[row] scores that shops rank customers by: drawn at random, RFM, purchase probability and its inverse, collaborative filtering
-    (`taste`, where given) and the uplift of the purchase probability by `arm`."""
+    """[row] scores that shops rank customers by: drawn at random (by seed and contact), RFM, purchase probability and its inverse,
+    collaborative filtering (`taste`, where given) and the uplift of the purchase probability by `arm`."""
     buys = found.buys[:, 0]
-    scores = {"random": rng.random(len(features)), "RFM": rfm(features), "purchase probability": buys}
+    scores = {"random": draws.uniform(seed, "random ranking", contact_id), "RFM": rfm(features), "purchase probability": buys}
     scores |= {"inverse probability": -buys}
     scores |= {} if taste is None else {"collaborative filtering": taste}
     return scores | {"uplift": found.buys[:, arm] - buys}

@@ -116,7 +116,7 @@ def multi_arm_qini(
     scores: np.ndarray,
     customer: np.ndarray,
     spends: np.ndarray,
-    rng: np.random.Generator,
+    seed: int,
     draws: int = 200,
     cost_scores: np.ndarray | None = None,
     level: float = 0.95,
@@ -144,12 +144,12 @@ def multi_arm_qini(
     first = [np.asarray(part, float) for part in next(iter(policies.values()))]
 
     def statistic(most: int | None) -> Statistic:
-        every = [along(path, judged, spends, code, people, most) for path in paths]
-        every.append(flat(first[0], first[1], judged, spends, code, people))
+        every = [along(path, judged, spends, code, len(people), most) for path in paths]
+        every.append(flat(first[0], first[1], judged, spends, code, len(people)))
         return lambda inside: np.stack([of(inside) for of in every], axis=1)  # [some, policy, profit or cost, spend]
 
-    point = statistic(None)(np.ones((1, people)))[0]
-    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, rng)
+    point = statistic(None)(np.ones((1, len(people))))[0]
+    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, seed)
     curve, against, area = [], [], []
     for i, name in enumerate([*policies, UNTARGETED]):
         frame = pd.DataFrame({"name": name, "spend": spends} | interval(point[i, 0], halves[:, i, 0], level))

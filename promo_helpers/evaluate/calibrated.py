@@ -38,7 +38,8 @@ def best_linear_predictor(predicted: np.ndarray, effect: np.ndarray, customer: n
     """
     predicted, effect = np.asarray(predicted, float), np.asarray(effect, float)
     n = same_length(predicted=predicted, effect=effect, customer=customer)
-    code, people = customers(customer)
+    code, who = customers(customer)
+    people = len(who)
     centred = predicted - predicted.mean()
     spread = float((centred**2).sum())
     flat = spread <= 1e-20 * n * max(1.0, float(predicted.mean() ** 2))

@@ -10,30 +10,33 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
+from promo_helpers import draws as keyed
+
 CELLS = 4_000_000  # numbers held at a time
 
 
-def customers(customer: np.ndarray) -> tuple[np.ndarray, int]:
-    """[row] customers as 0, 1, ..., and how many there are. Raises ValueError for fewer than four, of whom no half has a spread."""
+def customers(customer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[row] customers as 0, 1, ..., and who these are. Raises ValueError for fewer than four, of whom no half has a spread."""
     code, people = pd.factorize(np.asarray(customer))
     if len(people) < 4:
         raise ValueError(f"{len(people)} customers: half-samples need four at least")
-    return code, len(people)
+    return code, np.asarray(people)
 
 
-def over_halves(statistic: Callable[[np.ndarray], np.ndarray], people: int, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """[draw, ...] a statistic of each of `draws` half-samples.
+def over_halves(statistic: Callable[[np.ndarray], np.ndarray], people: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """[draw, ...] a statistic of each of `draws` half-samples of these people, the same ones for every statistic of one seed.
 
     `statistic` takes who is in, [some, customer] of 0 and 1, and returns [some, ...]; it is called with as many half-samples at a time
     as fit into CELLS numbers. Raises ValueError for fewer than two draws.
     """
     if draws < 2:
         raise ValueError(f"draws = {draws}: a spread needs two half-samples at least")
-    some = max(1, min(draws, CELLS // people))
+    some = max(1, min(draws, CELLS // len(people)))
+    who = keyed.words(seed, "half-samples", people)  # text is hashed once
     parts = []
     for first in range(0, draws, some):
-        half = np.tile((np.arange(people) < people // 2).astype(float), (min(some, draws - first), 1))
-        parts.append(statistic(rng.permuted(half, axis=1, out=half)))
+        half = keyed.halves(seed, "draws of half-samples", who, n=min(some, draws - first), after=first)
+        parts.append(statistic(half.astype(float)))
     return np.concatenate(parts)
 
 
@@ -86,9 +89,9 @@ def mean_interval(values: np.ndarray, customer: np.ndarray, level: float = 0.95)
     The linearised variance by customer of a ratio (sum of values over number of rows), so customers may have any number of rows.
     """
     code, people = customers(customer)
-    mean = float(values.mean())
-    sums = np.bincount(code, values - mean, minlength=people)
-    se = float(np.sqrt((sums**2).sum() * people / (people - 1)) / len(values))
+    mean, n = float(values.mean()), len(people)
+    sums = np.bincount(code, values - mean, minlength=n)
+    se = float(np.sqrt((sums**2).sum() * n / (n - 1)) / len(values))
     half = float(stats.norm.ppf((1 + level) / 2)) * se
     return {"estimate": mean, "se": se, "low": mean - half, "high": mean + half}
 

@@ -11,6 +11,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.evaluate.halves import same_length
 from promo_helpers.experiment import Experiment
 
@@ -31,12 +32,12 @@ ROUNDS = 80
 CHUNK = 100_000  # rows predicted at a time
 
 
-def customer_folds(customer: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """[row] a fold 0 .. folds - 1, one for all rows of a customer. Raises ValueError for fewer than two, or than customers."""
-    code, people = pd.factorize(np.asarray(customer))
-    if not 2 <= folds <= len(people):
-        raise ValueError(f"folds = {folds}: must lie between 2 and the number of customers, {len(people):,}")
-    return (rng.permutation(len(people)) % folds)[code]
+def customer_folds(customer: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """[row] a fold 0 .. folds - 1, one for all rows of a customer. Raises ValueError for fewer than two folds, or customers than folds."""
+    people = len(pd.unique(np.asarray(customer)))
+    if not 2 <= folds <= people:
+        raise ValueError(f"folds = {folds}: must lie between 2 and the number of customers, {people:,}")
+    return draws.folds(seed, "folds of outcome means", customer, number=folds)
 
 
 def outcome_means(
@@ -46,7 +47,7 @@ def outcome_means(
     arms: int,
     customer: np.ndarray,
     folds: int,
-    rng: np.random.Generator,
+    seed: int,
 ) -> np.ndarray:
     """[row, arm] expected outcome under each arm, each row predicted by a model that saw none of its customer's rows.
 
@@ -58,8 +59,7 @@ def outcome_means(
     y, arm = np.asarray(y, float), np.asarray(arm)
     same_length(y=y, arm=arm, customer=customer, features=np.arange(len(x)))
     check_arms(arm, arms)
-    fold = customer_folds(customer, folds, rng)
-    seed = int(rng.integers(2**31))
+    fold = customer_folds(customer, folds, seed)
     means = np.empty((len(y), arms))
     for f in range(folds):
         fit, out = fold != f, np.flatnonzero(fold == f)
@@ -118,8 +118,8 @@ def doubly_robust(y: np.ndarray, arm: np.ndarray, means: np.ndarray, probability
 
 def means_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
     """[row, arm] `outcome_means` of an experiment."""
-    e, rng = experiment, np.random.default_rng(seed)
-    return outcome_means(e.features, e.arm, e.outcome(outcome), len(e.arms), e.customer, folds, rng)
+    e = experiment
+    return outcome_means(e.features, e.arm, e.outcome(outcome), len(e.arms), e.customer, folds, seed)
 
 
 def scores_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:

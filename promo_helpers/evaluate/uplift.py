@@ -50,7 +50,7 @@ def rate(
     priorities: Mapping[str, np.ndarray],
     effect: np.ndarray,
     customer: np.ndarray,
-    rng: np.random.Generator,
+    seed: int,
     draws: int = 200,
     against: str | None = None,
     shares: np.ndarray = GRID,
@@ -71,12 +71,12 @@ def rate(
     code, people = customers(customer)
 
     def statistic(most: int | None) -> Callable[[np.ndarray], np.ndarray]:
-        rankings = [Ranking(p, code, people, most) for p in priorities.values()]
+        rankings = [Ranking(p, code, len(people), most) for p in priorities.values()]
         tables = [(r.table(np.ones(len(effect))), r.table(effect)) for r in rankings]
         return lambda inside: np.stack([rate_of((c @ inside.T).T, (t @ inside.T).T, shares) for c, t in tables], axis=1)
 
-    point = statistic(None)(np.ones((1, people)))[0]
-    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, rng)
+    point = statistic(None)(np.ones((1, len(people))))[0]
+    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, seed)
     columns = interval(point, halves, level)
     wide = {name: {k: v[i] for k, v in columns.items()} for i, name in enumerate(priorities)}
     table = [
@@ -105,7 +105,7 @@ def uplift_at_k(
     effect: np.ndarray,
     customer: np.ndarray,
     shares: Sequence[float],
-    rng: np.random.Generator,
+    seed: int,
     draws: int = 200,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -128,7 +128,7 @@ def uplift_at_k(
     worth = [a / probability for a in (treated == 1, treated == 0)]
 
     def statistic(most: int | None) -> Callable[[np.ndarray], np.ndarray]:
-        ranking = Ranking(priority, code, people, most)
+        ranking = Ranking(priority, code, len(people), most)
         tables = [ranking.table(v) for v in (np.ones(len(y)), effect, *(w * v for w in worth for v in (y, 1.0)))]
 
         def of(inside: np.ndarray) -> np.ndarray:
@@ -140,8 +140,8 @@ def uplift_at_k(
 
         return of
 
-    point = statistic(None)(np.ones((1, people)))[0]
-    columns = interval(point, over_halves(statistic(Ranking.BLOCKS), people, draws, rng), level)
+    point = statistic(None)(np.ones((1, len(people))))[0]
+    columns = interval(point, over_halves(statistic(Ranking.BLOCKS), people, draws, seed), level)
     rows = []
     for i, method in enumerate(("difference in means", "doubly robust")):
         rows.append(pd.DataFrame({"share": at, "method": method} | {k: v[i] for k, v in columns.items()}))

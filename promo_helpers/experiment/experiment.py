@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -89,17 +91,18 @@ class Experiment:
             strata=cut(self.strata),
         )
 
-    def folds(self, shares: Sequence[float], rng: np.random.Generator) -> list["Experiment"]:
+    def folds(self, shares: Sequence[float], seed: int, purpose: str = "folds") -> list["Experiment"]:
         """Disjoint parts with about these shares of the customers; all contacts of a customer go to one part.
 
-        Raises ValueError for shares that are not positive or add up to more than 1.
+        A customer's part hangs on seed, purpose and customer alone, so that of few customers a part may get none. Folds within a part
+        need another purpose. Raises ValueError for shares that are not positive or add up to more than 1.
         """
         if min(shares) <= 0 or sum(shares) > 1 + 1e-9:
             raise ValueError(f"shares = {list(shares)}: must be positive and add up to at most 1")
-        code, people = pd.factorize(self.customer)
-        place = rng.permutation(len(people))[code]
-        edges = np.rint(np.append(0, np.cumsum(shares)) * len(people))
-        return [self.only((place >= low) & (place < high)) for low, high in itertools.pairwise(edges)]
+        edges = np.append(0, np.cumsum(shares))
+        edges = np.where(np.isclose(edges, 1), 1, edges)  # three thirds may be a little less than one
+        drawn = draws.uniform(seed, purpose, self.customer)
+        return [self.only((drawn >= low) & (drawn < high)) for low, high in itertools.pairwise(edges)]
 
     def contrast(self, arm: str, against: str | None = None) -> "Experiment":
         """The rows of one arm and of the control (or of another arm) as an experiment of two arms.

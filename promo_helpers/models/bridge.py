@@ -6,6 +6,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.experiment import Experiment
 from promo_helpers.models.dose import FOLDS, TIED, TIED_SPREAD
 
@@ -64,7 +65,7 @@ def tied_share(experiment: Experiment, units: np.ndarray, seed: int) -> Tied:
     more = price * (units[np.arange(len(arm)), arm] - units @ experiment.planned)
     known = np.isfinite(y)
     who = pd.factorize(experiment.customer)[0]
-    fold = np.random.default_rng(seed).integers(0, FOLDS, who.max() + 1)[who]
+    fold = draws.folds(seed, "folds of the displaced share", experiment.customer, number=FOLDS)
     mean = np.zeros(len(y))
     for k in range(FOLDS):
         model = lgb.train(MEAN | {"seed": seed}, lgb.Dataset(x[known & (fold != k)], y[known & (fold != k)]), MEAN_ROUNDS)

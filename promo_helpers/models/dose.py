@@ -21,6 +21,7 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from promo_helpers import draws
 from promo_helpers.experiment import Experiment
 
 BASE = {
@@ -88,15 +89,17 @@ def fit_dose(experiments: Sequence[Experiment], seed: int) -> Dose:
     y, used, arm = (
         np.concatenate(v) for v in zip(*((e.outcome("units"), e.outcome("redeemed"), e.arm) for e in experiments), strict=True)
     )
-    who = pd.factorize(np.concatenate([e.customer for e in experiments]))[0]
+    who = np.concatenate([e.customer for e in experiments])
     known = np.isfinite(y)
     x, y, used, arm, who = x[known], y[known], used[known], arm[known], who[known]
     counts = np.bincount(arm, minlength=len(arms))
     if (counts == 0).any():
         raise ValueError(f"{experiments[0].name}: no contact with the arm '{arms[int(np.argmin(counts))]}'")
-    fold = np.random.default_rng(seed).integers(0, FOLDS, who.max() + 1)[who]
+    fold = draws.folds(seed, "folds of the dose-response", who, number=FOLDS)
     plain = percent[arm] == 0
     bases, base = [], np.empty(len(y))
+    if len(np.unique(fold[plain])) < 2:
+        raise ValueError(f"{experiments[0].name}: those without a discount are too few customers for {FOLDS} folds")
     for k in range(FOLDS):  # a base that has seen a row's own units would leave nothing of them to explain
         rows = plain & (fold != k)
         bases.append(lgb.train(BASE | {"seed": seed}, lgb.Dataset(x[rows], y[rows]), ROUNDS))

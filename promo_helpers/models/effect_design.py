@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
+from promo_helpers import draws
 from promo_helpers.experiment import Experiment
 
 FOLDS = 5
@@ -31,11 +32,11 @@ class Design:
     fold: np.ndarray
 
     @classmethod
-    def of(cls, experiment: Experiment, rng: np.random.Generator, names: Iterable[str] | None = None) -> "Design":
+    def of(cls, experiment: Experiment, seed: int, names: Iterable[str] | None = None) -> "Design":
         """The design of an experiment of two arms; `names` of covariates, those of COVARIATES for a shop's contacts and else all
         features unless given.
 
-        Folds are parts of the customers, drawn from `rng`. Raises ValueError unless there are two arms with LEAST rows each.
+        Folds are parts of the customers, drawn by `seed`. Raises ValueError unless there are two arms with LEAST rows each.
         """
         if len(experiment.arms) != 2:
             raise ValueError(f"{experiment.name}: an effect is of one arm against another, here are {len(experiment.arms)} arms")
@@ -43,8 +44,8 @@ class Design:
             arm = experiment.arms[int(np.argmin(experiment.counts))]
             raise ValueError(f"{experiment.name}: arm '{arm}' has {experiment.counts.min():,} rows, at least {LEAST} are needed")
         frame = covariates(experiment.features, names)
-        code, people = pd.factorize(experiment.customer)
-        fold = np.resize(np.arange(FOLDS), len(people))[rng.permutation(len(people))][code]
+        code = pd.factorize(experiment.customer)[0]
+        fold = draws.folds(seed, "folds of effects", experiment.customer, number=FOLDS)
         return cls(frame.to_numpy(), tuple(frame), experiment.arm.astype(int), code, fold)
 
     def splits(self) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -40,9 +40,7 @@ class Estimate:
         return self.high - self.low
 
 
-def estimate(
-    experiment: Experiment, outcome: str, method: str, rng: np.random.Generator, design: Design | None = None
-) -> Estimate:
+def estimate(experiment: Experiment, outcome: str, method: str, seed: int, design: Design | None = None) -> Estimate:
     """The average effect of the second arm against the first over the rows whose outcome is known, by one of METHODS.
 
     `design` may be handed over where several methods or outcomes share it (with the same missing outcomes).
@@ -54,7 +52,7 @@ def estimate(
     y = experiment.outcome(outcome)
     if len(y) and np.ptp(y) == 0:
         raise ValueError(f"{experiment.name}: the outcome '{outcome}' is {y[0]:g} in every row: there is nothing to compare")
-    design = design or Design.of(experiment, rng)
+    design = design or Design.of(experiment, seed)
     if len(design.offered) != len(y):
         raise ValueError(f"the design has {len(design.offered):,} rows, the outcome '{outcome}' is known in {len(y):,}")
     score, estimated, weight = METHODS[method](design, y)
@@ -74,7 +72,7 @@ def table(
     experiment: Experiment,
     outcomes: Iterable[str],
     methods: Iterable[str],
-    rng: np.random.Generator,
+    seed: int,
     effects: dict[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Tidy: one row per outcome and method: outcome, method, effect, low, high, error, n.
@@ -86,9 +84,9 @@ def table(
     for outcome in outcomes:
         there = np.isfinite(experiment.outcome(outcome))
         part = known(experiment, outcome)
-        design = Design.of(part, rng)
+        design = Design.of(part, seed)
         for method in methods:
-            found = estimate(part, outcome, method, rng, design)
+            found = estimate(part, outcome, method, seed, design)
             row: dict[str, Any] = {"outcome": outcome, "method": method}
             row |= {name: getattr(found, name) for name in ("effect", "low", "high", "error", "n")}
             if effects is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.models.effect_design import Design
 
 SIMULATIONS = 12
@@ -27,7 +28,7 @@ REFUTERS = {
 }
 
 
-def refute(design: Design, y: np.ndarray, rng: np.random.Generator, simulations: int = SIMULATIONS) -> pd.DataFrame:
+def refute(design: Design, y: np.ndarray, seed: int, simulations: int = SIMULATIONS) -> pd.DataFrame:
     """One row per entry of REFUTERS: refuter, estimate, refuted (the estimate under it), alarm.
 
     The estimate is DoWhy's regression on the offer and all covariates, but for "placebo, weighting". Two combinations are known
@@ -40,7 +41,8 @@ def refute(design: Design, y: np.ndarray, rng: np.random.Generator, simulations:
     logging.getLogger("dowhy").setLevel(logging.ERROR)
     names = [f"x{k}" for k in range(design.x.shape[1])]
     frame = pd.DataFrame(design.x, columns=names).assign(offer=design.offered.astype(int), y=y)
-    with warnings.catch_warnings(), _seeded(rng):  # of NumPy, pandas and statsmodels, about DoWhy's calls of them
+    everywhere = draws.number(seed, "refuters")
+    with warnings.catch_warnings(), _seeded(everywhere):  # of NumPy, pandas and statsmodels, about DoWhy's calls of them
         warnings.simplefilter("ignore")
         model = CausalModel(frame, "offer", "y", common_causes=names)
         estimand = model.identify_effect(proceed_when_unidentifiable=True)
@@ -50,16 +52,21 @@ def refute(design: Design, y: np.ndarray, rng: np.random.Generator, simulations:
         def ask(name: str, of: Any, **settings: Any) -> Any:
             return model.refute_estimate(estimand, of, method_name=name, **settings)
 
-        def state() -> np.random.RandomState:
-            return np.random.RandomState(int(rng.integers(2**31)))
+        def state(refuter: str) -> np.random.RandomState:
+            return np.random.RandomState(draws.number(seed, f"refuter: {refuter}"))
 
         drawn: dict[str, Any] = {"num_simulations": simulations}
         rows = []
         for name, of, kind, settings in (
-            ("placebo", line, "placebo_treatment_refuter", {"placebo_type": "permute", "random_state": state()}),
-            ("placebo, weighting", weighted, "placebo_treatment_refuter", {"placebo_type": "permute", "random_state": state()}),
-            ("random common cause", line, "random_common_cause", {"random_state": state()}),
-            ("subset", line, "data_subset_refuter", {"subset_fraction": 0.8, "random_state": state()}),
+            ("placebo", line, "placebo_treatment_refuter", {"placebo_type": "permute", "random_state": state("placebo")}),
+            (
+                "placebo, weighting",
+                weighted,
+                "placebo_treatment_refuter",
+                {"placebo_type": "permute", "random_state": state("placebo, weighting")},
+            ),
+            ("random common cause", line, "random_common_cause", {"random_state": state("random common cause")}),
+            ("subset", line, "data_subset_refuter", {"subset_fraction": 0.8, "random_state": state("subset")}),
             ("subset, whole seed", line, "data_subset_refuter", {"subset_fraction": 0.8, "random_state": 1}),
         ):
             same = {"num_simulations": 3} if name == "subset, whole seed" else {}  # they are all alike
@@ -85,10 +92,10 @@ def _e_value(said: Any) -> tuple[float, float]:
 
 
 @contextmanager
-def _seeded(rng: np.random.Generator) -> Iterator[None]:
+def _seeded(number: int) -> Iterator[None]:
     """Some of DoWhy's refuters draw from NumPy's global state: it is set for them, and put back."""
     before = np.random.get_state()  # noqa: NPY002
-    np.random.seed(int(rng.integers(2**31)))  # noqa: NPY002
+    np.random.seed(number)  # noqa: NPY002
     try:
         yield
     finally:

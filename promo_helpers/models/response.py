@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 from scipy.optimize import minimize
 
+from promo_helpers import draws
 from promo_helpers.experiment import Experiment
 from promo_helpers.models import saved
 from promo_helpers.models.bridge import Costs, gain, tied_share
@@ -136,8 +137,7 @@ def fit_response(experiment: Experiment, costs: Costs, seed: int, parts: int = P
     """
     if parts < 0 or parts == 1:
         raise ValueError(f"parts = {parts}: at least two are needed, so that each can be left out")
-    code, people = pd.factorize(experiment.customer)
-    part = 1 + (np.random.default_rng(seed).permutation(len(people)) % max(parts, 1))[code]
+    part = 1 + draws.folds(seed, "parts of the response", experiment.customer, number=max(parts, 1))
 
     def one(left_out: int) -> tuple[Dose, float]:
         rows = experiment.only(part != left_out)

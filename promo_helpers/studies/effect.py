@@ -16,7 +16,6 @@ import pandas as pd
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.market import ARMS, Truth, parameters, simulate
-from promo_helpers.market.streams import stream
 from promo_helpers.models import effects, refuters
 from promo_helpers.models.effect_design import Design
 from promo_helpers.models.effect_scores import METHODS
@@ -61,9 +60,9 @@ def market(
 
 def covered(seed: int) -> pd.DataFrame:
     """One market: source, outcome, method, effect, error, truth."""
-    rng, parts = stream(seed, "effect coverage"), []
+    parts = []
     for source, (experiment, true) in market(seed, ("trial", "log")).items():
-        parts.append(effects.table(experiment, LEVELS, METHODS, rng, true).assign(source=source))
+        parts.append(effects.table(experiment, LEVELS, METHODS, seed, true).assign(source=source))
     return pd.concat(parts)[["source", "outcome", "method", "effect", "error", "truth"]]
 
 
@@ -81,12 +80,11 @@ def four_digits(values: pd.Series) -> pd.Series:
 
 def refuted(seed: int, preset: str) -> pd.DataFrame:
     """The log of one market: refuter, alarm; missed, whether our interval of the regression misses the truth; effect and truth."""
-    rng = stream(seed, "effect refuters")
     [(experiment, true)] = market(seed, ("log",), preset, MORE).values()
-    design = Design.of(experiment, rng)
-    found = effects.estimate(experiment, "units", "regression", rng, design)
+    design = Design.of(experiment, seed)
+    found = effects.estimate(experiment, "units", "regression", seed, design)
     truth = float(true["units"].mean())
-    said = refuters.refute(design, experiment.outcome("units"), rng)[["refuter", "alarm"]]
+    said = refuters.refute(design, experiment.outcome("units"), seed)[["refuter", "alarm"]]
     return said.assign(missed=not found.low <= truth <= found.high, effect=found.effect, truth=truth)
 
 
@@ -98,7 +96,7 @@ def alarms(preset: str) -> pd.DataFrame:
 def turned(seed: int, overlap: float, confounding: float) -> pd.DataFrame:
     """The log of one market with its two dials turned: method, effect, error, truth; units only."""
     [(experiment, true)] = market(seed, ("log",), "default", MORE, overlap=overlap, confounding=confounding).values()
-    table = effects.table(experiment, ["units"], METHODS, stream(seed, "effect dial"), true)
+    table = effects.table(experiment, ["units"], METHODS, seed, true)
     return table[["method", "effect", "error", "truth"]]
 
 

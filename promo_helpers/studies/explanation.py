@@ -10,7 +10,9 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
+from promo_helpers import draws
 from promo_helpers.audit.decision import rupees_and_lift
 from promo_helpers.audit.explanation import explain
 from promo_helpers.experiment import Experiment
@@ -28,29 +30,39 @@ ARM = "15"  # whose profit is explained
 NOISE = ("normal", "skewed", "count", "share", "coin")
 
 
-def planted(features: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def planted(features: pd.DataFrame, contact_id: np.ndarray, seed: int) -> pd.DataFrame:
     """The features, after them columns `noise_...` drawn independently of everything, and `permuted_...` copies of the features."""
-    n = len(features)
+    own = {k: draws.uniform(seed, f"noise: {k}", contact_id) for k in NOISE}
     drawn = {
-        "normal": rng.standard_normal(n), "skewed": np.exp(rng.standard_normal(n) + 6), "count": rng.poisson(1.0, n).astype(float),
-        "share": rng.beta(2, 20, n), "coin": rng.integers(0, 2, n).astype(float),
-    }  # fmt: skip
+        "normal": draws.normal(seed, "noise: normal", contact_id),
+        "skewed": np.exp(draws.normal(seed, "noise: skewed", contact_id) + 6),
+        "count": draws.poisson(seed, "noise: count", contact_id).astype(float),
+        "share": special.betaincinv(2, 20, own["share"]),
+        "coin": np.floor(2 * own["coin"]),
+    }
     noise = pd.DataFrame({f"noise_{k}": drawn[k] for k in NOISE}, index=features.index)
-    copies = {f"permuted_{c}": rng.permutation(features[c].to_numpy()) for c in features}
+    copies = {f"permuted_{c}": features[c].to_numpy()[_another(contact_id, seed, f"permuted: {c}")] for c in features}
     return pd.concat([features, noise, pd.DataFrame(copies, index=features.index)], axis=1)
+
+
+def _another(contact_id: np.ndarray, seed: int, purpose: str) -> np.ndarray:
+    """[row] the row whose value it gets: in a round in the order of keyed numbers the next, so that a further row moves one other."""
+    order = np.argsort(draws.uniform(seed, purpose, contact_id), kind="stable")
+    after = np.empty_like(order)
+    after[order] = np.roll(order, -1)
+    return after
 
 
 def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside: int = BESIDE) -> pd.DataFrame:
     """One row a column: feature, kind (real, noise, permuted), rupees and lift: mean absolute attribution to the profit of ARM, and to
     the log of its lift, of a dose-response fitted to a trial with planted columns."""
-    rng = np.random.default_rng((seed, 13))
-    whole = replace(trial, features=planted(trial.features, rng))
+    whole = replace(trial, features=planted(trial.features, trial.contact_id, seed))
     dose = fit_dose([whole], seed)
     tried = tuple(sorted({int(p) for p in trial.features["product"]})) if "product" in trial.features else ()
     response = Response((dose,), (TIED,), Costs(), (0.0, 1.0), trial.arms, tried)
-    drawn = rng.permutation(len(trial))[: explained + beside]
+    drawn = np.argsort(draws.uniform(seed, "explained", trial.contact_id), kind="stable")[: explained + beside]
     x, background = whole.features.iloc[drawn[beside:]], whole.features.iloc[drawn[:beside]]
-    found = explain(rupees_and_lift(response, whole.features), x, background, rng)
+    found = explain(rupees_and_lift(response, whole.features), x, background, draws.generator(seed, "orders of columns"))
     a = trial.arms.index(ARM) - 1
     table = pd.DataFrame({"feature": found.players})
     table["kind"] = table["feature"].str.extract("^(noise|permuted)_", expand=False).fillna("real")

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.evaluate.halves import mean_interval
 from promo_helpers.evaluate.scores import doubly_robust, outcome_means
 from promo_helpers.models.bridge import Costs
@@ -12,7 +13,7 @@ from promo_helpers.models.uplift import LEARNERS
 from promo_helpers.studies.markets import side_by_side, trial_market
 
 SEEDS = tuple(range(800, 806))
-CUSTOMERS = 20_000  # of a market: twenty trials of a thousand customers each
+CUSTOMERS = 20_000  # of a market: twenty trials of about a thousand customers each
 GROUP = 1_000
 METHODS = ("dose-response",)
 MESSAGE = {"null": 1.5, "breakeven": 0.0}  # LKR: break-even means that contacts are free as well
@@ -30,13 +31,10 @@ def replicate(preset: str) -> pd.DataFrame:
 def _market(preset: str, seed: int) -> pd.DataFrame:
     cost = MESSAGE[preset]
     trial, _ = trial_market(preset, seed, CUSTOMERS, 5, cost)
-    code, people = pd.factorize(trial.customer)
-    place = np.random.default_rng(seed).permutation(len(people))[code]
-    rows = []
-    for group in range(len(people) // GROUP):
-        mine = place // GROUP == group
-        part = trial.only(mine)
-        learn, hold = part.folds((0.5, 0.5), np.random.default_rng((seed, group)))
+    groups, rows = len(pd.unique(trial.customer)) // GROUP, []
+    own = draws.parts(seed, "small trials", trial.customer, number=groups)
+    for group in range(groups):
+        learn, hold = trial.only(own == group).folds((0.5, 0.5), seed)
         means = outcome_means(
             hold.features,
             hold.arm,
@@ -44,18 +42,18 @@ def _market(preset: str, seed: int) -> pd.DataFrame:
             len(hold.arms),
             hold.customer,
             2,
-            np.random.default_rng((seed, group, 1)),
+            seed,
         )
         scores = doubly_robust(hold.outcome("profit"), hold.arm, means, hold.probability)
         for name in METHODS:
             fitted = LEARNERS[name](learn, "profit", Costs(cost, 0.0, 0.0), seed)
-            arm, own = fitted.effects(hold.features).argmax(axis=1), fitted.effects(learn.features)
+            arm, said = fitted.effects(hold.features).argmax(axis=1), fitted.effects(learn.features)
             found = mean_interval(scores[np.arange(len(arm)), arm] - scores[:, 0], hold.customer, 0.9)
             row = {
                 "seed": seed,
                 "group": group,
                 "learner": name,
-                "promised": own.max(axis=1).mean(),
+                "promised": said.max(axis=1).mean(),
                 "contacted": (arm > 0).mean(),
             }
             rows.append(row | {"estimated": found["estimate"], "se": found["se"], "bound": found["low"]})

@@ -42,14 +42,14 @@ def _market(preset: str, contacts: int, seed: int) -> pd.DataFrame:
     trial, apart = trial_market(preset, seed, int(contacts * PER_CONTACT), JUDGED, costs.message)
     response, _ = fit_response(trial, costs, seed, parts=0)
     x, held = apart.experiment.features, apart.experiment
-    found, arm, rng = response.expected(x), trial.arms.index(ARM), np.random.default_rng(seed)
+    found, arm = response.expected(x), trial.arms.index(ARM)
     known = scores_for(trial, {"profit": shop_profit(trial, costs, response.tied[0])}, seed)["profit"]
     effect = known - known[:, :1]
     chosen = policies.profit(found)
     share = float((chosen > 0).mean())
     given = {policies.NOBODY: np.zeros(len(x), int)} | policies.everybody(len(x), trial.arms)
     given[BROADCAST] = np.full(len(x), int(effect.mean(axis=0).argmax()))
-    scores = policies.ranked(x, found, arm, None, rng)
+    scores = policies.ranked(x, found, arm, None, held.contact_id, seed)
     given |= {name: policies.top(score, share, arm) for name, score in scores.items()}
     given["rule on one variable"] = followed(one_variable(trial.features, effect), x)
     given |= {PERSONAL: chosen, "omniscient oracle": apart.gain.argmax(axis=1)}

@@ -8,7 +8,7 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from promo_helpers import paths
+from promo_helpers import draws, paths
 from promo_helpers.evaluate.oracle import ROUNDS, TREES, Informed, fit_informed, followed, frontier, one_variable
 from promo_helpers.models.bridge import Costs
 from promo_helpers.models.uplift import LEARNERS
@@ -76,8 +76,8 @@ def _market(preset: str, sizes: tuple[int, ...], learners: tuple[str, ...], fold
     blind[:, 1:] += float(apart.elsewhere.mean()) - np.asarray(rest.predict(x[list(oracle.columns)]))[:, None]
     valued("informed of all but other baskets", 0, blind.argmax(axis=1), 0.0, blind)
     valued("best rule on one variable", 0, followed(rule, x), 0.0)
-    order = np.random.default_rng(seed).permutation(pd.unique(trial.customer))
-    place = pd.Series(np.arange(len(order)), index=order).reindex(trial.customer).to_numpy()
+    # customers in the order of their own numbers: a smaller size is part of every larger one
+    place = np.unique(draws.uniform(seed, "sizes of the trial", trial.customer), return_inverse=True)[1]
     for size in sizes:
         part = trial.only(place < size * PER_CONTACT)
         events = float(np.nansum(part.outcome("bought")) / len(part.arms))

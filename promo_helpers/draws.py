@@ -19,6 +19,7 @@ _A, _B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 UNIT = 2.0**-53
 Source = np.random.Generator | np.ndarray  # what compiled code draws from: a walk through all, or the word of one entity
+_POISSON = stats.poisson.cdf(np.arange(40), 1.0)
 
 
 @njit(cache=True, nogil=True)
@@ -159,16 +160,6 @@ def folds(seed: int, purpose: str, *ids: Any, number: int) -> np.ndarray:
     return place % number
 
 
-def weights(seed: int, purpose: str, *ids: Any, n: int) -> np.ndarray:
-    """[n, row] how often each entity counts in each of n bootstrap samples: Poisson counts of mean 1, as floats.
-
-    A sample in which nobody counts, which so few entities can draw that it tells nothing, is replaced by one in which all count once.
-    """
-    drawn = np.ascontiguousarray(poisson(seed, purpose, *ids, n=n).T.astype(float))
-    drawn[~drawn.any(axis=1)] = 1.0
-    return drawn
-
-
 def sample(seed: int, purpose: str, *ids: Any, size: int) -> np.ndarray:
     """Rows of `size` entities (all where there are fewer), in their order: those with the smallest numbers.
 
@@ -178,6 +169,32 @@ def sample(seed: int, purpose: str, *ids: Any, size: int) -> np.ndarray:
     if size >= len(drawn):
         return np.arange(len(drawn))
     return np.sort(np.argsort(drawn, kind="stable")[: max(size, 0)])
+
+
+def order(seed: int, purpose: str, *ids: Any, size: int | None = None) -> np.ndarray:
+    """Rows in random order, or the first `size` of them: two rows follow each other the same way whoever else is there."""
+    return np.argsort(uniform(seed, purpose, *ids), kind="stable")[:size]
+
+
+def shuffled(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """[row, ...] a random permutation of the values of [row], by [row, ...] keyed numbers in [0, 1).
+
+    The sorted values are dealt out in the order of the numbers, so that a further row moves few values by one place.
+    """
+    out = np.empty(drawn.shape, values.dtype)
+    np.put_along_axis(out, np.argsort(drawn, axis=0, kind="stable"), np.sort(values).reshape(-1, *[1] * (drawn.ndim - 1)), axis=0)
+    return out
+
+
+def bootstrap(seed: int, purpose: str, *ids: Any, n: int, first: int = 0) -> np.ndarray:
+    """[n, row] weights of the resamples `first`, `first` + 1, ...: each entity counts Poisson(1) times. None is empty.
+
+    They stand in for drawing as many entities as there are with replacement: means and ratios have the same spread, totals do not,
+    since the number of entities varies. A resample in which nobody counts, which only a handful of entities can meet, counts all once.
+    """
+    weight = np.searchsorted(_POISSON, uniform(seed, purpose, *ids, n=n, after=first).T, side="right").astype(float)
+    weight[~weight.any(axis=1)] = 1.0
+    return weight
 
 
 def halves(seed: int, purpose: str, *ids: Any, n: int, after: int = 0) -> np.ndarray:

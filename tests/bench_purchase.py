@@ -39,7 +39,7 @@ def fit(folder: Path, name: str, pairs: int) -> None:
     x, y, later, bought = (np.load(folder / f"{part}.npy", mmap_mode="r") for part in NAMES)
     rows = np.sort(np.random.default_rng(1).permutation(len(y))[:pairs])
     given = purchase.Examples(
-        x[rows], y[rows], np.ones(len(rows)), np.zeros(len(rows)), (folder / "names.txt").read_text().split()
+        x[rows], y[rows], np.ones(len(rows)), np.zeros(len(rows)), (folder / "names.txt").read_text().split(), rows
     )
     model = purchase.fit_one(name, given, SETTINGS[name], 1)
     score = average_precision_score(bought, purchase.chance(model, np.asarray(later)))

@@ -12,9 +12,12 @@ the background, and compiles for nine seconds in every process; tests hold this 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from promo_helpers import draws
 
 Function = Callable[[pd.DataFrame], np.ndarray]  # features -> [row] or [row, output]
 CHUNK = 60_000  # rows asked of a function at a time
@@ -73,13 +76,15 @@ class Attributions:
 
 
 def explain(
-    function: Function, x: pd.DataFrame, background: pd.DataFrame, rng: np.random.Generator,
-    groups: Mapping[str, Sequence[str]] | None = None,
+    function: Function, x: pd.DataFrame, background: pd.DataFrame, seed: int,
+    groups: Mapping[str, Sequence[str]] | None = None, ids: tuple[Any, Any] | None = None,
 ) -> Attributions:  # fmt: skip
     """Interventional Shapley values of `function` for the rows of x, beside its mean over the rows of the background.
 
     groups: players are groups of columns, switched together; columns in no group form "other". Their values are the Shapley values of
     the game between groups, not sums of those of their columns. What a row has in common with a background row costs nothing.
+    ids: of the rows of x and of those of the background, such as customers; without them their index. Each pair of them has orders of
+    its own, whichever others are explained and whatever the two have in common.
     Raises ValueError for a background without rows, for columns that differ, and for a function whose answer to a row depends on the
     other rows it is asked with: its values would add up, to nothing that the row was ever told.
     """
@@ -96,6 +101,7 @@ def explain(
     alone = np.concatenate([_ask(function, rows[k : k + 1], columns) for k in range(min(len(rows), ALONE))])
     if not np.allclose(alone, predicted[: len(alone)], rtol=0, atol=TOLERANCE * max(float(predicted.std()), 1e-12)):
         raise ValueError("the function answers a row asked alone otherwise than among others: it cannot be explained row by row")
+    numbers = [draws.words(0, "row of an explanation", names) for names in (ids or (x.index, background.index))]
     values = np.zeros((len(rows), len(players), predicted.shape[1]))
     states: list[np.ndarray] = []
     walks: list[tuple[int, int, np.ndarray]] = []
@@ -112,9 +118,12 @@ def explain(
         walks.clear()
 
     for i, row in enumerate(rows):
+        pair = np.full(len(others), numbers[0][i]), numbers[1]
+        orders = np.argsort(draws.uniform(seed, "orders of features", *pair, n=len(players)), axis=1)
         for b, other in enumerate(others):
-            differs = ~((row == other) | (np.isnan(row) & np.isnan(other)))
-            order = rng.permutation(np.unique(player[differs]))
+            differs = np.zeros(len(players), bool)
+            differs[player[~((row == other) | (np.isnan(row) & np.isnan(other)))]] = True
+            order = orders[b, differs[orders[b]]]
             for way in (order, order[::-1]):
                 if not len(way):
                     continue

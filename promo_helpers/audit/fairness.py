@@ -13,6 +13,7 @@ import pandas as pd
 from fairlearn.metrics import MetricFrame
 from statsmodels.stats.proportion import proportion_confint
 
+from promo_helpers import draws as keyed
 from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
 
 TAILS = (2.5, 97.5)
@@ -51,14 +52,14 @@ def chosen(selected: np.ndarray, label: np.ndarray) -> list[Measure]:
 
 
 def audit(
-    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, rng: np.random.Generator, draws: int = 400,
+    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, seed: int, draws: int = 400,
     least: int = LEAST, level: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
     """One row an attribute, group and measure: customers (that the mean is over), value, difference and ratio (group against all others
     whose label is known), each with _low and _high, and note: why a group is not judged, "" where it is.
 
-    labels: [row, attribute], one label a customer, missing where unknown. Intervals: percentiles of `draws` resamples of customers;
-    of a share of 0 or 1, Wilson's. A group is refused where it or all others have fewer than `least` customers.
+    labels: [row, attribute], one label a customer, missing where unknown. Intervals: percentiles of `draws` resamples of customers, in
+    each of which a customer counts Poisson(1) times, by her id and the seed; of a share of 0 or 1, Wilson's. A group is refused where it or all others have fewer than `least` customers.
     Raises ValueError for rows that differ in number, a customer with two labels, and a missing value or weight.
     """
     people, num, den = by_customer(measures, customer)
@@ -69,8 +70,9 @@ def audit(
     coded = {attribute: pd.factorize(first[attribute], sort=True) for attribute in labels}
     within = {a: (code[:, None] == np.arange(len(names))).astype(float) for a, (code, names) in coded.items() if len(names)}
     drawn: dict[str, list[tuple[np.ndarray, ...]]] = {a: [] for a in within}
-    for number in np.diff(np.append(np.arange(0, draws, max(CELLS // len(people), 1)), draws)):
-        draw = rng.multinomial(len(people), np.full(len(people), 1 / len(people)), number).astype(float)
+    some = max(CELLS // len(people), 1)
+    for begin in range(0, draws, some):
+        draw = keyed.bootstrap(seed, "audit by group", people, n=min(some, draws - begin), first=begin)
         for attribute, inside in within.items():
             drawn[attribute].append(_compared(inside, num, den, draw))
     parts = []
@@ -98,7 +100,7 @@ def audit(
 
 
 def gaps(
-    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, rng: np.random.Generator, draws: int = 400,
+    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, seed: int, draws: int = 400,
     least: int = LEAST, other: Sequence[Measure] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """One row an attribute and measure: gap, the largest difference between two groups that can be judged, with low and high; by_chance,
@@ -109,15 +111,17 @@ def gaps(
     """
     people, *sums = by_customer(measures, customer)
     more = list(sums) if other is None else list(by_customer(other, customer)[1:])
-    first, n = one_label(labels, customer), len(people)
-    draw = rng.multinomial(n, np.full(n, 1 / n), draws).astype(float)
-    shuffled = [rng.permutation(n) for _ in range(SHUFFLES)]
+    first = one_label(labels, customer)
+    draw = keyed.bootstrap(seed, "gaps between groups", people, n=draws)
+    # the sorted labels are dealt out in the order of the customers' numbers: one more customer changes few labels
+    shuffled = np.argsort(keyed.uniform(seed, "labels anew", people, n=SHUFFLES), axis=0, kind="stable")
     rows = []
     for attribute in labels:
         code, names = pd.factorize(first[attribute], sort=True)
         inside = (code[:, None] == np.arange(len(names))).astype(float)
         boot, again = (_compared(inside, s[0], s[1], draw)[0] for s in (sums, more))
-        chance = np.stack([_means(inside[order].T @ sums[0], inside[order].T @ sums[1]) for order in shuffled])
+        dealt = inside[np.argsort(code, kind="stable")].T
+        chance = np.stack([_means(dealt @ sums[0][order], dealt @ sums[1][order]) for order in shuffled.T])
         for m, measure in enumerate(measures):
             kept = np.minimum(*(inside.T @ (s[1][:, m] > 0) for s in (sums, more))) >= least
             if kept.sum() < 2:

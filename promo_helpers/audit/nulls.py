@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers import draws
 from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
 
 FOLDS = 5
@@ -50,13 +51,13 @@ def equal_given(
     the residual of being in the group on them has mean 0 where the null holds. The measure is foretold by boosted trees fitted to other
     customers; this score, which given the null balances the groups as a propensity does, joins the features (bending at quantiles) in a
     ridge regression of both. The spread is the larger of two estimates, with and without the products' own variance, and allows for the
-    numbers of columns. legitimate: [row, feature], that of a customer's first row.
+    numbers of columns. legitimate: [row, feature], that of a customer's first row. Folds go by the customer's id and the seed.
     """
     people, num, den = by_customer(measures, customer)
     first = one_label(labels, customer)
     place = np.unique(pd.factorize(np.asarray(customer))[0], return_index=True)[1]
     x = legitimate.iloc[place].to_numpy(float)
-    fold = np.random.default_rng(seed).permutation(len(people)) % folds
+    fold = draws.parts(seed, "folds of an audit", people, number=folds)
     bends = _bends(x)
     there = [np.flatnonzero(den[:, m] > 0) for m in range(len(measures))]
     scores = np.zeros((len(people), len(measures)))

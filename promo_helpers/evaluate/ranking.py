@@ -13,6 +13,8 @@ import pandas as pd
 from scipy import stats
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
+from promo_helpers import draws as keyed
+
 METRICS = ("precision", "recall", "ndcg", "hit")
 
 
@@ -20,14 +22,18 @@ def at_k(
     scores: np.ndarray,
     relevant: np.ndarray,
     ks: Sequence[int],
-    rng: np.random.Generator,
+    seed: int,
+    ids: Any = None,
     allowed: np.ndarray | None = None,
+    occasion: str = "",
 ) -> pd.DataFrame:
     """Tidy: group (row number), k, precision, recall, ndcg, hit, for groups with something relevant.
 
     `scores` and `relevant` (bool) are [group, candidate]; `allowed` (bool) leaves candidates out, relevant or not. Ties are broken at
-    random: a score that is the same for all is a random ranking. Precision is hits / k also where fewer than k candidates exist;
-    recall is hits / relevant. NDCG has gains of 0 and 1 and discounts 1 / log2(rank + 1) (Jarvelin and Kekalainen 2002), against
+    random, the same way for all groups, by numbers keyed by `seed`, `occasion` and the candidate's id (`ids` [candidate]; without them
+    its column number): a score that is the same for all is a random ranking. Scores that agree in 9 digits are ties, since further
+    digits differ between processors. Precision is hits / k also where fewer than k candidates exist; recall is hits / relevant. NDCG
+    has gains of 0 and 1 and discounts 1 / log2(rank + 1) (Jarvelin and Kekalainen 2002), against
     the best that k places allow. Raises ValueError for k < 1, shapes that differ, and scores that are not finite.
     """
     scores, relevant = np.asarray(scores, float), np.asarray(relevant, bool)
@@ -42,9 +48,9 @@ def at_k(
     groups = np.flatnonzero(relevant.any(axis=1))
     scores, relevant = scores[groups], relevant[groups]
     deepest = min(max(ks), scores.shape[1])
-    shuffle = rng.permutation(scores.shape[1])  # the same for all groups: ties are as random within each
+    shuffle = keyed.order(seed, f"ties {occasion}", np.arange(scores.shape[1]) if ids is None else ids)
     scores, relevant = scores[:, shuffle], relevant[:, shuffle]
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :deepest]
+    order = np.argsort(-nine_digits(scores), axis=1, kind="stable")[:, :deepest]
     found = np.take_along_axis(relevant, order, axis=1)
     total = relevant.sum(axis=1)
     discount = 1 / np.log2(np.arange(max(ks)) + 2)
@@ -102,17 +108,21 @@ def against(values: pd.DataFrame, best: str, by: Sequence[str], method: str = "m
     return over_dates(others.assign(**{value: gap}), [*by, method], value)
 
 
-def per_date(scores: Mapping[str, np.ndarray], relevant: np.ndarray, ks: Sequence[int], rng: np.random.Generator) -> pd.DataFrame:
-    """Tidy means over groups for each method of one date: method, metric ("precision@10", ..., "auc"), value."""
+def per_date(
+    scores: Mapping[str, np.ndarray], relevant: np.ndarray, ks: Sequence[int], seed: int, ids: Any = None, date: object = ""
+) -> pd.DataFrame:
+    """Tidy means over groups for each method of one date: method, metric ("precision@10", ..., "auc"), value.
 
-    def one(given: tuple[str, np.ndarray, np.random.Generator]) -> list[tuple[str, str, float]]:
-        name, score, own = given
-        table = at_k(score, relevant, ks, own).groupby("k")[list(METRICS)].mean()
+    `ids` are the candidates'. Each method and date breaks ties in its own way, so that dates stay independent.
+    """
+
+    def one(name: str, score: np.ndarray) -> list[tuple[str, str, float]]:
+        table = at_k(score, relevant, ks, seed, ids, occasion=f"{name} {date}").groupby("k")[list(METRICS)].mean()
         rows = [(name, f"{metric}@{k}", float(table.loc[k, metric])) for k in ks for metric in METRICS]
         return [*rows, (name, "auc", float(np.nanmean(auc(score, relevant))))]
 
     with ThreadPoolExecutor(2) as pool:  # sorting releases the lock
-        parts = pool.map(one, zip(scores, scores.values(), rng.spawn(len(scores)), strict=True))
+        parts = pool.map(one, scores, scores.values())
         return pd.DataFrame([row for part in parts for row in part], columns=["method", "metric", "value"])
 
 
@@ -177,37 +187,46 @@ def precision_recall(chances: Mapping[str, np.ndarray], bought: np.ndarray, poin
     return pd.concat(parts, ignore_index=True)
 
 
-def thinned(scores: np.ndarray, relevant: np.ndarray, k: int, shares: Sequence[float], rng: np.random.Generator) -> pd.DataFrame:
+def thinned(
+    scores: np.ndarray, relevant: np.ndarray, k: int, shares: Sequence[float], seed: int, ids: Any = None, date: object = ""
+) -> pd.DataFrame:
     """Precision at k when only a share of the candidates is there to be ranked: share, buyers, value, ceiling.
 
     Means over all groups, those included in which nothing is relevant. buyers: relevant candidates of a group. ceiling: precision if all
-    that are relevant were found first.
+    that are relevant were found first. `ids` are the candidates' (without them their column numbers); a smaller crowd is part of a
+    larger one of the same date.
     """
-    rows = []
+    ids, rows = np.arange(scores.shape[1]) if ids is None else np.asarray(ids), []
     for share in shares:
-        here = np.sort(rng.choice(scores.shape[1], max(int(share * scores.shape[1]), 1), replace=False))
+        here = keyed.sample(seed, f"thinned crowd {date}", ids, size=max(int(share * scores.shape[1]), 1))
         found = relevant[:, here].sum(axis=1)
-        precision = at_k(scores[:, here], relevant[:, here], [k], rng)["precision"].sum() / len(
-            scores
-        )  # none relevant: none found
+        hits = at_k(scores[:, here], relevant[:, here], [k], seed, ids[here], occasion=str(date))["precision"].sum()
+        precision = hits / len(scores)  # none relevant: none found
         rows.append((share, found.mean(), precision, np.minimum(found, k).mean() / k))
     return pd.DataFrame(rows, columns=["share", "buyers", "value", "ceiling"])
 
 
 def newer(
-    scores: Mapping[str, np.ndarray], bought: np.ndarray, rng: np.random.Generator, k: int = 10, draws: int = 1000
+    scores: Mapping[str, np.ndarray], bought: np.ndarray, seed: int, customer: Any, item: Any, k: int = 10, draws: int = 1000
 ) -> dict[str, Any]:
     """Is the score called "new" better than the one called "saved"? NDCG at k over customers of one window: mean, low, high, sentence.
 
-    The 95 % interval is a bootstrap over customers, whose two rankings stay together.
+    `customer` and `item` are the ids of rows and columns. The 95 % interval is a bootstrap over customers, whose two rankings stay
+    together.
     """
-    tie = rng.integers(2**32)
-    each = {name: at_k(s, bought, [k], np.random.default_rng(tie))["ndcg"].to_numpy() for name, s in scores.items()}
-    gap = each["new"] - each["saved"]
-    drawn = gap[rng.integers(0, len(gap), (draws, len(gap)))].mean(axis=1)
+    each = {name: at_k(s, bought, [k], seed, item) for name, s in scores.items()}
+    gap = each["new"]["ndcg"].to_numpy() - each["saved"]["ndcg"].to_numpy()
+    weight = keyed.bootstrap(seed, "newer model", np.asarray(customer)[each["new"]["group"]], n=draws)
+    drawn = weight @ gap / weight.sum(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
     verdict = (
         "is better: keep it" if low > 0 else "is worse: keep the saved one" if high < 0 else "cannot be told from the saved one"
     )
     sentence = f"The new model {verdict} (NDCG at {k} {gap.mean():+.4f}, {low:+.4f} to {high:+.4f}, {len(gap):,} customers)."
     return {"mean": float(gap.mean()), "low": float(low), "high": float(high), "sentence": sentence}
+
+
+def nine_digits(values: np.ndarray) -> np.ndarray:
+    """Floats rounded to 31 binary digits, about 9 decimal ones, so that what differs in the last digits only becomes equal."""
+    bits = np.asarray(values, float).view(np.int64)
+    return ((bits + (1 << 21)) & ~((1 << 22) - 1)).view(float)

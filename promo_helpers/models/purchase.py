@@ -17,6 +17,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from promo_helpers import draws
 from promo_helpers.features.panel import Panel
 
 WINDOW = 14  # days
@@ -33,21 +34,25 @@ LEAST = 1e-6  # a probability of zero has no logit
 
 @dataclass(frozen=True)
 class Examples:
-    """Pairs of customer and item as of some days: x [row, feature], y (bought in the window), weight, day."""
+    """Pairs of customer and item as of some days: x [row, feature], y (bought in the window), weight, day, names of the features.
+
+    pair: [row] a number that stands for customer, item and day, which draws are keyed by.
+    """
 
     x: np.ndarray
     y: np.ndarray
     weight: np.ndarray
     day: np.ndarray
     names: list[str]
+    pair: np.ndarray
 
     def thinned(self, rows: int, seed: int) -> "Examples":
         """At most `rows` of them, drawn at random."""
-        return self.only(np.sort(np.random.default_rng(seed).permutation(len(self.y))[:rows]))
+        return self.only(draws.sample(seed, "thinned examples", self.pair, size=rows))
 
     def only(self, rows: np.ndarray) -> "Examples":
         """These rows of them."""
-        return Examples(self.x[rows], self.y[rows], self.weight[rows], self.day[rows], self.names)
+        return Examples(self.x[rows], self.y[rows], self.weight[rows], self.day[rows], self.names, self.pair[rows])
 
 
 def schedule(days: int, tests: int, trains: int, window: int = WINDOW, step: int = 28) -> tuple[list[int], int, list[int]]:
@@ -76,33 +81,43 @@ def latest(days: int, trains: int, window: int = WINDOW, step: int = 28) -> tupl
     return [day for day in (tune - 2 * window - step * k for k in range(trains - 1, -1, -1)) if day >= first] or [first], tune
 
 
-def drawn(x: np.ndarray, bought: np.ndarray, day: int, names: list[str], pairs: int, rng: np.random.Generator) -> Examples:
-    """About `pairs` of one day's [customer, item, feature]: up to half of them bought, weighted back to how often each occurs."""
-    flat, label = x.reshape(-1, x.shape[2]), bought.ravel()
+def drawn(panel: Panel, x: np.ndarray, names: list[str], day: int, pairs: int, seed: int, window: int = WINDOW) -> Examples:
+    """About `pairs` of a day's features [known customer, item, feature]: up to half bought, weighted back to how often each occurs."""
+    flat, label = x.reshape(-1, x.shape[2]), panel.bought(day, window).ravel()
+    pair = numbered(panel, panel.known(day), day).ravel()
     rows, weights = [], []
     for value in (True, False):
         there = np.flatnonzero(label == value)
-        taken = np.sort(rng.choice(there, min(len(there), max(pairs // 2, 1)), replace=False))
+        taken = there[draws.sample(seed, "examples of purchases", pair[there], size=max(pairs // 2, 1))]
         rows.append(taken)
         weights.append(np.full(len(taken), len(there) / max(len(taken), 1)))
     chosen = np.concatenate(rows)
-    return Examples(flat[chosen], label[chosen], np.concatenate(weights), np.full(len(chosen), day), names)
+    return Examples(flat[chosen], label[chosen], np.concatenate(weights), np.full(len(chosen), day), names, pair[chosen])
+
+
+def numbered(panel: Panel, who: np.ndarray, day: int) -> np.ndarray:
+    """[customer, item] a number that stands for these customers, the panel's items and the day: what draws for a pair are keyed by."""
+    customer = draws.words(0, "customer of a pair", panel.purchases.customers[who])
+    item = draws.words(0, "item of a pair", panel.purchases.items[panel.what])
+    rows, columns = (part.ravel() for part in np.broadcast_arrays(customer[:, None], item[None, :]))
+    return draws.words(0, f"pair of day {day}", rows, columns).reshape(len(customer), len(item))
 
 
 def joined(parts: Sequence[Examples]) -> Examples:
     """Examples of several days as one, with weights of mean 1. Raises ValueError where there is nothing to tell apart."""
-    x, y, weight, day = (np.concatenate([getattr(p, field) for p in parts]) for field in ("x", "y", "weight", "day"))
+    fields = ("x", "y", "weight", "day", "pair")
+    x, y, weight, day, pair = (np.concatenate([getattr(p, field) for p in parts]) for field in fields)
     if y.all() or not y.any():
         raise ValueError(f"of {len(y):,} pairs {'all' if len(y) and y.all() else 'none'} were bought: nothing to tell apart")
-    return Examples(x, y, weight / weight.mean(), day, parts[0].names)
+    return Examples(x, y, weight / weight.mean(), day, parts[0].names, pair)
 
 
-def sample(panel: Panel, days: Sequence[int], pairs: int, rng: np.random.Generator, window: int = WINDOW) -> Examples:
+def sample(panel: Panel, days: Sequence[int], pairs: int, seed: int, window: int = WINDOW) -> Examples:
     """About `pairs` examples as of these days, equally many of each; see `drawn`."""
     parts = []
     for day in days:
         x, names = panel.features(day, window)
-        parts.append(drawn(x, panel.bought(day, window), day, names, pairs // len(days), rng))
+        parts.append(drawn(panel, x, names, day, pairs // len(days), seed, window))
     return joined(parts)
 
 
@@ -226,20 +241,24 @@ def baselines(x: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     }
 
 
-def importances(model: PurchaseModel, data: Examples, rng: np.random.Generator) -> pd.DataFrame:
+def importances(model: PurchaseModel, data: Examples, seed: int) -> pd.DataFrame:
     """Tidy: date, feature, value: the average precision that the ensemble loses on a day where a feature is drawn anew for each pair.
 
-    Values are drawn from all pairs of the day by their weights, so from the population and not from a sample that is half purchases.
+    Values are drawn from all pairs of the day by their weights, so from the population and not from a sample that is half purchases:
+    each pair draws a quantile of its own.
     Features that say nearly the same share their importance (Breiman 2001): a small number does not mean that one is irrelevant.
     """
     rows = []
     for day in np.unique(data.day):
         mine = data.only(data.day == day)
-        part = mine.weight / mine.weight.sum()
         whole = average_precision_score(mine.y, model.predict(mine.x)["ensemble"], sample_weight=mine.weight)
         for k, name in enumerate(model.names):
             kept = mine.x[:, k].copy()
-            mine.x[:, k] = rng.choice(kept, len(kept), p=part)
+            quantile = draws.uniform(seed, f"importance of {name}", mine.pair)
+            rising = np.argsort(kept, kind="stable")
+            share = np.cumsum(mine.weight[rising])
+            place = np.searchsorted(share, quantile * share[-1], side="right")
+            mine.x[:, k] = kept[rising[np.minimum(place, len(kept) - 1)]]
             without = average_precision_score(mine.y, model.predict(mine.x)["ensemble"], sample_weight=mine.weight)
             rows.append((int(day), name, float(whole - without)))
             mine.x[:, k] = kept

@@ -30,27 +30,23 @@ ARM = "15"  # whose profit is explained
 NOISE = ("normal", "skewed", "count", "share", "coin")
 
 
-def planted(features: pd.DataFrame, contact_id: np.ndarray, seed: int) -> pd.DataFrame:
-    """The features, after them columns `noise_...` drawn independently of everything, and `permuted_...` copies of the features."""
-    own = {k: draws.uniform(seed, f"noise: {k}", contact_id) for k in NOISE}
+def planted(features: pd.DataFrame, contact: np.ndarray, seed: int) -> pd.DataFrame:
+    """The features, after them columns `noise_...` drawn independently of everything, and `permuted_...` copies of the features.
+
+    `contact` [row] are the ids that the noise belongs to.
+    """
+    uniform = {k: draws.uniform(seed, f"noise {k}", contact) for k in ("share", "coin")}
+    normal = {k: draws.normal(seed, f"noise {k}", contact) for k in ("normal", "skewed")}
     drawn = {
-        "normal": draws.normal(seed, "noise: normal", contact_id),
-        "skewed": np.exp(draws.normal(seed, "noise: skewed", contact_id) + 6),
-        "count": draws.poisson(seed, "noise: count", contact_id).astype(float),
-        "share": special.betaincinv(2, 20, own["share"]),
-        "coin": np.floor(2 * own["coin"]),
-    }
+        "normal": normal["normal"], "skewed": np.exp(normal["skewed"] + 6),
+        "count": draws.poisson(seed, "noise count", contact).astype(float),
+        "share": special.betaincinv(2, 20, uniform["share"]), "coin": (uniform["coin"] < 0.5).astype(float),
+    }  # fmt: skip
     noise = pd.DataFrame({f"noise_{k}": drawn[k] for k in NOISE}, index=features.index)
-    copies = {f"permuted_{c}": features[c].to_numpy()[_another(contact_id, seed, f"permuted: {c}")] for c in features}
+    copies = {
+        f"permuted_{c}": draws.shuffled(features[c].to_numpy(), draws.uniform(seed, f"permuted {c}", contact)) for c in features
+    }
     return pd.concat([features, noise, pd.DataFrame(copies, index=features.index)], axis=1)
-
-
-def _another(contact_id: np.ndarray, seed: int, purpose: str) -> np.ndarray:
-    """[row] the row whose value it gets: in a round in the order of keyed numbers the next, so that a further row moves one other."""
-    order = np.argsort(draws.uniform(seed, purpose, contact_id), kind="stable")
-    after = np.empty_like(order)
-    after[order] = np.roll(order, -1)
-    return after
 
 
 def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside: int = BESIDE) -> pd.DataFrame:
@@ -60,9 +56,10 @@ def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside:
     dose = fit_dose([whole], seed)
     tried = tuple(sorted({int(p) for p in trial.features["product"]})) if "product" in trial.features else ()
     response = Response((dose,), (TIED,), Costs(), (0.0, 1.0), trial.arms, tried)
-    drawn = np.argsort(draws.uniform(seed, "explained", trial.contact_id), kind="stable")[: explained + beside]
+    drawn = draws.order(seed, "explained contacts", trial.contact_id, size=explained + beside)
     x, background = whole.features.iloc[drawn[beside:]], whole.features.iloc[drawn[:beside]]
-    found = explain(rupees_and_lift(response, whole.features), x, background, draws.generator(seed, "orders of columns"))
+    ids = trial.contact_id[drawn[beside:]], trial.contact_id[drawn[:beside]]
+    found = explain(rupees_and_lift(response, whole.features), x, background, seed, ids=ids)
     a = trial.arms.index(ARM) - 1
     table = pd.DataFrame({"feature": found.players})
     table["kind"] = table["feature"].str.extract("^(noise|permuted)_", expand=False).fillna("real")

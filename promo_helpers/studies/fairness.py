@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers import draws
 from promo_helpers.audit.measures import Measure
 from promo_helpers.audit.nulls import ALPHA, adjusted, equal_given, equal_shares
 
@@ -33,8 +34,7 @@ def replicate(case: str, audits: int = AUDITS) -> pd.DataFrame:
     differ, taken = CASES[case]
     rows = []
     for seed in range(audits):
-        rng = np.random.default_rng([seed, *case.encode()])
-        features, labels, sent = population(rng, differ, taken)
+        features, labels, sent = population(seed, differ, taken, case)
         measures, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
         women = labels["gender"].to_numpy() == "women"
         difference = float(sent[women].mean() - sent[~women].mean())
@@ -53,24 +53,27 @@ def replicate(case: str, audits: int = AUDITS) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def population(rng: np.random.Generator, differ: bool, taken: float) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
-    """(legitimate features, labels, who is contacted) of CUSTOMERS made-up customers."""
-    n = CUSTOMERS
-    age, women = rng.uniform(18, 80, n), rng.random(n) < 0.55
+def population(
+    seed: int, differ: bool, taken: float, case: str = "", customers: int = CUSTOMERS
+) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """(legitimate features, labels, who is contacted) of made-up customers, whose numbers are their ids; each `case` has others."""
+    who = np.arange(customers)
+    age = 18 + 62 * draws.uniform(seed, f"age, {case}", who)
+    women = draws.uniform(seed, f"gender, {case}", who) < 0.55
     labels = pd.DataFrame(
         {
             "gender": np.where(women, "women", "men"),
             "age_band": np.array(["under 30", "30 to 44", "45 to 59", "60 and over"])[
                 np.searchsorted((30, 45, 60), age, side="right")
             ],
-            "city": rng.choice([f"city {k}" for k in range(len(CITIES))], n, p=CITIES),
+            "city": np.char.add("city ", draws.choice(seed, f"city, {case}", who, chances=CITIES).astype(str)),
         }
     )
-    noise = rng.normal(size=(n, 6))
+    noise = draws.normal(seed, f"noise, {case}", who, n=6)
     old = (age - 49) / 18
     units = np.exp(0.6 * old + noise[:, 0])
     recency = 20 * np.exp(-0.5 * old + noise[:, 1])
-    category = rng.poisson(np.exp(0.5 * women + 0.5 * noise[:, 2]))
+    category = draws.poisson(seed, f"units of the category, {case}", who, mean=np.exp(0.5 * women + 0.5 * noise[:, 2]))
     features = pd.DataFrame({"units": units, "recency": recency, "category": category.astype(float)})
     features["basket"], features["late"], features["promoted"] = np.exp(noise[:, 3]), noise[:, 4], stats.norm.cdf(noise[:, 5])
     own = noise[:, 4] + np.log(features["basket"]) * features["promoted"]

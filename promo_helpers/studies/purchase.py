@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.evaluate import ranking
 from promo_helpers.features.panel import Panel
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.market import parameters, simulate
-from promo_helpers.market.streams import stream
 from promo_helpers.models import purchase
 
 SEEDS = range(600, 610)  # markets that nothing was tuned on
@@ -25,15 +25,15 @@ def one_market(profile: str, seed: int) -> pd.DataFrame:
     Models learn from one half of the customers and are judged by the other; in the small shop of `seed`, where a half would have half the
     buyers, all customers are in both, and time alone parts them.
     """
-    rng = stream(seed, "purchase study")
     with tempfile.TemporaryDirectory() as folder:
         shop, truth = simulate(parameters(profile, **CASES[profile]), seed, Path(folder) / "shop", Path(folder) / "truth")
         known = Purchases.of(shop)
         fit_days, tune_day, test_days = purchase.schedule(known.days, 3, 3)
-        people = rng.permutation(known.seen(test_days[-1]))
-        halves = (people, people) if profile == "seed" else (people[::2], people[1::2])
+        people = known.seen(test_days[-1])
+        second = draws.parts(seed, "purchase study", known.customers[people], number=2) == 1
+        halves = (people, people) if profile == "seed" else (people[~second], people[second])
         learners, judged = (Panel.of(shop, known, half, np.arange(len(known.items))) for half in halves)
-        fit, tune = purchase.sample(learners, fit_days, PAIRS, rng), purchase.sample(learners, [tune_day], PAIRS // 2, rng)
+        fit, tune = purchase.sample(learners, fit_days, PAIRS, seed), purchase.sample(learners, [tune_day], PAIRS // 2, seed)
         found = purchase.search(fit, seed)
         model = purchase.PurchaseModel.fit(fit, tune, found[found["chosen"]].set_index("method")["setting"].to_dict(), seed)
         parts = []
@@ -42,10 +42,12 @@ def one_market(profile: str, seed: int) -> pd.DataFrame:
             chances = model.matrices(x)
             chances["Bayes-optimal"] = truth.purchases(known.customers[judged.known(day)], known.moment(day - 1), purchase.WINDOW)
             scores = purchase.baselines(x, names) | chances
-            for question in ("customers", "products"):
+            ids = {"customers": known.customers[judged.known(day)], "products": known.items[judged.what]}
+            for question in ids:
                 turned = {n: s.T if question == "customers" else s for n, s in scores.items()}
                 relevant = bought.T if question == "customers" else bought
-                parts.append(ranking.per_date(turned, relevant, [10, 100], rng).assign(question=question))
+                part = ranking.per_date(turned, relevant, [10, 100], seed, ids[question], day)
+                parts.append(part.assign(question=question))
             parts.append(ranking.pooled(chances, bought).assign(question="pairs"))
     values = pd.concat(parts)
     return values.groupby(["question", "metric", "method"], sort=False)["value"].mean().reset_index()

@@ -1,121 +1,102 @@
 """Long simulations, run once and kept: `make replications` writes data/replications/<noun>.csv, notebooks read them.
 
-A file is committed with a hash of the code that it depends on. Where the code has changed since, `read` says so in a line, and the
-build goes on: a reader sees the results of the code that is named.
+Each file ends with the rows of a probe: one seed of a small case, a few seconds of work. `make test` computes it anew and compares, so
+that a kept study is out of date when its code gives other numbers, and not when its text is another.
 """
 
-import hashlib
+import argparse
 import importlib
-import sys
+import io
+import subprocess
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from promo_helpers import depends, paths
-from promo_helpers.files import whole
+from promo_helpers import files, paths
+
+PROBE = "probe"  # the case of the rows that guard the others
+PROBE_DIGITS = 9
+RELATIVE = 1e-6  # largest relative change of a probe's number; another processor's last digits stay below it
+ABSOLUTE = 1e-9  # what lies as near to 0 is 0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file: `function` of `module` makes the rows of a case (a preset, a range of seeds), and the file holds all cases.
+    """One file: `function` of `module` makes the rows of a case (a preset, a range of seeds), and those of the case "probe".
 
-    `also` names modules of other folders whose code the numbers come from.
+    `key` names a row within its case. `digits` are kept of each number. `loose` has a relative tolerance of its own for each column of
+    the probe that another processor moves by more than RELATIVE.
     """
 
     module: str
     function: str
     cases: tuple[str, ...]
-    also: tuple[str, ...] = ()
+    key: tuple[str, ...]
+    digits: int = 6
+    loose: Mapping[str, float] = field(default_factory=dict)
 
     def load(self) -> Callable[[str], pd.DataFrame]:
+        """The function that makes the rows of a case."""
         return getattr(importlib.import_module(self.module), self.function)
-
-    def code(self) -> str:
-        """Hash of the module and of all that it imports from its own folder; what lies below that moves bytes and makes no number."""
-        start = paths.ROOT.joinpath(*self.module.split(".")).with_suffix(".py")
-        files = sorted(f for f in depends.closure({start}) if f.parent == start.parent)
-        files += [paths.ROOT.joinpath(*module.split(".")).with_suffix(".py") for module in self.also]
-        return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()[:16]
 
 
 PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
-EFFECTS = tuple(f"promo_helpers.models.{name}" for name in ("effects", "effect_design", "effect_scores"))
-UPLIFT = tuple(
-    f"promo_helpers.{name}"
-    for name in (
-        "models.uplift", "models.dose", "models.bridge", "evaluate.oracle", "evaluate.scores", "features.contacts", "features.ledger",
-        "experiment.contacts",
-    )
-)  # fmt: skip
-POLICIES = tuple(f"promo_helpers.{name}" for name in ("models.response", "evaluate.value", "decide.policies"))
+DIAL = tuple(f"{overlap} {confounding}" for confounding in ("0", "0.75", "1.5") for overlap in ("0.5", "1", "2", "4"))
 JOBS = {
-    "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS),
-    "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",)),
+    "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS, ("arm", "decile", "measure")),
+    "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",), ("seed", "policy")),
     "uplift_markets": Job(
         "promo_helpers.studies.uplift",
         "replicate",
         ("default", "default, 200,000", "threshold", "additive"),
-        UPLIFT,
+        ("seed", "contacts", "learner"),
     ),
-    "uplift_nothing": Job(
-        "promo_helpers.studies.nothing",
-        "replicate",
-        ("null", "breakeven"),
-        UPLIFT,
-    ),
-    "policy_markets": Job(
-        "promo_helpers.studies.policies",
-        "replicate",
-        ("default, 60,000", *PRESETS),
-        (*UPLIFT, *POLICIES),
-    ),
-    "forecast_coverage": Job(
-        "promo_helpers.studies.coverage",
-        "replicate",
-        ("default",),
-        (*UPLIFT, *POLICIES, "promo_helpers.decide.forecast", "promo_helpers.decide.lines"),
-    ),
+    "uplift_nothing": Job("promo_helpers.studies.nothing", "replicate", ("null", "breakeven"), ("seed", "group", "learner")),
+    "policy_markets": Job("promo_helpers.studies.policies", "replicate", ("default, 60,000", *PRESETS), ("seed", "policy")),
+    "forecast_coverage": Job("promo_helpers.studies.coverage", "replicate", ("default",), ("seed", "draw", "figure")),
     "fairness_audits": Job(
         "promo_helpers.studies.fairness",
         "replicate",
         ("fair, groups alike", "fair, groups differ", "planted, 0.1", "planted, 0.2", "planted, 0.4"),
-        ("promo_helpers.audit.measures", "promo_helpers.audit.nulls"),
+        ("seed", "null"),
     ),
-    "parity_markets": Job(
-        "promo_helpers.studies.parity",
-        "replicate",
-        ("60,000", "20,000"),
-        (*UPLIFT, "promo_helpers.models.response", "promo_helpers.audit.parity", "promo_helpers.decide.budget"),
-    ),
-    "explanation_noise": Job(
-        "promo_helpers.studies.explanation",
-        "replicate",
-        ("15,000", "60,000"),
-        (*UPLIFT, "promo_helpers.models.response", "promo_helpers.audit.explanation", "promo_helpers.audit.decision"),
-    ),
+    "parity_markets": Job("promo_helpers.studies.parity", "replicate", ("60,000", "20,000"), ("seed", "policy")),
+    "explanation_noise": Job("promo_helpers.studies.explanation", "replicate", ("15,000", "60,000"), ("seed", "feature")),
     "purchase_markets": Job(
-        "promo_helpers.studies.purchase",
-        "replicate",
-        ("paper", "seed"),
-        ("promo_helpers.models.purchase", "promo_helpers.features.panel", "promo_helpers.evaluate.ranking"),
+        "promo_helpers.studies.purchase", "replicate", ("paper", "seed"), ("seed", "question", "metric", "method")
     ),
-    "effect_coverage": Job("promo_helpers.studies.effect", "coverage", ("0", "1", "2", "3", "4"), EFFECTS),
-    "effect_refuters": Job(
-        "promo_helpers.studies.effect",
-        "alarms",
-        ("default", "thin", "hidden", "null"),
-        (*EFFECTS, "promo_helpers.models.refuters"),
+    "effect_coverage": Job(
+        "promo_helpers.studies.effect", "coverage", ("0", "1", "2", "3", "4"), ("seed", "source", "outcome", "method"), digits=4
     ),
-    "effect_dial": Job(
-        "promo_helpers.studies.effect",
-        "dial",
-        tuple(f"{overlap} {confounding}" for confounding in ("0", "0.75", "1.5") for overlap in ("0.5", "1", "2", "4")),
-        EFFECTS,
-    ),
+    "effect_refuters": Job("promo_helpers.studies.effect", "alarms", ("default", "thin", "hidden", "null"), ("seed", "refuter")),
+    "effect_dial": Job("promo_helpers.studies.effect", "dial", DIAL, ("seed", "method"), digits=4),
 }
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A kept file, as lines of text: its `head` ("# commit abc1234, 2026-11-30, 812 s"), its columns, its rows and its probe's."""
+
+    head: str
+    columns: str
+    rows: tuple[str, ...] = ()
+    probe: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(text: str) -> "Kept":
+        head, columns, *rows = text.splitlines()
+        split = {there: tuple(r for r in rows if r.startswith(f"{PROBE},") == there) for there in (True, False)}
+        return Kept(head, columns, split[False], split[True])
+
+    def write(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        files.write_text(path, "\n".join([self.head, self.columns, *self.rows, *self.probe]) + "\n")
 
 
 def file(noun: str) -> Path:
@@ -123,47 +104,167 @@ def file(noun: str) -> Path:
     return paths.ROOT / "data" / "replications" / f"{noun}.csv"
 
 
-def read(noun: str) -> pd.DataFrame:
-    """The kept results: a column `case`, and the rows of each. Says where the code has changed since they were made.
-
-    Raises FileNotFoundError where there are none.
-    """
+def kept(noun: str) -> Kept:
+    """The kept file of a noun. Raises FileNotFoundError where there is none."""
     if not file(noun).is_file():
-        raise FileNotFoundError(f"{paths.shown(file(noun))} is missing; `make replications` makes it")
-    if kept_code(noun) != JOBS[noun].code():
-        print(f"{paths.shown(file(noun))} was made by earlier code; `make replications` makes it anew")
-    return pd.read_csv(file(noun), comment="#", dtype={"arm": str}, keep_default_na=False, na_values=[""])
+        raise FileNotFoundError(f"{paths.shown(file(noun))} is missing; `make replications N={noun}` makes it")
+    return Kept.of(file(noun).read_text(encoding="utf-8"))
 
 
-def kept_code(noun: str) -> str:
-    """The hash of the code that made the kept results, or nothing."""
-    return file(noun).read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# code ") if file(noun).is_file() else ""
+def read(noun: str) -> pd.DataFrame:
+    """The kept results: a column `case`, and the rows of each but the probe. Raises FileNotFoundError where there are none."""
+    found = kept(noun)
+    return _table(found.columns, found.rows)
 
 
-def make(noun: str) -> None:
-    """Compute what is missing of a file; finished cases of a run that was stopped are kept in build/replications/."""
-    job, code = JOBS[noun], JOBS[noun].code()
-    if kept_code(noun) == code:
-        print(f"{noun}: up to date")
+def kept_probe(noun: str) -> pd.DataFrame:
+    """The kept rows of the probe, none where a file has no probe yet. Raises FileNotFoundError where there is no file."""
+    found = kept(noun)
+    return _table(found.columns, found.probe)
+
+
+def probe(noun: str) -> pd.DataFrame:
+    """The rows of the probe, computed anew."""
+    columns, rows = _lines(JOBS[noun].load()(PROBE), PROBE, PROBE_DIGITS)
+    return _table(columns, rows)
+
+
+def differences(noun: str, before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
+    """A sentence for each number of a probe that is another than before, by more than the tolerance of its column.
+
+    As in "uplift_markets: value 2.604 -> 2.611 (case probe, seed 600, learner dose-response)".
+    """
+    job = JOBS[noun]
+    if before.empty:
+        return [f"{noun}: no probe is kept; `make replications N={noun}` makes all anew, with PROBES=1 the probe alone"]
+    if list(before) != list(now):
+        return [f"{noun}: columns {', '.join(before)} -> {', '.join(now)} (case {PROBE})"]
+    a, b = (frame.set_index(list(job.key)).drop(columns="case") for frame in (before, now))
+    said = [f"{noun}: a row is gone ({_place(job, k)})" for k in a.index.difference(b.index, sort=False)]
+    said += [f"{noun}: a row is new ({_place(job, k)})" for k in b.index.difference(a.index, sort=False)]
+    if said:
+        return said
+    b = b.loc[a.index]
+    for k, (row, other) in enumerate(zip(a.to_dict("records"), b.to_dict("records"), strict=True)):
+        for column, old in row.items():
+            if not _equal(old, other[column], job.loose.get(str(column), RELATIVE)):
+                said.append(f"{noun}: {column} {_change(old, other[column])} ({_place(job, a.index[k])})")
+    return said
+
+
+def make(noun: str, always: bool = False) -> None:
+    """Compute a kept file where its probe gives other numbers than before, or `always`.
+
+    Finished cases lie in build/replications/<noun>/ until the last one is. A run that was stopped goes on from them, if the probe that
+    lies beside them still gives the same.
+    """
+    job, start = JOBS[noun], time.perf_counter()
+    columns, guard = _lines(job.load()(PROBE), PROBE, PROBE_DIGITS)
+    now = _table(columns, guard)
+    if not always and file(noun).is_file() and not differences(noun, kept_probe(noun), now):
+        print(f"{noun}: up to date, as its probe says ({time.perf_counter() - start:.0f} s)", flush=True)
         return
-    parts = []
+    folder = paths.ROOT / "build" / "replications" / noun
+    beside = folder / f"{PROBE}.csv"
+    stopped = Kept.of(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+    if stopped is None or differences(noun, _table(stopped.columns, stopped.probe), now):
+        files.remove(folder)
+        Kept("# of the cases beside it", columns, (), tuple(guard)).write(beside)
+    rows: list[str] = []
+    seconds = 0.0
     for case in job.cases:
-        part = paths.ROOT / "build" / "replications" / f"{noun}-{case}-{code}.csv"
-        if not part.is_file():
+        part = folder / f"{case}.csv"
+        if part.is_file():
+            print(f"{noun}, {case}: from the run that was stopped", flush=True)
+        else:
+            print(f"{noun}, {case} ...", flush=True)
             start = time.perf_counter()
-            print(f"{noun}, {case} ...", end=" ", flush=True)
-            rows = job.load()(case)
-            rows.insert(0, "case", case)
-            with whole(part) as scratch:
-                rows.to_csv(scratch, index=False, float_format="%.6g")
-            print(f"{time.perf_counter() - start:.0f} s", flush=True)
-        parts.append(part.read_text(encoding="utf-8"))
-    head = parts[0].split("\n", 1)[0]
-    with whole(file(noun)) as scratch:
-        scratch.write_text(f"# code {code}\n{head}\n" + "".join(p.split("\n", 1)[1] for p in parts), encoding="utf-8")
-    print(f"{paths.shown(file(noun))} is written")
+            columns, lines = _lines(job.load()(case), case, job.digits)
+            Kept(f"# {time.perf_counter() - start:.1f} s", columns, tuple(lines)).write(part)
+            print(f"{noun}, {case}: {time.perf_counter() - start:.0f} s", flush=True)
+        done = Kept.of(part.read_text(encoding="utf-8"))
+        seconds += float(done.head.split()[1])
+        rows += done.rows
+    Kept(f"# {_today()}, {seconds:.0f} s", columns, tuple(rows), tuple(guard)).write(file(noun))
+    files.remove(folder)
+    print(f"{paths.shown(file(noun))} is written", flush=True)
+
+
+def renew_probe(noun: str) -> None:
+    """Write the rows of the probe alone into a kept file; its head then says when, since the other rows are older."""
+    start, found = time.perf_counter(), kept(noun)
+    columns, guard = _lines(JOBS[noun].load()(PROBE), PROBE, PROBE_DIGITS)
+    seconds = f"{time.perf_counter() - start:.1f} s"
+    if columns != found.columns:
+        raise ValueError(f"{noun}: the columns are {columns}, those of the file {found.columns}; `make replications N={noun}`")
+    said = differences(noun, kept_probe(noun), _table(columns, guard))
+    if said:
+        Kept(f"{found.head.split('; ')[0]}; probe: {_today()}", columns, found.rows, tuple(guard)).write(file(noun))
+    print(f"{noun}: {len(guard)} rows of the probe {'written' if said else 'as they were'} ({seconds})", flush=True)
+
+
+TEXT = {"case": str, "arm": str}
+BLANKS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
+
+
+def _table(columns: str, rows: tuple[str, ...] | list[str]) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO("\n".join([columns, *rows])), dtype=TEXT, **BLANKS)
+
+
+def _lines(rows: pd.DataFrame, case: str, digits: int) -> tuple[str, list[str]]:
+    """The line of columns, and a line a row."""
+    text = rows.assign(case=case)[["case", *rows]].to_csv(index=False, float_format=f"%.{digits}g", lineterminator="\n")
+    columns, *lines = text.splitlines()
+    return columns, lines
+
+
+def _equal(old: Any, new: Any, relative: float) -> bool:
+    if pd.isna(old) or pd.isna(new):
+        return bool(pd.isna(old) and pd.isna(new))
+    if any(isinstance(x, str | bool | np.bool_) for x in (old, new)):
+        return bool(old == new)
+    return bool(abs(new - old) <= relative * max(abs(old), abs(new)) + ABSOLUTE)
+
+
+def _change(old: Any, new: Any) -> str:
+    """Old and new, in as few digits as tell them apart."""
+    if any(isinstance(x, str | bool | np.bool_) for x in (old, new)):
+        return f"{old} -> {new}"
+    for digits in range(4, PROBE_DIGITS):
+        if f"{old:.{digits}g}" != f"{new:.{digits}g}":
+            return f"{old:.{digits}g} -> {new:.{digits}g}"
+    return f"{old} -> {new}"
+
+
+def _place(job: Job, values: Any) -> str:
+    values = values if isinstance(values, tuple) else (values,)
+    return ", ".join([f"case {PROBE}", *(f"{name} {value}" for name, value in zip(job.key, values, strict=True))])
+
+
+def _today() -> str:
+    """The commit and the date, as in "commit abc1234, 2026-11-30"; the commit is unknown outside of git."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=paths.ROOT, capture_output=True, text=True, check=True)
+        commit = done.stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    return f"commit {commit}, {date.today().isoformat()}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make what is out of date, or what is named; or renew probes."""
+    parser = argparse.ArgumentParser(prog="python -m promo_helpers.replications", description=__doc__)
+    parser.add_argument("nouns", nargs="*", metavar="noun", help=f"made in any case; one or more of {', '.join(JOBS)}")
+    parser.add_argument("--probes", action="store_true", help="renew the rows of the probes, and leave the others as they are")
+    asked = parser.parse_args(arguments)
+    if unknown := [n for n in asked.nouns if n not in JOBS]:
+        parser.error(f"there is no kept study '{unknown[0]}'; there are: {', '.join(JOBS)}")
+    for noun in asked.nouns or JOBS:
+        if asked.probes:
+            renew_probe(noun)
+        else:
+            make(noun, always=bool(asked.nouns))
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or JOBS:
-        make(name)
+    main()

@@ -26,8 +26,9 @@ MEASURES = {
     "value": "value",
 }
 EVENTS = 200  # expected buyers that a cell needs for its mean to be near normal; those with fewer count in their arm's whole only
-REPLICATED = 200_000  # contacts for each preset in the kept comparison
 REPLICATED_SEED = 77  # of the markets and the draws; none was tuned on it
+# of the kept comparison: preset, customers, contacts
+REPLICATED = {preset: (preset, 4_000, 200_000) for preset in PRESETS} | {"probe": ("default", 400, 6_000)}
 LEVEL = 0.01  # chance that a correct market fails, over all cells together
 
 
@@ -137,12 +138,13 @@ def calibrate(
     return Calibration(cells.drop(columns=["gap", "buyers"]), float(cells["z"].abs().max()), bound)
 
 
-def replicate(preset: str) -> pd.DataFrame:
+def replicate(case: str) -> pd.DataFrame:
     """The kept comparison of one preset (`replications`): the cells of `calibrate`, with the bound over all cells of all presets.
 
     The contacts come on top of a lived shop's history.
     """
-    truth = lived(parameters("paper", preset, customers=4_000, activity=1.0), REPLICATED_SEED)
-    contacts = sample_after(truth, REPLICATED, REPLICATED_SEED)
+    preset, customers, many = REPLICATED[case]
+    truth = lived(parameters("paper", preset, customers=customers, activity=1.0), REPLICATED_SEED)
+    contacts = sample_after(truth, many, REPLICATED_SEED)
     result = calibrate(truth, truth, contacts, REPLICATED_SEED, level=LEVEL / len(PRESETS))
     return result.cells.assign(bound=result.bound)

@@ -26,12 +26,25 @@ from promo_helpers.models.bridge import Costs
 from promo_helpers.models.response import Forecast, Response, fit_response
 from promo_helpers.studies.markets import side_by_side
 
-SEEDS = tuple(range(760, 768))  # markets
-DRAWS = 250  # replications of each
-LEARNERS, POOL = 4_000, 3_000  # customers: whom the policy learns from, and the population
-TRIAL, SENT = 1_000, 1_000  # customers of a trial, customers that the policy writes to in a campaign
 HELD = 0.2  # share of these that is held out
 ARM = "10"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Markets, `draws` replications of each, and numbers of customers: whom the policy learns from (`learners`), the population (`pool`),
+    a trial (`trial`), and whom the policy writes to in a campaign (`sent`)."""
+
+    seeds: tuple[int, ...] = tuple(range(760, 768))
+    draws: int = 250
+    learners: int = 4_000
+    pool: int = 3_000
+    trial: int = 1_000
+    sent: int = 1_000
+    preset: str = "default"
+
+
+CASES = {"default": Case(), "probe": Case((760,), 1, 1_000, 300, 200, 100)}
 
 
 @dataclass(frozen=True)
@@ -51,23 +64,23 @@ class Pool:
 def replicate(case: str) -> pd.DataFrame:
     """One row per replication and figure: seed, draw, figure (an estimator of the policy's value, its lead over everybody, or a campaign's
     forecast), truth, estimate, low, high. Figures in LKR a decision (values) or for a campaign; a realised figure is its own truth."""
-    return pd.concat(side_by_side(partial(_market, case), SEEDS, case), ignore_index=True)
+    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(preset: str, seed: int) -> pd.DataFrame:
-    pool, rows = _pool(preset, seed), []
-    for draw in tqdm(range(DRAWS), desc=f"market {seed}", leave=False, disable=True):
-        rows += [{"seed": seed, "draw": draw} | row for row in _draw(pool, seed, draw)]
+def _market(case: Case, seed: int) -> pd.DataFrame:
+    pool, rows = _pool(case, seed), []
+    for draw in tqdm(range(case.draws), desc=f"market {seed}", leave=False, disable=True):
+        rows += [{"seed": seed, "draw": draw} | row for row in _draw(case, pool, seed, draw)]
     return pd.DataFrame(rows)
 
 
-def _pool(preset: str, seed: int) -> Pool:
+def _pool(case: Case, seed: int) -> Pool:
     with tempfile.TemporaryDirectory(prefix="promo-study-") as scratch:
-        p = parameters("paper", preset, customers=LEARNERS + POOL)
+        p = parameters("paper", case.preset, customers=case.learners + case.pool)
         shop, truth = simulate(p, seed, Path(scratch) / "shop", Path(scratch) / "truth", workers=1)
         trial = contact_experiment(shop, "trial", Costs().message)
         contacts = shop.frame("contacts", ["contact_id", "customer_id", "product_id", "time"]).set_index("contact_id")
-    late = truth.customer_number(trial.customer) >= LEARNERS
+    late = truth.customer_number(trial.customer) >= case.learners
     response, _ = fit_response(trial.only(~late), Costs(), seed, parts=0)
     apart = trial.only(late)
     asked = contacts.loc[apart.contact_id].reset_index()
@@ -92,14 +105,14 @@ def _lived(pool: Pool, rows: np.ndarray, arm: np.ndarray, seed: int, contact: np
     )  # fmt: skip
 
 
-def _draw(pool: Pool, seed: int, draw: int) -> list[dict[str, object]]:
+def _draw(case: Case, pool: Pool, seed: int, draw: int) -> list[dict[str, object]]:
     planned, everyone = np.asarray(pool.experiment.planned), np.arange(len(pool.policy))
     code, people = pd.factorize(pool.experiment.customer)
     start = np.argsort(code, kind="stable")
     first = np.searchsorted(code[start], np.arange(len(people) + 1))
-    drawn = draws.parts(seed, "customers of a trial", *_named(draw, TRIAL), number=len(people))
+    drawn = draws.parts(seed, "customers of a trial", *_named(draw, case.trial), number=len(people))
     rows = np.concatenate([start[first[c] : first[c + 1]] for c in drawn])
-    who = np.repeat(np.arange(TRIAL), first[drawn + 1] - first[drawn])
+    who = np.repeat(np.arange(case.trial), first[drawn + 1] - first[drawn])
     contact = np.array([f"trial {draw}, {k}" for k in range(len(rows))], dtype=object)
     arm = draws.choice(seed, "arms of a trial", contact, chances=planned)
     trial = _lived(pool, rows, arm, seed, contact, who)
@@ -115,22 +128,22 @@ def _draw(pool: Pool, seed: int, draw: int) -> list[dict[str, object]]:
     out: list[dict[str, object]] = [_row(name, worth, f) for name, f in found.items()]
     lead = worth - float(gain[:, ARMS.index(ARM)].mean())
     out.append(_row("lead over everybody", lead, difference(scores["profit"], policy, all10, who)))
-    return out + _campaign(pool, rows, trial, scores, seed, draw)
+    return out + _campaign(case, pool, rows, trial, scores, seed, draw)
 
 
 def _campaign(
-    pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], seed: int, draw: int
+    case: Case, pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], seed: int, draw: int
 ) -> list[dict[str, object]]:
     """A campaign to customers that the policy writes to, a share of them held out: forecast from the trial, then sent."""
     scale = pool.experiment.features["product_price"].to_numpy(float)[:, None] ** 2 * pool.found.units
     tied = pool.response.tied[0]
     lines = learn_lines(trial, pool.found.only(rows), pool.policy[rows], scores["profit"], tied, Costs())
     worth = np.flatnonzero(pool.policy > 0)
-    chosen = worth[draws.parts(seed, "customers of a campaign", *_named(draw, SENT), number=len(worth))]
-    held = draws.uniform(seed, "held out", *_named(draw, SENT)) < HELD
+    chosen = worth[draws.parts(seed, "customers of a campaign", *_named(draw, case.sent), number=len(worth))]
+    held = draws.uniform(seed, "held out", *_named(draw, case.sent)) < HELD
     arms = np.where(held, 0, pool.policy[chosen])
-    contact = np.array([f"campaign {draw}, {k}" for k in range(SENT)], dtype=object)
-    after = _lived(pool, chosen, arms, seed, contact, np.arange(SENT))
+    contact = np.array([f"campaign {draw}, {k}" for k in range(case.sent)], dtype=object)
+    after = _lived(pool, chosen, arms, seed, contact, np.arange(case.sent))
     to, kept = chosen[~held], chosen[held]
     by = pool.policy[to]
     size = scale[to, by]

@@ -7,6 +7,9 @@ is from.
 """
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +23,36 @@ from promo_helpers.models import effects, refuters
 from promo_helpers.models.effect_design import Design
 from promo_helpers.models.effect_scores import METHODS
 from promo_helpers.shop import Shop
+from promo_helpers.studies.markets import side_by_side
 
-CUSTOMERS, MORE = (
-    600,
-    1_500,
-)  # the larger ones where the question is how wrong an estimate is, and not whether its interval says so
 OFFER = "15"
 TWO_ARMS = (0.5, 0.001, 0.001, 0.001, 0.495, 0.001, 0.001)  # the trial's, in the order of ARMS
 LEVELS = {"units": "units", "profit": "window_profit"}  # outcome -> its name among the truth's expectations
-MARKETS = {"coverage": range(1_000, 1_500), "refuters": range(2_000, 2_060), "dial": range(3_000, 3_020)}  # seeds
 PARTS = 5  # the markets of the coverage study, in as many cases that can be stopped between
 PRESETS = ("default", "thin", "hidden", "null")
 OVERLAPS, CONFOUNDINGS = (0.5, 1.0, 2.0, 4.0), (0.0, 0.75, 1.5)
-DIAL = tuple(f"{overlap:g} {confounding:g}" for confounding in CONFOUNDINGS for overlap in OVERLAPS)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Markets: seeds, customers of each, the preset, and its two dials where they are turned."""
+
+    seeds: tuple[int, ...]
+    customers: int = 1_500  # enough where the question is how wrong an estimate is, and not whether its interval says so
+    preset: str = "default"
+    overlap: float = 1.0
+    confounding: float = 0.0
+
+
+COVERAGE = {str(k): Case(tuple(range(1_000, 1_500))[k::PARTS], 600) for k in range(PARTS)} | {"probe": Case((1_000,), 400)}
+ALARMS = {preset: Case(tuple(range(2_000, 2_060)), preset=preset) for preset in PRESETS} | {
+    "probe": Case((2_000,), 400, "hidden")
+}
+DIAL = {
+    f"{overlap:g} {confounding:g}": Case(tuple(range(3_000, 3_020)), overlap=overlap, confounding=confounding)
+    for confounding in CONFOUNDINGS
+    for overlap in OVERLAPS
+} | {"probe": Case((3_000,), 400, overlap=2.0, confounding=1.5)}
 
 
 def true_effects(truth: Truth, shop: Shop, experiment: Experiment) -> dict[str, np.ndarray]:
@@ -44,9 +64,7 @@ def true_effects(truth: Truth, shop: Shop, experiment: Experiment) -> dict[str, 
     return {outcome: expected[name][:, offer] - expected[name][:, control] for outcome, name in names.items()}
 
 
-def market(
-    seed: int, sources: tuple[str, ...], preset: str = "default", customers: int = CUSTOMERS, **changes: Any
-) -> dict[str, Any]:
+def market(seed: int, sources: tuple[str, ...], customers: int, preset: str = "default", **changes: Any) -> dict[str, Any]:
     """source -> (experiment of two arms, true effects of its rows) of one small market."""
     p = parameters("paper", preset, customers=customers, trial_probability=TWO_ARMS, **changes)
     found = {}
@@ -58,29 +76,27 @@ def market(
     return found
 
 
-def covered(seed: int) -> pd.DataFrame:
+def covered(case: Case, seed: int) -> pd.DataFrame:
     """One market: source, outcome, method, effect, error, truth."""
     parts = []
-    for source, (experiment, true) in market(seed, ("trial", "log")).items():
+    for source, (experiment, true) in market(seed, ("trial", "log"), case.customers).items():
         parts.append(effects.table(experiment, LEVELS, METHODS, seed, true).assign(source=source))
     return pd.concat(parts)[["source", "outcome", "method", "effect", "error", "truth"]]
 
 
 def coverage(case: str) -> pd.DataFrame:
-    """The kept rows of one part of the markets: a column seed, and those of `covered`, to four digits."""
-    seeds = MARKETS["coverage"][int(case) :: PARTS]
-    table = pd.concat([covered(seed).assign(seed=seed) for seed in seeds], ignore_index=True)
-    return table.assign(**{name: four_digits(table[name]) for name in ("effect", "error", "truth")})
+    """The kept rows of one part of the markets: those of `covered`, and a column seed."""
+    return _each(covered, COVERAGE[case], case)
 
 
-def four_digits(values: pd.Series) -> pd.Series:
-    """Rounded to four significant digits, which keeps the file small."""
-    return values.map(lambda value: float(f"{value:.4g}"))
+def _each(function: Callable[[Case, int], pd.DataFrame], case: Case, name: str) -> pd.DataFrame:
+    tables = side_by_side(partial(function, case), case.seeds, name)
+    return pd.concat([t.assign(seed=seed) for t, seed in zip(tables, case.seeds, strict=True)], ignore_index=True)
 
 
-def refuted(seed: int, preset: str) -> pd.DataFrame:
+def refuted(case: Case, seed: int) -> pd.DataFrame:
     """The log of one market: refuter, alarm; missed, whether our interval of the regression misses the truth; effect and truth."""
-    [(experiment, true)] = market(seed, ("log",), preset, MORE).values()
+    [(experiment, true)] = market(seed, ("log",), case.customers, case.preset).values()
     design = Design.of(experiment, seed)
     found = effects.estimate(experiment, "units", "regression", seed, design)
     truth = float(true["units"].mean())
@@ -88,21 +104,19 @@ def refuted(seed: int, preset: str) -> pd.DataFrame:
     return said.assign(missed=not found.low <= truth <= found.high, effect=found.effect, truth=truth)
 
 
-def alarms(preset: str) -> pd.DataFrame:
-    """The kept rows of a preset: a column seed, and those of `refuted`."""
-    return pd.concat([refuted(seed, preset).assign(seed=seed) for seed in MARKETS["refuters"]], ignore_index=True)
+def alarms(case: str) -> pd.DataFrame:
+    """The kept rows of a preset: those of `refuted`, and a column seed."""
+    return _each(refuted, ALARMS[case], case)
 
 
-def turned(seed: int, overlap: float, confounding: float) -> pd.DataFrame:
+def turned(case: Case, seed: int) -> pd.DataFrame:
     """The log of one market with its two dials turned: method, effect, error, truth; units only."""
-    [(experiment, true)] = market(seed, ("log",), "default", MORE, overlap=overlap, confounding=confounding).values()
+    dials = {"overlap": case.overlap, "confounding": case.confounding}
+    [(experiment, true)] = market(seed, ("log",), case.customers, case.preset, **dials).values()
     table = effects.table(experiment, ["units"], METHODS, seed, true)
     return table[["method", "effect", "error", "truth"]]
 
 
 def dial(case: str) -> pd.DataFrame:
     """The kept rows of one setting of the dials ("overlap confounding"): those of `turned`, and columns seed, overlap, confounding."""
-    overlap, confounding = map(float, case.split())
-    table = pd.concat([turned(seed, overlap, confounding).assign(seed=seed) for seed in MARKETS["dial"]], ignore_index=True)
-    table = table.assign(overlap=overlap, confounding=confounding)
-    return table.assign(**{name: four_digits(table[name]) for name in ("effect", "error", "truth")})
+    return _each(turned, DIAL[case], case).assign(overlap=DIAL[case].overlap, confounding=DIAL[case].confounding)

@@ -5,7 +5,7 @@ carry nothing but have the features' distributions: what is credited to them is 
 Rudnicki 2010).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,13 +21,27 @@ from promo_helpers.models.dose import TIED, fit_dose
 from promo_helpers.models.response import Response
 from promo_helpers.studies.markets import side_by_side, trial_market
 
-CASES = {  # customers of a market (three contacts each), markets, and plantings in each of them
-    "15,000": (5_000, tuple(range(1_300, 1_320)), 1),
-    "60,000": (20_000, tuple(range(1_320, 1_324)), 5),
-}
 EXPLAINED, BESIDE = 80, 10  # decisions explained, and those they are compared with
 ARM = "15"  # whose profit is explained
 NOISE = ("normal", "skewed", "count", "share", "coin")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Markets: customers of each (three contacts each), seeds, plantings in each; decisions `explained`, and those `beside` them."""
+
+    customers: int
+    seeds: tuple[int, ...]
+    plantings: int = 1
+    explained: int = EXPLAINED
+    beside: int = BESIDE
+
+
+CASES = {
+    "15,000": Case(5_000, tuple(range(1_300, 1_320))),
+    "60,000": Case(20_000, tuple(range(1_320, 1_324)), 5),
+    "probe": Case(400, (1_300,), explained=5, beside=3),
+}
 
 
 def planted(features: pd.DataFrame, contact: np.ndarray, seed: int) -> pd.DataFrame:
@@ -70,14 +84,13 @@ def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside:
 
 def replicate(case: str) -> pd.DataFrame:
     """The kept rows of a case: seed, feature, kind, rupees, lift, for every market and planting."""
-    customers, seeds, plantings = CASES[case]
-    return pd.concat(side_by_side(partial(_market, customers, plantings), seeds, case), ignore_index=True)
+    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(customers: int, plantings: int, seed: int) -> pd.DataFrame:
-    trial, _ = trial_market("default", seed, customers, 5)
+def _market(case: Case, seed: int) -> pd.DataFrame:
+    trial, _ = trial_market("default", seed, case.customers, 5)
     tables = []
-    for k in range(plantings):
-        tables.append(attributed(trial, 100 * seed + k))
+    for k in range(case.plantings):
+        tables.append(attributed(trial, 100 * seed + k, case.explained, case.beside))
         tables[-1].insert(0, "seed", 100 * seed + k)
     return pd.concat(tables, ignore_index=True)

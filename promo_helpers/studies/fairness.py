@@ -12,28 +12,28 @@ from promo_helpers import draws
 from promo_helpers.audit.measures import Measure
 from promo_helpers.audit.nulls import ALPHA, adjusted, equal_given, equal_shares
 
-CASES: dict[
-    str, tuple[bool, float]
-] = {  # the score depends on features that differ between groups; what it takes from women, in its SDs
-    "fair, groups alike": (False, 0.0),
-    "fair, groups differ": (True, 0.0),
-    "planted, 0.1": (True, 0.1),
-    "planted, 0.2": (True, 0.2),
-    "planted, 0.4": (True, 0.4),
-}
 AUDITS = 500
+# the score depends on features that differ between groups; what it takes from women, in its SDs; audits
+CASES: dict[str, tuple[bool, float, int]] = {
+    "fair, groups alike": (False, 0.0, AUDITS),
+    "fair, groups differ": (True, 0.0, AUDITS),
+    "planted, 0.1": (True, 0.1, AUDITS),
+    "planted, 0.2": (True, 0.2, AUDITS),
+    "planted, 0.4": (True, 0.4, AUDITS),
+    "probe": (True, 0.2, 6),
+}
 CUSTOMERS = 2_000
 CONTACTED = 0.25
 CITIES = (0.4, 0.25, 0.15, 0.1, 0.06, 0.04)
 FOLDS = 3
 
 
-def replicate(case: str, audits: int = AUDITS) -> pd.DataFrame:
+def replicate(case: str, audits: int | None = None) -> pd.DataFrame:
     """The kept rows of a case: seed, null, tests, below (p under the level, unadjusted), Holm and BH (numbers accused), gender (whether
     gender is among those that Holm accuses), difference (share of women contacted less that of men)."""
-    differ, taken = CASES[case]
+    differ, taken, many = CASES[case]
     rows = []
-    for seed in range(audits):
+    for seed in range(many if audits is None else audits):
         features, labels, sent = population(seed, differ, taken, case)
         measures, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
         women = labels["gender"].to_numpy() == "women"

@@ -52,8 +52,10 @@ def trial_market(
 
 
 def side_by_side(task: Callable[[Any], Any], cases: Iterable[Any], what: str) -> list[Any]:
-    """The task of every case, in order, on two processes with one thread each, with progress."""
+    """The task of every case, in order, on two processes with one thread each, with progress; a single one is done here."""
     todo = list(cases)
+    if len(todo) == 1:
+        return [task(todo[0])]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"  # two processes of two threads on two cores wait for each other
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:

@@ -1,5 +1,6 @@
 """Kept study: where offers earn nothing, how often a method claims that they do."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,26 +13,40 @@ from promo_helpers.models.bridge import Costs
 from promo_helpers.models.uplift import LEARNERS
 from promo_helpers.studies.markets import side_by_side, trial_market
 
-SEEDS = tuple(range(800, 806))
-CUSTOMERS = 20_000  # of a market: twenty trials of about a thousand customers each
-GROUP = 1_000
 METHODS = ("dose-response",)
-MESSAGE = {"null": 1.5, "breakeven": 0.0}  # LKR: break-even means that contacts are free as well
 
 
-def replicate(preset: str) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Case:
+    """Markets of a kind: what a message costs (LKR), seeds, customers of each, and about how many of them a trial takes."""
+
+    preset: str
+    message: float
+    seeds: tuple[int, ...] = tuple(range(800, 806))
+    customers: int = 20_000
+    group: int = 1_000
+
+
+CASES = {
+    "null": Case("null", 1.5),
+    "breakeven": Case("breakeven", 0.0),  # break-even means that contacts are free as well
+    "probe": Case("null", 1.5, (800,), 800, 400),
+}
+
+
+def replicate(case: str) -> pd.DataFrame:
     """One row per trial and method: seed, group, learner, promised and estimated (LKR a decision, window), its se and bound.
 
     The policy sends the arm of largest predicted effect. Promised is the model's own mean on the customers it learnt from; estimated
     is the doubly robust mean on other customers, and bound its one-sided 95 % limit, which should exceed zero in 5 % of trials at most.
     """
-    return pd.concat(side_by_side(partial(_market, preset), SEEDS, preset), ignore_index=True)
+    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(preset: str, seed: int) -> pd.DataFrame:
-    cost = MESSAGE[preset]
-    trial, _ = trial_market(preset, seed, CUSTOMERS, 5, cost)
-    groups, rows = len(pd.unique(trial.customer)) // GROUP, []
+def _market(case: Case, seed: int) -> pd.DataFrame:
+    cost = case.message
+    trial, _ = trial_market(case.preset, seed, case.customers, 5, cost)
+    groups, rows = len(pd.unique(trial.customer)) // case.group, []
     own = draws.parts(seed, "small trials", trial.customer, number=groups)
     for group in range(groups):
         learn, hold = trial.only(own == group).folds((0.5, 0.5), seed)

@@ -4,7 +4,7 @@ A single market tells how a single trial erred. Each market here has a trial of 
 age, and without all three protected ones, and one budget that each spends on customers held out.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,9 +18,6 @@ from promo_helpers.models.bridge import Costs
 from promo_helpers.models.response import fit_response
 from promo_helpers.studies.markets import side_by_side, trial_market
 
-CASES = {"60,000": 20_300, "20,000": 6_800}  # contacts learnt from, and the customers who have them
-SEEDS = tuple(range(1_400, 1_420))
-JUDGED = 3_000  # customers whose 9,000 decisions are audited
 PROTECTED = ("age", "female", "segment")
 ALLOWED = 0.05
 SPENT = 0.5  # of what would be spent without a budget
@@ -28,16 +25,28 @@ ARM = "10"
 FULL, AGELESS, BLIND, EVEN = "all columns", "without age", "without protected columns", "ages within 5 points"
 
 
+@dataclass(frozen=True)
+class Case:
+    """Markets: `customers` to learn from, seeds, and `judged` customers (three decisions each are audited)."""
+
+    customers: int
+    seeds: tuple[int, ...] = tuple(range(1_400, 1_420))
+    judged: int = 3_000
+
+
+CASES = {"60,000": Case(20_300), "20,000": Case(6_800), "probe": Case(600, (1_400,), 400)}  # named for the contacts to learn from
+
+
 def replicate(case: str) -> pd.DataFrame:
     """The kept rows of a case: seed, policy, contacted, promised (by its own model), value and spend (by the truth), LKR a decision;
     age, gender, segment: largest difference of shares contacted; left_out: that of the shares of persuadable decisions left out, between
     segments; believed, true: largest difference between age bands of what ARM is believed to earn, and of what it truly earns."""
-    return pd.concat(side_by_side(partial(_market, CASES[case]), SEEDS, case), ignore_index=True)
+    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(customers: int, seed: int) -> pd.DataFrame:
+def _market(case: Case, seed: int) -> pd.DataFrame:
     costs = Costs()
-    trial, apart = trial_market("default", seed, customers, JUDGED, costs.message)
+    trial, apart = trial_market("default", seed, case.customers, case.judged, costs.message)
     learnt = {}
     for policy, dropped in ((FULL, []), (AGELESS, ["age"]), (BLIND, list(PROTECTED))):
         learnt[policy] = fit_response(replace(trial, features=trial.features.drop(columns=dropped)), costs, seed, parts=0)[0]

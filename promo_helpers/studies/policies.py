@@ -1,5 +1,6 @@
 """Kept study: what ways of targeting promise, seem and are worth, in every kind of market; and what forecasts of campaigns are worth."""
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -11,35 +12,47 @@ from promo_helpers.evaluate.value import difference, scores_for, shop_profit, va
 from promo_helpers.models.bridge import Costs
 from promo_helpers.models.response import fit_response
 from promo_helpers.studies.markets import side_by_side, trial_market
-from promo_helpers.studies.uplift import _read, informed
+from promo_helpers.studies.uplift import DEFAULT, Oracle, Populations, oracle_of
 
 SEEDS = tuple(range(700, 720))
-CONTACTS = 20_000  # to learn from, nominally
-CASES: dict[str, tuple[str, int, tuple[int, ...]]] = {  # preset, contacts to learn from, seeds
-    "default, 60,000": ("default", 60_000, SEEDS),
-    **{name: (name, CONTACTS, SEEDS) for name in ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")},
-}  # fmt: skip
 PER_CONTACT = 1 / 2.95  # customers a contact of the trial
-JUDGED = 3_000  # customers whose decisions are valued, 9,000 of them
 ARM = "10"  # the depth of the rules that only rank
 PERSONAL, BROADCAST = "expected profit", "best constant"
-ORACLES = ("default", "threshold", "additive")  # kinds of market with an informed oracle, see `studies.uplift`
 COSTS = {"breakeven": Costs(0.0, 0.0, 0.0)}  # where all side effects are off the marketer knows it
+
+
+@dataclass(frozen=True)
+class Case:
+    """Markets of one kind: contacts to learn from, seeds, `judged` customers (three decisions each are valued), perhaps an oracle."""
+
+    preset: str
+    populations: Populations | None = None
+    contacts: int = 20_000  # nominally
+    seeds: tuple[int, ...] = SEEDS
+    judged: int = 3_000
+
+
+CASES = {
+    "default, 60,000": Case("default", DEFAULT, 60_000),
+    "default": Case("default", DEFAULT),
+    **{name: Case(name) for name in ("null", "breakeven", "uniform", "hidden", "thin")},
+    **{name: Case(name, Populations(name)) for name in ("threshold", "additive")},
+    "probe": Case("default", Populations("default", 300, (1,)), 1_500, (700,), 300),
+}
 
 
 def replicate(case: str) -> pd.DataFrame:
     """The kept rows of a case: seed, policy, contacted, promised (by the model that allocates), estimated and se (doubly robust, on
     customers held out), value and spend (by the truth), all LKR a decision; ahead, ahead_se: estimated lead over the best constant, paired;
     attainable: what the informed oracle earns at the policy's spend, where a preset has one."""
-    preset, contacts, seeds = CASES[case]
-    if preset in ORACLES:
-        informed(preset)  # made once, before two processes want it
-    return pd.concat(side_by_side(partial(_market, preset, contacts), seeds, case), ignore_index=True)
+    c = CASES[case]
+    oracle = oracle_of(c.populations) if c.populations else None
+    return pd.concat(side_by_side(partial(_market, c, oracle), c.seeds, case), ignore_index=True)
 
 
-def _market(preset: str, contacts: int, seed: int) -> pd.DataFrame:
-    costs = COSTS.get(preset, Costs())
-    trial, apart = trial_market(preset, seed, int(contacts * PER_CONTACT), JUDGED, costs.message)
+def _market(case: Case, oracle: Oracle | None, seed: int) -> pd.DataFrame:
+    costs = COSTS.get(case.preset, Costs())
+    trial, apart = trial_market(case.preset, seed, int(case.contacts * PER_CONTACT), case.judged, costs.message)
     response, _ = fit_response(trial, costs, seed, parts=0)
     x, held = apart.experiment.features, apart.experiment
     found, arm = response.expected(x), trial.arms.index(ARM)
@@ -54,8 +67,8 @@ def _market(preset: str, contacts: int, seed: int) -> pd.DataFrame:
     given["rule on one variable"] = followed(one_variable(trial.features, effect), x)
     given |= {PERSONAL: chosen, "omniscient oracle": apart.gain.argmax(axis=1)}
     line = None
-    if preset in ORACLES:
-        best = _read(informed(preset))[0].expected(x)
+    if oracle:
+        best = oracle.informed.expected(x)
         line = frontier(best, apart.gain, apart.spend)
         given["informed oracle"] = best[0].argmax(axis=1)
     usable = np.isfinite(held.outcome("profit"))

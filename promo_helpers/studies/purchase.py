@@ -1,8 +1,9 @@
 """Purchase prediction in many markets: what one shop and its six windows cannot tell is how much the results depend on that shop."""
 
 import tempfile
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,27 +14,47 @@ from promo_helpers.features.panel import Panel
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.market import parameters, simulate
 from promo_helpers.models import purchase
+from promo_helpers.studies.markets import side_by_side
 
-SEEDS = range(600, 610)  # markets that nothing was tuned on
-CASES: dict[str, dict[str, Any]] = {"paper": {"customers": 2_400}, "seed": {}}  # profile -> what differs from it
-PAIRS = 60_000
+SEEDS = tuple(range(600, 610))  # markets that nothing was tuned on
 
 
-def one_market(profile: str, seed: int) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Case:
+    """Markets of a profile: customers of each, seeds, pairs of customer and product to learn from, and whether customers are `halved`
+    into those learnt from and those judged."""
+
+    profile: str
+    customers: int
+    seeds: tuple[int, ...] = SEEDS
+    pairs: int = 60_000
+    halved: bool = True
+
+
+CASES = {
+    "paper": Case("paper", 2_400),
+    "seed": Case("seed", 1_000, halved=False),  # half of so small a shop would have half the buyers
+    "probe": Case("smoke", 100, (600,), 3_000),
+}
+
+
+def one_market(case: Case, seed: int) -> pd.DataFrame:
     """Tidy, means over three windows of one market: question, metric, method, value.
 
-    Models learn from one half of the customers and are judged by the other; in the small shop of `seed`, where a half would have half the
-    buyers, all customers are in both, and time alone parts them.
+    Models learn from one half of the customers and are judged by the other; where they are not halved, time alone parts the two.
     """
     with tempfile.TemporaryDirectory() as folder:
-        shop, truth = simulate(parameters(profile, **CASES[profile]), seed, Path(folder) / "shop", Path(folder) / "truth")
+        shop, truth = simulate(
+            parameters(case.profile, customers=case.customers), seed, Path(folder) / "shop", Path(folder) / "truth", workers=1
+        )
         known = Purchases.of(shop)
         fit_days, tune_day, test_days = purchase.schedule(known.days, 3, 3)
         people = known.seen(test_days[-1])
         second = draws.parts(seed, "purchase study", known.customers[people], number=2) == 1
-        halves = (people, people) if profile == "seed" else (people[~second], people[second])
+        halves = (people[~second], people[second]) if case.halved else (people, people)
         learners, judged = (Panel.of(shop, known, half, np.arange(len(known.items))) for half in halves)
-        fit, tune = purchase.sample(learners, fit_days, PAIRS, seed), purchase.sample(learners, [tune_day], PAIRS // 2, seed)
+        fit = purchase.sample(learners, fit_days, case.pairs, seed)
+        tune = purchase.sample(learners, [tune_day], case.pairs // 2, seed)
         found = purchase.search(fit, seed)
         model = purchase.PurchaseModel.fit(fit, tune, found[found["chosen"]].set_index("method")["setting"].to_dict(), seed)
         parts = []
@@ -53,6 +74,8 @@ def one_market(profile: str, seed: int) -> pd.DataFrame:
     return values.groupby(["question", "metric", "method"], sort=False)["value"].mean().reset_index()
 
 
-def replicate(profile: str) -> pd.DataFrame:
-    """The kept table of one profile: a column seed, and the rows of `one_market`."""
-    return pd.concat([one_market(profile, seed).assign(seed=seed) for seed in SEEDS], ignore_index=True)
+def replicate(case: str) -> pd.DataFrame:
+    """The kept rows of a case: those of `one_market`, and a column seed."""
+    c = CASES[case]
+    tables = side_by_side(partial(one_market, c), c.seeds, case)
+    return pd.concat([t.assign(seed=seed) for t, seed in zip(tables, c.seeds, strict=True)], ignore_index=True)

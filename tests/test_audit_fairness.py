@@ -368,7 +368,7 @@ def test_what_parity_costs_is_told_over_markets():
 
 
 def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
-    table = parity_study._market(600, 1_499).set_index("policy")
+    table = parity_study._market(parity_study.Case(600), 1_499).set_index("policy")
     assert table.loc[parity_study.EVEN, "age"] <= parity_study.ALLOWED + 0.01
     assert table.loc[parity_study.EVEN, "promised"] <= table.loc[parity_study.FULL, "promised"] + 0.01
     assert (table["contacted"] > 0).all()

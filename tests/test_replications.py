@@ -1,124 +1,196 @@
-"""The kept simulations: made by the code that is here, resumable, and equal to what the code makes again."""
+"""The kept simulations: whole, guarded by a probe, renewed where it gives other numbers, and resumable."""
+
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from promo_helpers import paths, replications
-from promo_helpers.market import parameters
-from promo_helpers.market.hardness import REPLICATED_SEEDS, decisions
-from promo_helpers.studies import effect
-from promo_helpers.studies import purchase as study
+from promo_helpers.replications import JOBS, Job, Kept, differences
+from promo_helpers.studies import effect, fairness, parity, purchase
+
+HEAD = r"# commit (\w+), \d{4}-\d\d-\d\d, (\d+|\?) s(; probe: commit \w+, \d{4}-\d\d-\d\d)?"
 
 
-@pytest.mark.parametrize("noun", replications.JOBS)
-def test_the_kept_results_were_made_by_this_code(noun):
-    assert replications.kept_code(noun) == replications.JOBS[noun].code(), "make replications makes them anew"
+@pytest.mark.parametrize("noun", JOBS)
+def test_a_kept_file_says_when_it_was_made_and_holds_each_row_of_each_case_once(noun):
+    job, frame = JOBS[noun], replications.read(noun)
+    assert re.fullmatch(HEAD, replications.kept(noun).head)
+    assert list(dict.fromkeys(frame["case"])) == list(job.cases)  # and none of the probe
+    assert not frame.duplicated(["case", *job.key]).any()
 
 
-def test_the_kept_rules_are_what_the_code_makes_again():
-    """Constant arms and the oracle of two of the twenty markets, made again from nothing."""
-    kept = replications.read("market_rules").set_index(["seed", "policy"])["gain"]
-    for seed in (REPLICATED_SEEDS[0], REPLICATED_SEEDS[-1]):
-        gain = decisions(parameters("paper", customers=3_000), seed).expected["gain"]
-        for policy, value in (
-            ("everybody 10", gain[:, 3].mean()),
-            ("everybody 25", gain[:, 6].mean()),
-            ("oracle", gain.max(axis=1).mean()),
-        ):
-            assert kept[seed, policy] == pytest.approx(value, rel=1e-5)
-
-
-def test_the_kept_comparison_covers_every_preset_and_holds():
+def test_the_kept_comparison_has_all_contacts_and_holds():
     cells = replications.read("market_calibration")
-    assert list(dict.fromkeys(cells["case"])) == list(replications.PRESETS)
     assert (cells.groupby("case")["n"].max() > 20_000).all()  # 200,000 contacts over seven arms
     assert (cells["z"].abs() <= cells["bound"]).all()
 
 
-def test_a_kept_market_of_purchases_is_what_the_code_makes_again():
-    kept = replications.read("purchase_markets")
-    assert set(kept["case"]) == {"paper", "seed"}
-    assert (kept.groupby(["case", "question", "metric", "method"])["seed"].nunique() == len(study.SEEDS)).all()
-    kept = kept[(kept["case"] == "seed") & (kept["seed"] == study.SEEDS[0])].set_index(["question", "metric", "method"])["value"]
-    made = study.one_market("seed", study.SEEDS[0]).set_index(["question", "metric", "method"])["value"]
-    for method in ("Bayes-optimal", "personal frequency"):
-        for key in (("customers", "precision@100"), ("products", "ndcg@10")):
-            assert kept[(*key, method)] == pytest.approx(made[(*key, method)], rel=1e-5)
-    assert kept["products", "ndcg@10", "ensemble"] == pytest.approx(made["products", "ndcg@10", "ensemble"], rel=0.02)
+@pytest.mark.parametrize(
+    ("noun", "cases"),
+    [
+        ("purchase_markets", purchase.CASES),
+        ("effect_coverage", effect.COVERAGE),
+        ("effect_refuters", effect.ALARMS),
+        ("effect_dial", effect.DIAL),
+    ],
+)
+def test_every_method_met_every_market(noun, cases):
+    job = JOBS[noun]
+    assert list(cases) == [*job.cases, replications.PROBE]
+    rest = [name for name in job.key if name != "seed"]
+    for case, part in replications.read(noun).groupby("case"):
+        assert (part.groupby(rest)["seed"].nunique() == len(cases[case].seeds)).all()
 
 
-def test_kept_effects_and_their_errors_are_what_the_code_makes_again():
-    kept = replications.read("effect_coverage")
-    seeds = effect.MARKETS["coverage"]
-    assert (kept.groupby(["source", "outcome", "method"])["seed"].nunique() == len(seeds)).all()
-    key = ["source", "outcome", "method"]
-    made = effect.covered(seeds[-1]).set_index(key)
-    kept = kept[kept["seed"] == seeds[-1]].set_index(key)
-    for column in ("effect", "error", "truth"):
-        assert np.allclose(kept.loc[made.index, column], made[column], rtol=2e-3), column
+# --- a study of a moment ---
+
+computed: list[str] = []  # cases, in the order in which they were
+value = {"x": 2.604, "stop": ""}
 
 
-def test_kept_alarms_are_what_the_code_makes_again():
-    kept = replications.read("effect_refuters")
-    seeds = effect.MARKETS["refuters"]
-    assert set(kept["case"]) == set(effect.PRESETS)
-    assert (kept.groupby(["case", "refuter"])["seed"].nunique() == len(seeds)).all()
-    made = effect.refuted(seeds[0], "hidden").set_index("refuter")
-    kept = kept[(kept["case"] == "hidden") & (kept["seed"] == seeds[0])].set_index("refuter")
-    assert (kept.loc[made.index, ["alarm", "missed"]] == made[["alarm", "missed"]]).all(axis=None)
-    assert kept["effect"].iloc[0] == pytest.approx(made["effect"].iloc[0], rel=1e-4)
-
-
-def test_the_kept_dial_is_what_the_code_makes_again():
-    kept = replications.read("effect_dial")
-    seeds = effect.MARKETS["dial"]
-    assert kept["case"].nunique() == len(effect.DIAL) == len(effect.OVERLAPS) * len(effect.CONFOUNDINGS)
-    assert list(effect.DIAL) == list(replications.JOBS["effect_dial"].cases)
-    assert (kept.groupby(["case", "method"])["seed"].nunique() == len(seeds)).all()
-    made = effect.turned(seeds[-1], 4.0, 1.5).set_index("method")["effect"]
-    kept = kept[(kept["overlap"] == 4) & (kept["confounding"] == 1.5) & (kept["seed"] == seeds[-1])].set_index("method")["effect"]
-    assert np.allclose(kept.loc[made.index], made, rtol=2e-3)
+def rows_of(case: str) -> pd.DataFrame:
+    """The toy's rows. Stands for a study's `replicate`."""
+    if case == value["stop"]:
+        raise KeyboardInterrupt
+    computed.append(case)
+    return pd.DataFrame({"seed": 600, "arm": ["none", "10"], "x": [1 / 3, float(value["x"])], "found": [True, False]})
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    """A project of one job with two cases, and a list of the cases that were computed."""
-    computed = []
-
-    def function(case: str) -> pd.DataFrame:
-        computed.append(case)
-        if computed == ["a", "b"]:
-            raise KeyboardInterrupt
-        return pd.DataFrame({"x": np.arange(3) + ord(case)})
-
-    job = replications.Job("promo_helpers.files", "function", ("a", "b"))
+def toy(tmp_path, monkeypatch):
+    """A project of one job with two cases; gives the list of the cases that were computed."""
+    job = Job("tests.test_replications", "rows_of", ("60,000", "b"), ("seed", "arm"), digits=4, loose={"y": 1e-3})
     monkeypatch.setattr(replications, "JOBS", {"toy": job})
-    monkeypatch.setattr(replications.Job, "load", lambda self: function)
-    code = job.code()
-    monkeypatch.setattr(replications.Job, "code", lambda self: code)
     monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setitem(value, "x", 2.604)
+    monkeypatch.setitem(value, "stop", "")
+    computed.clear()
     return computed
 
 
-def test_a_stopped_run_goes_on_where_it_was(project, capsys):
-    with pytest.raises(FileNotFoundError, match=r"data/replications/toy.csv is missing; `make replications` makes it"):
+def test_what_is_read_leaves_the_probe_out(toy):
+    with pytest.raises(FileNotFoundError, match=r"data/replications/toy.csv is missing; `make replications N=toy` makes it"):
         replications.read("toy")
+    replications.make("toy")
+    frame = replications.read("toy")
+    assert frame["case"].tolist() == ["60,000", "60,000", "b", "b"]
+    assert frame["x"].tolist() == [0.3333, 2.604] * 2
+    assert frame["arm"].tolist() == ["none", "10"] * 2
+    assert frame["found"].dtype == bool
+    assert replications.kept_probe("toy")["x"].tolist() == [0.333333333, 2.604]
+    assert replications.kept("toy").head.startswith("# commit unknown, ")  # a folder without git
+    assert re.fullmatch(HEAD, replications.kept("toy").head)
+
+
+def test_what_is_up_to_date_is_not_made_again_unless_named(toy, capsys):
+    replications.make("toy")
+    assert toy == ["probe", "60,000", "b"]
+    capsys.readouterr()
+    replications.main([])
+    assert toy == ["probe", "60,000", "b", "probe"]
+    assert capsys.readouterr().out.startswith("toy: up to date")
+    replications.main(["toy"])
+    assert toy[-3:] == ["probe", "60,000", "b"]
+    value["x"] = 2.611
+    replications.main([])
+    assert toy[-3:] == ["probe", "60,000", "b"]
+    assert replications.read("toy")["x"].tolist()[1] == 2.611
+
+
+def test_a_stopped_run_goes_on_where_it_was_if_the_code_still_gives_the_same(toy):
+    value["stop"] = "b"
     with pytest.raises(KeyboardInterrupt):
-        replications.make("toy")
+        replications.make("toy", always=True)
     assert not replications.file("toy").exists()
+    value["stop"] = ""
+    replications.make("toy", always=True)
+    assert toy == ["probe", "60,000", "probe", "b"]
+    assert not (paths.ROOT / "build" / "replications" / "toy").exists()
+    value["stop"] = "b"
+    with pytest.raises(KeyboardInterrupt):
+        replications.make("toy", always=True)
+    value.update(stop="", x=2.611)
+    toy.clear()
     replications.make("toy")
-    assert project == ["a", "b", "b"]
-    assert replications.read("toy")["x"].tolist() == [97, 98, 99, 98, 99, 100]
-    capsys.readouterr()
-    replications.make("toy")
-    assert capsys.readouterr().out == "toy: up to date\n"
+    assert toy == ["probe", "60,000", "b"]
+    assert replications.read("toy")["x"].tolist() == [0.3333, 2.611] * 2
 
 
-def test_results_of_earlier_code_are_read_and_said_to_be(project, monkeypatch, capsys):
-    project.append("already interrupted once")
+def test_probes_alone_are_renewed_with_one_command_and_the_head_says_so(toy, capsys):
     replications.make("toy")
-    monkeypatch.setattr(replications.Job, "code", lambda self: "other")
-    capsys.readouterr()
-    assert len(replications.read("toy")) == 6
-    assert "was made by earlier code; `make replications` makes it anew" in capsys.readouterr().out
+    before = replications.kept("toy")
+    bare = Kept(before.head, before.columns, before.rows)
+    bare.write(replications.file("toy"))
+    replications.main(["--probes"])
+    after = replications.kept("toy")
+    assert (after.columns, after.rows, after.probe) == (before.columns, before.rows, before.probe)
+    assert after.head.startswith(f"{before.head}; probe: commit unknown, ")
+    replications.main(["--probes", "toy"])  # nothing new: the file stays as it is
+    assert replications.kept("toy") == after
+    assert "rows of the probe as they were" in capsys.readouterr().out
+    other = Kept(before.head, before.columns + ",z", tuple(f"{r},1" for r in before.rows))
+    other.write(replications.file("toy"))
+    with pytest.raises(ValueError, match="toy: the columns are case,seed,arm,x,found, those of the file case,seed,arm,x,found,z"):
+        replications.main(["--probes"])
+
+
+def test_a_noun_that_is_not_there_is_named(toy, capsys):
+    with pytest.raises(SystemExit):
+        replications.main(["toys"])
+    assert "there is no kept study 'toys'; there are: toy" in capsys.readouterr().err
+    assert not toy
+
+
+def table(**changed):
+    columns = {"case": "probe", "seed": 600, "arm": ["none", "10"], "x": [2.604, 0.0], "y": [1.0, np.nan], "found": [True, False]}
+    return pd.DataFrame(columns | changed)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({}, []),
+        ({"x": [2.604 * (1 + 5e-7), 5e-10]}, []),  # the last digits of another processor
+        ({"x": [2.611, 0.0]}, ["toy: x 2.604 -> 2.611 (case probe, seed 600, arm none)"]),
+        ({"x": [2.604 * (1 + 2e-6), 0.0]}, ["toy: x 2.604 -> 2.60401 (case probe, seed 600, arm none)"]),
+        ({"x": [2.604, 1e-8]}, ["toy: x 0 -> 1e-08 (case probe, seed 600, arm 10)"]),
+        ({"y": [1.0005, np.nan]}, []),  # looser, as the job says
+        ({"y": [1.002, np.nan]}, ["toy: y 1 -> 1.002 (case probe, seed 600, arm none)"]),
+        ({"y": [1.0, 0.0]}, ["toy: y nan -> 0 (case probe, seed 600, arm 10)"]),
+        ({"found": [True, True]}, ["toy: found False -> True (case probe, seed 600, arm 10)"]),
+        (
+            {"arm": ["none", "15"]},
+            ["toy: a row is gone (case probe, seed 600, arm 10)", "toy: a row is new (case probe, seed 600, arm 15)"],
+        ),
+        ({"z": 1}, ["toy: columns case, seed, arm, x, y, found -> case, seed, arm, x, y, found, z (case probe)"]),
+    ],
+)
+def test_a_number_that_moved_is_named_with_its_place(toy, now, said):
+    assert differences("toy", table(), table(**now)) == said
+    assert differences("toy", table(**now), table(**now)) == []
+
+
+def test_rows_may_come_in_another_order_and_none_at_all_is_said(toy):
+    assert differences("toy", table(), table().iloc[::-1]) == []
+    assert differences("toy", table().iloc[:0], table())[0].startswith("toy: no probe is kept")
+
+
+# --- real studies, changed by one constant ---
+
+
+def test_a_constant_of_a_study_that_changed_is_seen(monkeypatch):
+    before = replications.probe("fairness_audits")
+    assert differences("fairness_audits", before, replications.probe("fairness_audits")) == []
+    differ, taken, audits = fairness.CASES["probe"]
+    monkeypatch.setitem(fairness.CASES, "probe", (differ, taken * 1.05, audits))
+    said = differences("fairness_audits", before, replications.probe("fairness_audits"))
+    assert any(s.startswith("fairness_audits: difference ") for s in said)
+
+
+def test_a_budget_that_is_spent_twice_is_seen(monkeypatch):
+    before = replications.probe("parity_markets")
+    monkeypatch.setattr(parity, "SPENT", 2 * parity.SPENT)
+    said = differences("parity_markets", before, replications.probe("parity_markets"))
+    assert any(s.startswith("parity_markets: spend ") and s.endswith(f"policy {parity.FULL})") for s in said)

@@ -2,6 +2,7 @@
 
 import csv
 import gc
+import hashlib
 import json
 import os
 import warnings
@@ -336,6 +337,34 @@ def test_the_copy_is_kept_until_the_source_changes(tmp_path, out):
     assert load_shop(folder).frame("stores")["name"].tolist() == ["Fort", "Lake", "Station"]
     (folder / "Contacts.csv").unlink()
     assert not load_shop(folder).has("contacts")
+
+
+def test_a_copy_of_an_earlier_format_is_made_anew(tmp_path, out, monkeypatch):
+    folder = write_shop(tmp_path / "corner")
+    made = (load_shop(folder).folder / "transactions.parquet").stat().st_mtime_ns
+    monkeypatch.setattr(loading, "FORMAT", loading.FORMAT + 1)
+    assert (load_shop(folder).folder / "transactions.parquet").stat().st_mtime_ns > made
+
+
+def test_tables_of_another_structure_are_another_format():
+    """A reminder: checked copies lie on people's disks, and only FORMAT tells that they are of another structure."""
+    structure = [
+        (
+            t.name,
+            t.key,
+            t.optional,
+            *((c.name, c.heading, c.kind, c.need, c.aliases, c.percent_aliases, c.refers_to, _rule(c)) for c in t.columns),
+        )
+        for t in TABLES.values()
+    ]
+    found = hashlib.sha256(repr(structure).encode()).hexdigest()[:16]
+    assert (loading.FORMAT, found) == (1, "d283d1758b768768"), (
+        "the tables' structure changed: raise FORMAT in shop/loading.py, and put both here"
+    )
+
+
+def _rule(column):
+    return column.rule and (column.rule.low, column.rule.high, column.rule.pattern)
 
 
 def test_two_folders_of_one_name_are_not_mixed_up(tmp_path, out):

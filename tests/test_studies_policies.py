@@ -8,10 +8,8 @@ from promo_helpers.market.rhythm import after_rhythm
 from promo_helpers.studies import coverage, policies, policy_tables
 
 
-def test_one_small_market_has_a_row_a_policy(monkeypatch):
-    monkeypatch.setattr(policies, "JUDGED", 200)
-    monkeypatch.setattr(policies, "ORACLES", ())
-    rows = policies._market("null", 1_500, 3).set_index("policy")
+def test_one_small_market_has_a_row_a_policy():
+    rows = policies._market(policies.Case("null", contacts=1_500, judged=200), None, 3).set_index("policy")
     assert {policies.PERSONAL, policies.BROADCAST, "nobody", "everybody, 25 %", "RFM", "omniscient oracle"} <= set(rows.index)
     assert (rows.loc["nobody", ["contacted", "promised", "estimated", "value", "spend"]] == 0).all()
     assert (rows["value"] <= 1e-9).all()  # where offers do nothing, nothing is earned
@@ -22,10 +20,8 @@ def test_one_small_market_has_a_row_a_policy(monkeypatch):
     assert rows.loc[policies.BROADCAST, "ahead"] == 0
 
 
-def test_one_replication_has_every_figure_and_its_truth(monkeypatch):
-    for name, value in (("LEARNERS", 1_200), ("POOL", 300), ("TRIAL", 150), ("SENT", 60), ("DRAWS", 2)):
-        monkeypatch.setattr(coverage, name, value)
-    rows = coverage._market("default", 5)
+def test_one_replication_has_every_figure_and_its_truth():
+    rows = coverage._market(coverage.Case(draws=2, learners=1_200, pool=300, trial=150, sent=60), 5)
     assert len(rows) == 2 * 10
     fixed = rows.groupby("figure")["truth"].nunique()
     assert fixed["doubly robust"] == 1  # the value of one policy in one population

@@ -54,15 +54,13 @@ def test_labels_go_by_the_sign_of_the_best_arm_and_then_by_the_chance_of_buying(
 
 
 @pytest.mark.parametrize("noun", ["uplift_markets", "uplift_nothing"])
-def test_the_kept_studies_hold_each_market_once_and_no_policy_beats_the_truth(noun):
+def test_no_policy_of_the_kept_studies_beats_the_truth(noun):
     frame = replications.read(noun)
     if noun == "uplift_markets":
-        assert not frame.duplicated(["case", "seed", "contacts", "learner"]).any()
         assert (frame["value"] <= frame["omniscient"] + 1e-6).all()
         assert (frame["attainable"] <= frame["informed"] + 1e-6).all()
         assert (frame["informed"] <= frame["omniscient"]).all()
     else:
-        assert not frame.duplicated(["case", "seed", "group", "learner"]).any()
         assert (frame["bound"] <= frame["estimated"]).all()  # equal where the policy contacts nobody
 
 

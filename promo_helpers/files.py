@@ -1,9 +1,10 @@
 """Files and folders that are written whole or not at all."""
 
+import filecmp
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,12 +15,13 @@ def scratch_beside(path: Path) -> Path:
     pattern = re.compile(re.escape(f".{path.stem}.") + r"(\d+)\.part" + re.escape(path.suffix))
     for left in path.parent.iterdir():
         owner = pattern.fullmatch(left.name)
-        if owner and not _alive(int(owner.group(1))):
+        if owner and not alive(int(owner.group(1))):
             remove(left)
     return path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
 
 
-def _alive(process: int) -> bool:
+def alive(process: int) -> bool:
+    """Whether another process with this number runs."""
     if process == os.getpid():
         return False  # an earlier attempt of this very process
     try:
@@ -65,3 +67,36 @@ def replace_folder(new: Path, final: Path) -> None:
         os.replace(final, old)
     os.replace(new, final)
     remove(old)
+
+
+def move_into(new: Path, final: Path, shared: Collection[str]) -> None:
+    """Move all that lies in `new` to its place in `final`.
+
+    Folders that are `shared` (by their path below `new`) are gone through; any other replaces the one that lies there, whole. A folder
+    that is already there with the same bytes stays, so that who reads it at this moment is not disturbed.
+    """
+    first = {s.partition("/")[0] for s in shared}
+    for path in sorted(new.iterdir()):
+        if path.is_dir() and path.name in first:
+            move_into(path, final / path.name, [s.partition("/")[2] for s in shared if s.startswith(f"{path.name}/")])
+        else:
+            _take(path, final / path.name)
+
+
+def _take(path: Path, place: Path) -> None:
+    """Put a file or a folder in its place."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir() and place.is_dir() and _same(path, place):
+        return
+    if path.stat().st_dev != place.parent.stat().st_dev:  # a name cannot move between file systems: copy, then rename
+        path = Path(shutil.move(path, scratch_beside(place)))
+    if path.is_dir():
+        replace_folder(path, place)
+    else:
+        os.replace(path, place)
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same files with the same bytes."""
+    names = [sorted(f.relative_to(folder) for f in folder.rglob("*") if f.is_file()) for folder in (one, other)]
+    return names[0] == names[1] and all(filecmp.cmp(one / n, other / n, shallow=False) for n in names[0])

@@ -1,31 +1,67 @@
-"""Where things lie. Everything that a run writes lies below one folder: the project's own, or the one that PROMO_OUT names."""
+"""Where things lie, for writing and for reading.
+
+Results lie below one folder: the project's own, or the one that PROMO_OUT names. A process does not always write there:
+
+- a run of Make writes into a folder of its own (PROMO_WRITE), and its files move to the results when it has come to its end;
+- a notebook that somebody has opened in JupyterLab writes to build/explore/ and changes no result.
+
+Both read what they have written themselves, and the results where they have not: `find`.
+"""
 
 from __future__ import annotations  # depends.py, which any python3 runs before the set-up, imports this
 
 import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def out() -> Path:
-    """The folder that runs write below: the project, unless PROMO_OUT names another (as the runs of other profiles do)."""
+    """The folder of the results: the project, unless PROMO_OUT names another (as the runs of other profiles do)."""
     return Path(os.environ.get("PROMO_OUT") or ROOT).resolve()
 
 
+def writing() -> Path:
+    """The folder that this process writes below: the results, a run's own folder, or build/explore/ in a notebook of a person."""
+    if named := os.environ.get("PROMO_WRITE"):
+        return Path(named).resolve()
+    return out() / "build" / "explore" if _interactive() else out()
+
+
+def _interactive() -> bool:
+    """Whether a person types here: this is a kernel or a shell of IPython."""
+    module = sys.modules.get("IPython")
+    return module is not None and module.get_ipython() is not None
+
+
 def data(*parts: str) -> Path:
-    """A place below `data/`, such as data("raw", "completejourney")."""
-    return out().joinpath("data", *parts)
+    """A place below `data/` to write to, such as data("raw", "completejourney")."""
+    return writing().joinpath("data", *parts)
+
+
+def find(*parts: str) -> Path:
+    """The same place to read from: as this process has written it, otherwise as the results have it, there or not."""
+    own = data(*parts)
+    return own if own.exists() else out().joinpath("data", *parts)
+
+
+def landing(path: Path | str) -> Path:
+    """Where a file that a run writes will lie when the run has come to its end; for all other files the path itself."""
+    path = Path(path).resolve()
+    if os.environ.get("PROMO_WRITE") and path.is_relative_to(writing()):
+        return out() / path.relative_to(writing())
+    return path
 
 
 def ledger(name: str) -> Path:
-    """The ledger called `name`, such as shop_completejourney."""
-    return data("numbers", f"{name}.json")
+    """The ledger called `name`, such as shop_completejourney, to read from."""
+    return find("numbers", f"{name}.json")
 
 
 def figures() -> Path:
-    """The folder of figures, PDF and PNG."""
-    return out() / "figures"
+    """The folder of figures, PDF and PNG, to write to."""
+    return writing() / "figures"
 
 
 def generated() -> Path:
@@ -39,6 +75,6 @@ def notebooks() -> Path:
 
 
 def shown(path: Path | str) -> str:
-    """A path as a person would type it: relative to the project where it lies inside it."""
-    path = Path(path).resolve()
+    """A path as a person would type it, relative to the project where it lies inside it; a run's files where they will lie."""
+    path = landing(path)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

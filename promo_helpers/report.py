@@ -173,12 +173,13 @@ class Report:
         Raises FileNotFoundError where there is none, ValueError where it lies elsewhere than what runs write.
         """
         path = Path(path).resolve()
-        if not path.is_relative_to(paths.out()):
+        below = next((folder for folder in (paths.writing(), paths.out()) if path.is_relative_to(folder)), None)
+        if below is None:
             raise ValueError(f"{paths.shown(path)} does not lie below {paths.out()}, where runs write")
         files = [f for f in path.rglob("*") if f.is_file() and not f.name.startswith(".")] if path.is_dir() else [path]
         if not path.exists() or not files:
             raise FileNotFoundError(f"{paths.shown(path)} is not there or empty, so the run {self.run} did not write it")
-        names = {f.relative_to(paths.out()).as_posix() for f in files}
+        names = {f.relative_to(below).as_posix() for f in files}
         self.ledger["files"] = sorted(names.union(self.ledger["files"]))
         self._write()
 
@@ -205,7 +206,7 @@ class Report:
 
     def _write(self) -> None:
         text = json.dumps(self.ledger, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
-        write_text(paths.ledger(self.run), text + "\n")
+        write_text(paths.data("numbers", f"{self.run}.json"), text + "\n")
 
 
 def latex_table(table: pd.DataFrame, digits: Mapping[str, int] | None = None) -> str:

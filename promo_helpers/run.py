@@ -1,7 +1,8 @@
 """Run one notebook with one set of parameters: `python -m promo_helpers.run 02_shop_completejourney --profile paper`.
 
-The executed copy is Make's witness that the run succeeded, so it gets its name last, and loses it first. It bears the time at which the
-run began: what was edited meanwhile is newer, and is run again.
+A run writes into a folder of its own, build/running/<run>.<process>/. When it has come to its end, its files move to the results, the
+ledger behind all others and the executed copy, which is Make's witness, at the very end. So a run that fails or is killed leaves the
+earlier results as they were. The copy bears the time at which the run began: what was edited meanwhile is newer, and is run again.
 """
 
 import argparse
@@ -10,17 +11,27 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from promo_helpers import depends, paths
+from promo_helpers import depends, paths, seal
 from promo_helpers.depends import notebook_of
-from promo_helpers.files import whole, write_text
+from promo_helpers.files import alive, move_into, remove, whole, write_text
 
-# the same bytes on every run and every machine: no time of day in a figure, no random order in a set, one thread per sum
-FIXED = {"PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": "1704067200", "OPENBLAS_NUM_THREADS": "1", "MPLBACKEND": "agg"}
+# the same bytes on every run and every machine: no time of day in a figure, no random order in a set; and pictures in the executed copy
+FIXED = {
+    "PYTHONHASHSEED": "0",
+    "SOURCE_DATE_EPOCH": "1704067200",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+}
+# folders that several runs write to; any other is one result, and replaced whole
+SHARED = ("data/campaigns", "data/models", "data/numbers", "data/processed", "data/raw", "data/tables", "figures", "build/twin")
+# errors whose sentence is written for people and needs no trace
+FOR_PEOPLE = ("AskError", "ExperimentError", "NotAvailable", "ResponseError", "ShopError", "Unreadable")
 
 
 def profile(name: str) -> dict[str, dict[str, Any]]:
@@ -29,21 +40,21 @@ def profile(name: str) -> dict[str, dict[str, Any]]:
     return {run: parameters or {} for run, parameters in listed.items()}
 
 
-def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
+def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bool = True) -> None:
     """Execute a run's notebook into `stamp`. Where it fails, the half-executed copy lies beside it as <run>.failed.ipynb.
 
-    The run's own ledger is the proof that it was this run that wrote, and not a second one under the name of another.
+    The run's own ledger is the proof that it was this run that wrote, and not a second one under the name of another. A run with other
+    parameters than its profile's is marked as old, so that `make paper` makes it again.
     """
     import papermill  # a second of imports that --help does not need
 
-    began = time.time()
-    stamp.parent.mkdir(parents=True, exist_ok=True)
-    stamp.unlink(missing_ok=True)
+    from promo_helpers import progress
+
+    began = time.time() if of_profile else 1
     notebook, ledger = notebook_of(run), depends.ledger_of(run)
-    ledger.unlink(missing_ok=True)
     failed = stamp.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
-    with whole(stamp) as scratch:
+    with whole(stamp) as scratch, _own_folder(run) as own:
         try:
             papermill.execute_notebook(
                 str(notebook),
@@ -51,22 +62,50 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path) -> None:
                 parameters=parameters,
                 kernel_name="python3",
                 cwd=str(paths.notebooks()),
-                progress_bar={"desc": run, "leave": False, "bar_format": "  {desc}: {n_fmt}/{total_fmt} cells, {elapsed}"}
-                if sys.stderr.isatty()
-                else False,
+                progress_bar=False,
+                engine_name=progress.ENGINE,
+                promo_run=run,
             )
         except papermill.PapermillExecutionError as error:
             os.replace(scratch, failed)
+            if error.ename in FOR_PEOPLE:
+                sys.exit(f"{run}: {error.evalue}")
             place = place_of(notebook, error.source, error.cell_index)
             said = error.evalue.strip("\"'") if error.ename == "KeyError" else error.evalue  # which alone quotes its own words
             print(f"\n{run} stopped in {place}: {error.ename}: {said}", file=sys.stderr)
             sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
-        if not ledger.is_file():
+        written = own / ledger.relative_to(paths.out())
+        if not written.is_file():
             sys.exit(
-                f"{run} has not written {paths.shown(ledger)}, so that it may have overwritten another run's results: "
+                f"{run} has not written {paths.shown(ledger)}, so that its results would be another run's and are not taken: "
                 f"Report(...) in {paths.shown(notebook)} and the run's name in the profile must agree"
             )
+        printed = [f for kind in ("data/tables", "figures") if (own / kind).is_dir() for f in (own / kind).iterdir()]
+        seal.put(scratch, seal.seal(own, [written, *printed], parameters))
         os.utime(scratch, (began, began))
+        stamp.unlink(missing_ok=True)  # from here on results change: a run that is killed now is made again
+        with whole(ledger) as last:
+            os.replace(written, last)
+            move_into(own, paths.out(), SHARED)
+
+
+@contextmanager
+def _own_folder(run: str) -> Iterator[Path]:
+    """The folder that the kernels of this process write to while the block lasts; those of processes that were killed are removed."""
+    own = paths.out() / "build" / "running" / f"{run}.{os.getpid()}"
+    for left in own.parent.glob("*.*"):
+        if left.suffix[1:].isdigit() and not alive(int(left.suffix[1:])):
+            remove(left)
+    own.mkdir(parents=True)
+    before = os.environ.get("PROMO_WRITE")
+    os.environ["PROMO_WRITE"] = str(own)
+    try:
+        yield own
+    finally:
+        remove(own)
+        os.environ.pop("PROMO_WRITE")
+        if before is not None:
+            os.environ["PROMO_WRITE"] = before
 
 
 def parameters_of(notebook: Path) -> set[str]:
@@ -147,7 +186,7 @@ def main() -> None:
     stamp = options.stamp or depends.stamp_of(options.run, options.profile)
     start = time.perf_counter()
     print(f"  {options.run} ...", flush=True)
-    execute(options.run, parameters, stamp)
+    execute(options.run, parameters, stamp, of_profile=parameters == runs[options.run])
     print(f"  {options.run} done in {time.perf_counter() - start:.0f} s", flush=True)
 
 

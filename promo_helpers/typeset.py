@@ -58,12 +58,13 @@ def first_error(log: str) -> str:
 
 
 def main() -> None:
-    """Check, collect, typeset; says where the paper lies."""
+    """Check, collect, typeset; says where the paper lies and how many claims hold."""
     start = time.perf_counter()
     print(f"  {collect.check()}", flush=True)
     collect.collect()
     typeset()
     print(f"  paper typeset in {time.perf_counter() - start:.0f} s\n{paths.shown(paths.out() / 'paper' / 'paper.pdf')} is ready")
+    print(collect.claimed())
 
 
 if __name__ == "__main__":

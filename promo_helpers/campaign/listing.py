@@ -142,11 +142,13 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     path = {
         part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in ("list", "holdout", "responses", "columns")
     }
-    if path["responses"].is_file():
-        filled = read(path["responses"])
+    there = paths.landing(path["responses"])
+    if there.is_file():
+        filled = read(there)
         if filled[[c for c in FORM if c in filled]].notna().any(axis=None):
-            where = paths.shown(path["responses"])
-            raise AskError([f"{where} holds responses, so this campaign was sent; choose another DATE, or move the files away"])
+            raise AskError(
+                [f"{paths.shown(there)} holds responses, so this campaign was sent; choose another DATE, or move the files away"]
+            )
     frame = listed(campaign)
     held = frame["Holdout"] == "yes"
     write_sheet(frame[~held].reset_index(drop=True), path["list"], TEXT)

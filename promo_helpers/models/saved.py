@@ -27,8 +27,8 @@ LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lif
 
 
 def folder_of(name: str) -> Path:
-    """Where the model called `name` lies, such as purchase or purchase_completejourney."""
-    return paths.data("models", name)
+    """Where the model called `name` lies, to read from, such as purchase or purchase_completejourney."""
+    return paths.find("models", name)
 
 
 def save(name: str, parts: dict[str, Any], facts: dict[str, Any]) -> Path:
@@ -41,7 +41,7 @@ def save(name: str, parts: dict[str, Any], facts: dict[str, Any]) -> Path:
     for fact in ("features", "trained_from", "trained_to", "seed", "command"):
         if fact not in facts:
             raise KeyError(f"the facts of the model '{name}' lack '{fact}'")
-    folder = folder_of(name)
+    folder = paths.data("models", name)
     scratch = scratch_beside(folder)
     try:
         scratch.mkdir(parents=True)

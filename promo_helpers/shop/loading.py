@@ -37,7 +37,7 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     one that the checked copy would replace, and for a margin that is no share.
     """
     if source == "simulated":
-        return Shop(paths.data("raw", "simulated"))
+        return Shop(paths.find("raw", "simulated"))
     if source == "completejourney":
         name, mark, currency = "completejourney", journey.version(), "USD"
     else:
@@ -48,14 +48,15 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
             raise FileNotFoundError(f"There is no folder {source}; `make template` shows what a shop's folder holds")
         margin = _margin(os.environ.get("PROMO_MARGIN", "") if margin is None else margin)
         name, mark = source.resolve().name, f"{_fingerprint(source)} {margin or ''}".rstrip()
+    there = Path(folder or paths.find("raw", name)).resolve()
     folder = Path(folder or paths.data("raw", name)).resolve()
-    if isinstance(source, Path) and source.resolve().is_relative_to(folder):
+    if isinstance(source, Path) and any(source.resolve().is_relative_to(f) for f in (there, folder, paths.landing(folder))):
         raise ValueError(
             f"The shop in {paths.shown(source)} lies where its checked copy would replace it; move it elsewhere, such as out of data/raw"
         )
     mark = hashlib.sha256(f"{mark} {currency} {FORMAT}".encode()).hexdigest()[:16]
-    if (folder / "shop.json").is_file() and Shop(folder).info.get("mark") == mark:
-        return Shop(folder)
+    if (there / "shop.json").is_file() and Shop(there).info.get("mark") == mark:
+        return Shop(there)
     with ShopWriter(folder, source=name, currency=currency, mark=mark) as writer:
         if isinstance(source, Path):
             _read_folder(source, writer, margin)

@@ -1,0 +1,84 @@
+"""The claims of the paper: which of them this build shows, and by how much, as a sentence, a file and a table of the appendix."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from promo_helpers.report import SHARES, escaped, formatted, plain_text
+
+HOLDS = {True: "holds", False: "does not hold in this run", None: "not available in this run"}
+WORDS = {True: "yes", False: "no", None: "not available"}
+COLUMNS = ("run", "name", "text", "holds", "value", "bound", "margin", "margin_unit", "unit", "basis")
+
+
+def of(ledgers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The claims of these ledgers as recorded, each with its run, in the order of the runs."""
+    return [{"run": ledger["run"], **claim} for ledger in ledgers for claim in ledger.get("claims", [])]
+
+
+def table(found: list[dict[str, Any]]) -> pd.DataFrame:
+    """One row a claim, as recorded: `value` in `unit` (a share is below 1), `bound` in words, `margin` in `margin_unit`."""
+    rows = [{**c, "holds": WORDS[c["holds"]], "bound": _bound(c, [f"{b:.6g}" for b in c["bound"]])} for c in found]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def sentence(found: list[dict[str, Any]]) -> str:
+    """How many claims hold, and a line for each that does not: its name, text, value, bound and margin."""
+    if not found:
+        return "No claim is recorded."
+    failed = [c for c in found if c["holds"] is False]
+    unknown = sum(c["holds"] is None for c in found)
+    held = f"{sum(c['holds'] is True for c in found)} of {len(found)} claims hold"
+    lines = [held + (f", {unknown} not available" if unknown else "") + ("; not:" if failed else "")]
+    for c in failed:
+        value, bound, margin = _cells(c)
+        detail = ", ".join(part for part in (value, bound, f"margin {margin}" if margin else "") if part)
+        lines.append(plain_text(f"  {c['run']}.{c['name']} ({c['text']}{'; ' if detail else ''}{detail})"))
+    return "\n".join(lines)
+
+
+HEAD = r"""\begingroup\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTleft}{0pt}\setlength{\LTright}{0pt}
+\begin{longtable}{@{}p{.43\linewidth}p{.07\linewidth}p{.11\linewidth}p{.13\linewidth}p{.08\linewidth}p{.12\linewidth}@{}}
+\toprule
+Claim & Holds & Value & Bound & Margin & Rests on \\
+\midrule
+\endhead
+\bottomrule
+\endlastfoot
+"""
+
+
+def latex(found: list[dict[str, Any]]) -> str:
+    """The claims as a small table over several pages, those that do not hold first; a sentence where there is none."""
+    if not found:
+        return "No claim is recorded.\n"
+    ordered = sorted(found, key=lambda c: [False, None, True].index(c["holds"]))
+    return HEAD + "\n".join(_row(c) for c in ordered) + "\n\\end{longtable}\n\\endgroup\n"
+
+
+def _row(claim: dict[str, Any]) -> str:
+    name = escaped(f"{claim['run']}.{claim['name']}").replace(r"\_", r"\_\allowbreak{}").replace(".", r".\allowbreak{}")
+    holds = r"\textbf{no}" if claim["holds"] is False else WORDS[claim["holds"]]
+    cells = [rf"{escaped(claim['text'])} (\texttt{{{name}}})", holds, *_cells(claim), escaped(claim["basis"])]
+    return " & ".join(rf"\raggedright {cell}" for cell in cells) + r" \tabularnewline"
+
+
+def _cells(claim: dict[str, Any]) -> tuple[str, str, str]:
+    """Value, bound and margin as LaTeX text; nothing where there is none."""
+    unit, margin_unit = claim["unit"], claim["margin_unit"]
+    value = "" if claim["value"] is None else _number(claim["value"], unit)
+    margin = "" if claim["margin"] is None else _number(claim["margin"], margin_unit)
+    return value, _bound(claim, [_number(b, unit) for b in claim["bound"]]), margin
+
+
+def _bound(claim: dict[str, Any], ends: list[str]) -> str:
+    """The bound in words: "above 0", "between 1 and 2"; nothing where the claim has none."""
+    return f"{claim['side']} {' and '.join(ends)}" if ends else ""
+
+
+def _number(value: float, unit: str) -> str:
+    """A number with its unit, to three digits: what a reader compares with its bound."""
+    size = abs(value * 100 if unit in SHARES else value)
+    digits = 0 if size >= 100 or size == 0 else 2 - math.floor(math.log10(size))
+    return formatted(value, unit=unit, digits=min(digits, 6))

@@ -48,7 +48,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check lab bench replications retrain campaign responses demo lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign responses demo lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -81,7 +81,7 @@ $(R)/14_fairness.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 
 $(R)/14_fairness_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase)),$(RUNS))
 $(R)/14_fairness_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 09_discount)),$(RUNS))
 
-.PHONY: help paper runs test lint lab notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test lint lab html notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
@@ -97,7 +97,8 @@ help:
 	@echo "      ... CUSTOMERS=50 DISCOUNT=10 CHANNEL=e-mail DATE=2026-02-01 EVEN=\"age 5\"   also SHOP=my/folder MARGIN=.25"
 	@echo "make responses FILE=...  what a campaign really earned, from its form of responses, filled in"
 	@echo "make demo                a small shop, its models, three campaigns and what they earned, in two minutes, below build/seed/"
-	@echo "make check               do the paper, the numbers and the files agree?"
+	@echo "make check               do the paper, the numbers and the files agree, and which claims hold? (V=1: every definition too)"
+	@echo "make html                the executed notebooks as web pages, with their figures, below build/html/"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
 	@echo "make replications        the long simulations (two hours), kept in data/replications/; makes those whose probe gives other numbers"
 	@echo "      ... N=uplift_markets               one of them in any case; PROBES=1 renews the rows of probes alone (minutes)"
@@ -162,6 +163,9 @@ demo:
 
 check: .venv/ready
 	@$(BIN)/python -m promo_helpers.collect $(if $(V),--each)
+
+html: .venv/ready
+	@$(BIN)/python -m promo_helpers.pages
 
 template: .venv/ready
 	@$(BIN)/python -m promo_helpers.shop.template

@@ -39,7 +39,7 @@ def sentence(found: list[dict[str, Any]]) -> str:
 
 
 HEAD = r"""\begingroup\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTleft}{0pt}\setlength{\LTright}{0pt}
-\begin{longtable}{@{}p{.43\linewidth}p{.07\linewidth}p{.11\linewidth}p{.13\linewidth}p{.08\linewidth}p{.12\linewidth}@{}}
+\begin{longtable}{@{}p{.42\linewidth}p{.07\linewidth}p{.11\linewidth}p{.13\linewidth}p{.08\linewidth}p{.12\linewidth}@{}}
 \toprule
 Claim & Holds & Value & Bound & Margin & Rests on \\
 \midrule
@@ -54,7 +54,8 @@ def latex(found: list[dict[str, Any]]) -> str:
     if not found:
         return "No claim is recorded.\n"
     ordered = sorted(found, key=lambda c: [False, None, True].index(c["holds"]))
-    return HEAD + "\n".join(_row(c) for c in ordered) + "\n\\end{longtable}\n\\endgroup\n"
+    count = f"Of {len(found)} claims {sum(c['holds'] is True for c in found)} hold.\n\n"
+    return count + HEAD + "\n".join(_row(c) for c in ordered) + "\n\\end{longtable}\n\\endgroup\n"
 
 
 def _row(claim: dict[str, Any]) -> str:

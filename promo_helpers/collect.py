@@ -33,13 +33,16 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
 \newcommand{\setclaim}[2]{\expandafter\gdef\csname claim@#1\endcsname{#2}}
 % a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says so, and in captions,
-% tables and boxes, which have no margin, the text itself
+% tables, footnotes and boxes, which have no margin, the text itself
 \makeatletter
+\newif\ifclaiminnote
+\let\claimmakefntext\@makefntext
+\renewcommand{\@makefntext}[1]{\claimmakefntext{\claiminnotetrue #1}}
 \DeclareRobustCommand{\claim}[1]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds\else
-  \ifinner\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\scriptsize\claimed}\else\claiminline\fi\fi\fi}
+  \ifinner\claiminline\else\ifclaiminnote\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\scriptsize\claimed}\else\claiminline\fi\fi\fi\fi}
 \makeatother
 \newcommand{\claiminline}{ {\scriptsize[\claimed]}}
-\newcommand{\claimholds}{holds}
+\def\claimholds{holds} % \newcommand would make it \long, and \ifx never true
 % words that depend on whether a claim holds: \ifclaim{run.name}{narrows}{does not narrow}
 \DeclareRobustCommand{\ifclaim}[3]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds #2\else #3\fi}
 """
@@ -164,7 +167,7 @@ def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
 
 def _meant(name: str, there: set[str]) -> str:
     """The most alike of the names that there are, as a question."""
-    alike = difflib.get_close_matches(name, sorted(there), 1, cutoff=0.8)
+    alike = difflib.get_close_matches(name, sorted(there), 1, cutoff=0.85)
     return f"; did you mean '{alike[0]}'?" if alike else ""
 
 

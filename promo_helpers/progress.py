@@ -11,6 +11,7 @@ from typing import Any
 from papermill.engines import NBClientEngine, papermill_engines
 
 EVERY = 30.0  # seconds between two lines of a log
+SECOND = 1.0  # and between two states of a line that lives
 ENGINE = "counted"
 
 
@@ -38,7 +39,7 @@ def shown(run: str, cells: Callable[[], tuple[int, int]]) -> Iterator[None]:
     living, over, start = _alone_on_a_terminal(), threading.Event(), time.monotonic()
 
     def watch() -> None:
-        while not over.wait(1 if living else EVERY):
+        while not over.wait(SECOND if living else EVERY):
             done, all_of_them = cells()
             said = f"  {run}: {done}/{all_of_them} cells, {time.monotonic() - start:.0f} s"
             print(f"\r\033[K{said}" if living else said, end="" if living else "\n", flush=True)

@@ -2,12 +2,13 @@
 
 import json
 import os
+import subprocess
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from promo_helpers import collect, paths
+from promo_helpers import collect, depends, paths, seal
 from promo_helpers.report import Report
 
 SECTION = "paper/sections/data.tex"
@@ -36,7 +37,15 @@ def runs(project, *names):
     for name in names:
         stamp = project / "build" / "runs" / "paper" / f"{name}.ipynb"
         stamp.parent.mkdir(parents=True, exist_ok=True)
-        stamp.write_text("")
+        sealed(project, name)
+
+
+def sealed(project, name, **parameters):
+    """The executed notebook of a run, with the seal that `run` puts into it."""
+    stamp, ledger = depends.stamp_of(name, "paper"), depends.read_ledger(name)
+    files = [depends.ledger_of(name), *(depends.outputs(ledger) if ledger else [])]
+    stamp.write_text('{"metadata": {}}')
+    seal.put(stamp, seal.seal(project, files, parameters))
 
 
 @pytest.fixture
@@ -50,7 +59,6 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "requirements.lock").write_text("")
     notebook(tmp_path, "02_shop")
     (tmp_path / "notebooks" / "profiles").mkdir()
-    runs(tmp_path, "02_shop")
     (tmp_path / "paper" / "sections").mkdir(parents=True)
     (tmp_path / "paper" / "sections" / "data.tex").write_text(TEXT)
     main = "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n\\input{sections/data}\n\\end{document}\n"
@@ -61,6 +69,7 @@ def project(tmp_path, monkeypatch):
     report.save_figure(figure, "a")
     plt.close(figure)
     report.save_table(pd.DataFrame({"x": [1]}), "t")
+    runs(tmp_path, "02_shop")
     return tmp_path
 
 
@@ -179,9 +188,10 @@ def test_a_name_over_two_lines_is_read(project):
 
 
 def test_definitions_are_listed_for_a_person(project):
-    assert collect.definitions() == rf"1 definition as \fixed{{...}}: 14 ({SECTION}:2)"
+    assert collect.definitions() == r"1 definition as \fixed{...}; `make check V=1` lists them"
     add(project, "\\fixed{a\nb}")
-    assert collect.definitions() == rf"2 definitions as \fixed{{...}}: 14 ({SECTION}:2), a b ({SECTION}:5)"
+    lines = collect.definitions(each=True).splitlines()
+    assert lines == [r"2 definitions as \fixed{...}", f"  {SECTION}:2: 14", f"  {SECTION}:5: a b"]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +224,99 @@ def test_a_further_output_that_is_gone(project):
     assert collect.problems() == []
     (project / "data" / "raw" / "own" / "stores.parquet").unlink()
     assert said(project) == ["data/raw/own/stores.parquet is missing, though the run other made it; `make paper` makes it again"]
+
+
+def altered(project, name, old, new):
+    file = project / name
+    file.write_bytes(file.read_bytes().replace(old, new, 1))
+    return f"{name} is not what the run 02_shop wrote; `make notebook N=02_shop` makes it again"
+
+
+def test_a_number_a_table_and_a_figure_that_a_hand_has_changed_are_named(project):
+    expected = [
+        altered(project, "data/numbers/shop.json", b"50", b"51"),
+        altered(project, "data/tables/shop_t.csv", b"1", b"2"),
+        altered(project, "data/tables/shop_t.tex", b"1", b"2"),
+        altered(project, "figures/shop_a.pdf", b"PDF", b"FDP"),
+        altered(project, "figures/shop_a.png", b"PNG", b"GNP"),
+    ]
+    assert sorted(said(project)) == sorted(expected)
+
+
+def test_a_run_with_other_parameters_than_the_profiles_is_named(project):
+    sealed(project, "02_shop", seed=2)
+    assert said(project) == [
+        "data/numbers/shop.json was made with seed = 2, which the profile paper does not say; `make paper` makes it again"
+    ]
+
+
+def test_a_ledger_that_no_run_has_sealed_is_named(project):
+    (project / "build" / "runs" / "paper" / "02_shop.ipynb").write_text('{"metadata": {}}')
+    assert said(project) == ["data/numbers/shop.json is not known to the run 02_shop; `make notebook N=02_shop` makes it again"]
+
+
+def test_an_unknown_name_is_answered_with_the_nearest(project):
+    add(project, r"\val{shop.shares}")
+    assert said(project) == [f"{SECTION}:5 uses the number 'shop.shares', which no run has made; did you mean 'shop.share'?"]
+
+
+def test_claims_are_counted_listed_and_collected(project):
+    report = Report("shop", seed=1)
+    assert collect.claimed() == "No claim is recorded."
+    report.claim("first", "A & b", 3.0, above=1.0, se=0.5)
+    report.claim("second", "the share is small", 0.3, below=0.25, unit="%", basis="20 markets")
+    report.claim("third", "unknown", None, above=0)
+    report.claim("fourth", "it is so", holds=False)
+    assert collect.claimed().splitlines() == [
+        "1 of 4 claims hold, 1 not available; not:",
+        "  shop.second (the share is small; 30.0\N{NO-BREAK SPACE}%, below 25.0\N{NO-BREAK SPACE}%, margin \N{MINUS SIGN}5.00\N{NO-BREAK SPACE}%)",
+        "  shop.fourth (it is so)",
+    ]
+    collect.collect()
+    table = pd.read_csv(project / "data" / "claims.csv", index_col="name")
+    assert list(table["holds"]) == ["yes", "no", "not available", "no"]
+    assert table.loc["first", ["value", "bound", "margin", "margin_unit"]].tolist() == [3.0, "above 1", 4.0, "SE"]
+    assert table.loc["second", "margin"] == pytest.approx(-0.05)
+    rows = (project / "paper" / "generated" / "claims.tex").read_text().split("\\endlastfoot\n")[1]
+    assert [rows.index(f"shop.\\allowbreak{{}}{n}") for n in ("second", "fourth", "third", "first")] == sorted(
+        rows.index(f"shop.\\allowbreak{{}}{n}") for n in ("second", "fourth", "third", "first")
+    )
+    assert r"A \& b" in rows
+
+
+CLAIMS = r"""\documentclass{article}
+\usepackage[margin=2.5cm]{geometry}\usepackage{caption,booktabs,longtable,hyperref,amsmath}
+\input{generated/numbers}
+\begin{document}
+Plain\claim{shop.holds}, failing\claim{shop.fails}, \ifclaim{shop.fails}{YES}{NO} and \ifclaim{shop.holds}{YES}{NO}.
+\begin{itemize}\item An item\claim{shop.fails}.\end{itemize}
+\begin{figure}\caption{In a caption\claim{shop.fails} \ifclaim{shop.holds}{so}{not}.}\end{figure}
+\begin{table}\centering\caption{Short\claim{shop.holds}}\begin{tabular}{l}In a cell\claim{shop.fails}\end{tabular}\end{table}
+\footnote{In a note\claim{shop.fails}.}
+\listoffigures
+\input{generated/claims}
+\end{document}
+"""
+
+
+def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(project):
+    report = Report("shop", seed=1)
+    report.claim("holds", "good", 1.0, above=0)
+    report.claim("fails", "bad", -1.0, above=0)
+    collect.collect()
+    work = project / "paper"
+    (work / "claims.tex").write_text(CLAIMS)
+    for _ in range(2):
+        done = subprocess.run(["pdflatex", "-halt-on-error", "claims"], cwd=work, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout[-2000:]
+    text = " ".join(subprocess.run(["pdftotext", "claims.pdf", "-"], cwd=work, capture_output=True, text=True).stdout.split())
+    assert "NO and YES" in text
+    assert "In a caption [does not hold in this run] so." in text
+    assert "In a cell [does not hold in this run]" in text
+    assert "In a note [does not hold in this run]" in text
+    assert "Short [" not in text
+    assert text.count("does not hold in this run") >= 5
+    assert "Overfull" not in done.stdout
 
 
 def stopped():

@@ -1,22 +1,24 @@
 """One run: what it refuses, how it says where it stopped, and what LaTeX's log comes down to."""
 
+import ast
 import json
 import os
 import subprocess
+import threading
 
 import pytest
+from jupyter_client import KernelManager
 
-from promo_helpers import depends, paths, run
+from promo_helpers import depends, paths, progress, run, seal
 from promo_helpers.typeset import first_error
+
+ROOT = paths.ROOT
 
 PARAMETERS = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": 'data = "a"\nwriter = "shop"'}
 WRITES = {
     "cell_type": "code",
     "metadata": {},
-    "source": "import json, os, pathlib\n"
-    'folder = pathlib.Path(os.environ["PROMO_OUT"], "data", "numbers")\n'
-    "folder.mkdir(parents=True, exist_ok=True)\n"
-    '(folder / f"{writer}_{data}.json").write_text("{}")',
+    "source": 'from promo_helpers import files, paths\nfiles.write_text(paths.data("numbers", f"{writer}_{data}.json"), "{}")',
 }
 FAILS = {"cell_type": "code", "metadata": {}, "source": "\n1 / 0  # here"}
 PROSE = {"cell_type": "markdown", "metadata": {}, "source": "# A title"}
@@ -47,10 +49,11 @@ def test_a_run_that_writes_another_runs_ledger_is_refused(project):
     with pytest.raises(SystemExit) as stop:
         run.execute("02_shop_b", {"data": "a"}, stamps["b"])
     assert str(stop.value) == (
-        "02_shop_b has not written data/numbers/shop_b.json, so that it may have overwritten another run's results: "
+        "02_shop_b has not written data/numbers/shop_b.json, so that its results would be another run's and are not taken: "
         "Report(...) in notebooks/02_shop.ipynb and the run's name in the profile must agree"
     )
     assert not stamps["b"].exists()
+    assert (project / "data" / "numbers" / "shop_b.json").read_text() == "left by an earlier execution"
 
 
 def test_the_stamp_bears_the_time_at_which_the_run_began(project):
@@ -59,6 +62,177 @@ def test_the_stamp_bears_the_time_at_which_the_run_began(project):
     assert (project / "stamp.ipynb").stat().st_mtime <= (project / "data" / "numbers" / "shop_a.json").stat().st_mtime
     os.utime(project / "notebooks" / "02_shop.ipynb")
     assert (project / "stamp.ipynb").stat().st_mtime < (project / "notebooks" / "02_shop.ipynb").stat().st_mtime
+
+
+def test_a_run_that_fails_leaves_the_earlier_results_as_they_were(project):
+    notebook(project, PARAMETERS, WRITES)
+    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in project.rglob("*") if p.is_file() and "notebooks" not in p.parts}
+    assert project / "data" / "numbers" / "shop_a.json" in before
+    other = {**WRITES, "source": WRITES["source"].replace('"{}"', '"other"')}
+    notebook(project, PARAMETERS, other, FAILS)
+    with pytest.raises(SystemExit):
+        run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    (project / "stamp.failed.ipynb").unlink()
+    after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in project.rglob("*") if p.is_file() and "notebooks" not in p.parts}
+    assert after == before
+    assert not list((project / "build" / "running").iterdir())
+
+
+READS = {
+    "cell_type": "code",
+    "metadata": {},
+    "source": "from promo_helpers import files, paths\n"
+    'assert paths.find("models", "m", "old").read_text() == "old"\n'
+    'files.write_text(paths.data("models", "m", "new"), "new")\n'
+    'assert [f.name for f in paths.find("models", "m").iterdir()] == ["new"]\n'
+    'print(paths.shown(paths.data("models", "m")))',
+}
+
+
+def test_a_run_reads_the_results_and_replaces_a_folder_whole(project):
+    (project / "data" / "models" / "m").mkdir(parents=True)
+    (project / "data" / "models" / "m" / "old").write_text("old")
+    (project / "data" / "models" / "other").mkdir()
+    notebook(project, PARAMETERS, READS, WRITES)
+    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    assert {p.name for p in (project / "data" / "models").rglob("*")} == {"m", "new", "other"}
+    cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
+    said = ["".join(o["text"]) for c in cells for o in c.get("outputs", []) if o["output_type"] == "stream"]
+    assert said == [f"{project}/data/models/m\n"]
+
+
+def test_what_a_killed_run_left_is_removed_and_that_of_a_living_one_stays(project):
+    running = project / "build" / "running"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    for number in (dead.pid, os.getppid()):
+        (running / f"03_other.{number}").mkdir(parents=True)
+    notebook(project, PARAMETERS, WRITES)
+    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    assert [p.name for p in running.iterdir()] == [f"03_other.{os.getppid()}"]
+
+
+def test_a_run_is_sealed_and_other_parameters_than_the_profiles_make_it_old(project):
+    notebook(project, PARAMETERS, WRITES)
+    run.execute("02_shop_b", {"data": "b"}, project / "stamp.ipynb", of_profile=False)
+    sealed = seal.of(project / "stamp.ipynb")
+    assert sealed["parameters"] == {"data": "b"}
+    assert list(sealed["written"]) == ["data/numbers/shop_b.json"]
+    assert seal.altered(project, sealed) == []
+    (project / "data" / "numbers" / "shop_b.json").write_text("{ }")
+    assert seal.altered(project, sealed) == [project / "data" / "numbers" / "shop_b.json"]
+    assert (project / "stamp.ipynb").stat().st_mtime < (project / "notebooks" / "02_shop.ipynb").stat().st_mtime
+
+
+DRAWS = {
+    "cell_type": "code",
+    "metadata": {},
+    "source": "import matplotlib.pyplot as plt\nfrom promo_helpers import style\nstyle.use()\n"
+    "figure, axis = plt.subplots(figsize=(style.WIDTH, 2))\naxis.plot([1, 2])\nassert plt.rcParams['legend.frameon'] is False",
+}
+
+
+def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeypatch):
+    for name, value in run.FIXED.items():
+        monkeypatch.setenv(name, value)
+    notebook(project, PARAMETERS, DRAWS, WRITES)
+    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
+    pictures = [o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(pictures) == 1
+    assert 2_000 < len(pictures[0]) < 100_000
+
+
+ASKS = {
+    "cell_type": "code",
+    "metadata": {},
+    "source": 'from promo_helpers.campaign.ask import AskError\nraise AskError(["a budget is an amount above 0"])',
+}
+
+
+def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
+    notebook(project, PARAMETERS, ASKS)
+    with pytest.raises(SystemExit) as stop:
+        run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    assert str(stop.value) == "02_shop_a: a budget is an amount above 0"
+    assert capsys.readouterr().err == ""
+
+
+def test_the_errors_for_people_are_classes_of_the_package():
+    named = {node.name for file in (ROOT / "promo_helpers").rglob("*.py") for node in ast.parse(file.read_text(encoding="utf-8")).body
+             if isinstance(node, ast.ClassDef)}  # fmt: skip
+    assert set(run.FOR_PEOPLE) <= named
+
+
+@pytest.mark.parametrize(
+    ("terminal", "flags", "lines"),
+    [
+        (False, "", ["  02_shop: 3/8 cells, 0 s\n"]),
+        (True, " -j2 --jobserver-auth=3,4", ["  02_shop: 3/8 cells, 0 s\n"]),
+        (True, "", ["\r\033[K  02_shop: 3/8 cells, 0 s", "\r\033[K"]),
+    ],
+)
+def test_progress_is_a_line_that_lives_or_lines_of_a_log(capsys, monkeypatch, terminal, flags, lines):
+    monkeypatch.setattr(progress, "EVERY", 0.01)
+    monkeypatch.setattr(progress, "SECOND", 0.01)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("MAKEFLAGS", flags)
+    seen = threading.Event()
+
+    def cells():
+        seen.set()
+        return 3, 8
+
+    with progress.shown("02_shop", cells):
+        assert seen.wait(10)
+    said = capsys.readouterr().out
+    assert all(line in said for line in lines)
+    assert said.endswith(lines[-1])
+
+
+def kernel(project, code, **environment):
+    """What a kernel prints that nothing of Make has prepared, as JupyterLab starts it."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PROMO_") and not k.endswith("_NUM_THREADS")}
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env={**kept, "PROMO_OUT": str(project), **environment}, cwd=str(project))
+    client = manager.blocking_client()
+    said = []
+    try:
+        client.start_channels()
+        client.wait_for_ready(timeout=120)
+        hook = lambda m: said.append(m["content"].get("text") or "\n".join(m["content"].get("traceback", [])))  # noqa: E731
+        client.execute_interactive(
+            code, timeout=120, output_hook=lambda m: hook(m) if m["msg_type"] in ("stream", "error") else None
+        )
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return "".join(said)
+
+
+PLAIN = """
+import numpy as np
+import scipy.linalg
+from promo_helpers import paths
+from promo_helpers.report import Report
+from threadpoolctl import threadpool_info
+import sklearn.linear_model
+print({i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"})
+report = Report("shop", data="a", seed=2)
+print(paths.shown(paths.ledger("shop_a")), paths.find("models", "m").read_text())
+"""
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="on one core no library asks for a second thread")
+def test_a_plain_kernel_counts_on_one_thread_and_writes_to_a_place_of_its_own(project):
+    for place in (project / "data" / "models" / "m", project / "data" / "numbers" / "shop_a.json"):
+        place.parent.mkdir(parents=True)
+        place.write_text("the result's own")
+    said = kernel(project, PLAIN).splitlines()
+    assert said == ["{1}", f"{project}/build/explore/data/numbers/shop_a.json the result's own"]
+    assert (project / "data" / "numbers" / "shop_a.json").read_text() == "the result's own"
+    assert json.loads((project / "build" / "explore" / "data" / "numbers" / "shop_a.json").read_text())["seed"] == 2
 
 
 @pytest.mark.parametrize("parameters", [{}, {"data": "b"}])

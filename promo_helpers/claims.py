@@ -39,7 +39,7 @@ def sentence(found: list[dict[str, Any]]) -> str:
 
 
 HEAD = r"""\begingroup\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTleft}{0pt}\setlength{\LTright}{0pt}
-\begin{longtable}{@{}p{.42\linewidth}p{.07\linewidth}p{.11\linewidth}p{.13\linewidth}p{.08\linewidth}p{.12\linewidth}@{}}
+\begin{longtable}{@{}p{.40\linewidth}p{.08\linewidth}p{.11\linewidth}p{.14\linewidth}p{.09\linewidth}p{.11\linewidth}@{}}
 \toprule
 Claim & Holds & Value & Bound & Margin & Rests on \\
 \midrule
@@ -62,7 +62,7 @@ def _row(claim: dict[str, Any]) -> str:
     name = escaped(f"{claim['run']}.{claim['name']}").replace(r"\_", r"\_\allowbreak{}").replace(".", r".\allowbreak{}")
     holds = r"\textbf{no}" if claim["holds"] is False else WORDS[claim["holds"]]
     cells = [rf"{escaped(claim['text'])} (\texttt{{{name}}})", holds, *_cells(claim), escaped(claim["basis"])]
-    return " & ".join(rf"\raggedright {cell}" for cell in cells) + r" \tabularnewline"
+    return " & ".join(rf"\raggedright {cell}" for cell in cells).replace(r"\,", " ") + r" \tabularnewline[2pt]"
 
 
 def _cells(claim: dict[str, Any]) -> tuple[str, str, str]:

@@ -38,13 +38,15 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newif\ifclaiminnote
 \let\claimmakefntext\@makefntext
 \renewcommand{\@makefntext}[1]{\claimmakefntext{\claiminnotetrue #1}}
-\DeclareRobustCommand{\claim}[1]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds\else
+\newcommand{\readclaim}[1]{\ifcsname claim@\zap@space#1 \@empty\endcsname\edef\claimed{\lookup{claim}{#1}}%
+  \else\lookup{claim}{#1}\let\claimed\claimholds\fi}
+\DeclareRobustCommand{\claim}[1]{\readclaim{#1}\ifx\claimed\claimholds\else
   \ifinner\claiminline\else\ifclaiminnote\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\scriptsize\claimed}\else\claiminline\fi\fi\fi\fi}
 \makeatother
 \newcommand{\claiminline}{ {\scriptsize[\claimed]}}
 \def\claimholds{holds} % \newcommand would make it \long, and \ifx never true
 % words that depend on whether a claim holds: \ifclaim{run.name}{narrows}{does not narrow}
-\DeclareRobustCommand{\ifclaim}[3]{\edef\claimed{\lookup{claim}{#1}}\ifx\claimed\claimholds #2\else #3\fi}
+\DeclareRobustCommand{\ifclaim}[3]{\readclaim{#1}\ifx\claimed\claimholds #2\else #3\fi}
 """
 
 SHOWN_VERSIONS = (

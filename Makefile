@@ -183,5 +183,5 @@ lock: .venv/ready
 clean:
 	@rm -rf build paper/paper.pdf paper/generated
 	@rm -rf data/raw data/processed data/truth data/models data/numbers data/tables data/campaigns
-	@rm -f figures/*.pdf figures/*.png
+	@rm -f figures/*.pdf figures/*.png data/claims.csv
 	@echo "All that runs made is gone; .venv, my-shop/ and what else you keep stay"

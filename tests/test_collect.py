@@ -371,3 +371,41 @@ def test_what_is_left_of_an_older_run_is_not_collected(project):
 def test_the_ledger_is_plain_json(project):
     ledger = json.loads((project / "data" / "numbers" / "shop.json").read_text())
     assert ledger["numbers"][0]["meaning"] == "m"
+
+
+CELL = ("u", ("paper", "ensemble"), "share")
+DIFFERENCES = {  # value, unit, cited -> what is said
+    "as_cited": (0.1, ("share", CELL), ""),
+    "a_hundredfold": (1.0, ("share", CELL), "is 1, and share less 'share' of paper, ensemble in the table u is 0.1"),
+    "upside_down": (-0.1, ("share", CELL), "is -0.1, and share less"),
+    "third_digit": (0.1001, ("share", CELL), "is 0.1001, and"),
+    "no_row": (0.1, ("share", ("u", "habit", "share")), "of which one is not there"),
+    "two_rows": (0.1, ("share", ("u", "paper", "share")), "of which one is not there"),
+    "no_column": (0.1, ("share", ("u", ("paper", "ensemble"), "gain")), "of which one is not there"),
+    "a_gap": (0.1, ("share", ("u", ("seed", "ensemble"), "share")), "is 0.1, and"),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_a_recorded_difference_is_compared_with_what_it_cites(project, name):
+    value, cited, words = DIFFERENCES[name]
+    report = Report("shop", seed=1)
+    report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
+    figure, _ = plt.subplots()
+    report.save_figure(figure, "a")
+    plt.close(figure)
+    report.save_table(pd.DataFrame({"x": [1]}), "t")
+    sizes = {"size": ["paper", "paper", "seed"], "method": ["ensemble", "habit", "ensemble"], "share": [0.4, 0.3, None]}
+    report.save_table(pd.DataFrame(sizes), "u")
+    report.record(name, value, unit="points", meaning="m", difference=cited)
+    found = collect.problems()
+    assert [f"shop.{name} " in sentence and words in sentence for sentence in found] == ([True] if words else [])
+
+
+def test_a_difference_of_a_table_that_is_gone(project):
+    report = Report("shop", seed=1)
+    report.save_table(pd.DataFrame({"x": ["a", "b"], "y": [1.0, 2.0]}), "u")
+    report.record("more", 1.0, meaning="m", difference=(("u", "b", "y"), ("u", "a", "y")))
+    assert not any("shop.more" in sentence for sentence in collect.problems())
+    (project / "data" / "tables" / "shop_u.csv").unlink()
+    assert any("shop.more is recorded as 'y' of b" in sentence for sentence in collect.problems())

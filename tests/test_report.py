@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers import paths
-from promo_helpers.report import Report, escaped, formatted, plain_text
+from promo_helpers.report import Report, escaped, formatted, plain_text, standard_error
 
 
 @pytest.fixture
@@ -43,6 +43,8 @@ def test_a_number_is_kept_raw_and_shown_rounded(report):
         (np.int64(1000), "", None, "1,000"),
         (1e6, "", None, "1,000,000"),
         (-0.5, "", 2, r"\ensuremath{-}0.50"),
+        (-0.0004, "", 3, "0.000"),  # what rounds to zero has no sign
+        (-0.0006, "points", 1, r"\ensuremath{-}0.1\,points"),
         (1234.567, "LKR", 0, r"1,235\,LKR"),
         ("soft drinks & tea", "", None, r"soft drinks \& tea"),
         (date(2017, 1, 2), "", None, "2 January 2017"),
@@ -144,3 +146,52 @@ def test_further_outputs_are_noted_once_and_below_the_folder_that_runs_write(rep
         report.wrote(paths.data("lost"))
     with pytest.raises(ValueError, match="does not lie below"):
         report.wrote(tmp_path.parent)
+
+
+def test_a_difference_cites_what_it_is_the_difference_of(report):
+    report.record("a", 0.5, unit="%", meaning="m")
+    report.save_table(pd.DataFrame({"method": ["x"], "share": [0.4]}), "t")
+    report.record("more", 0.1, unit="points", meaning="m", difference=("a", ("t", "x", "share")))
+    assert ledger(report)["numbers"][-1]["difference"] == ["a", ["t", ["x"], "share"]]
+    assert "difference" not in ledger(report)["numbers"][0]
+    with pytest.raises(ValueError, match="'n' is a difference of 'b', which the run shop_journey has not recorded"):
+        report.record("n", 0.1, unit="points", meaning="m", difference=("a", "b"))
+    with pytest.raises(ValueError, match="a cell of 'u', a table that the run shop_journey has not saved"):
+        report.record("n", 0.1, unit="points", meaning="m", difference=("a", ("u", "x", "share")))
+    with pytest.raises(ValueError, match=r"'n' is a difference of shares \('a'\): its unit is points, and not '%'"):
+        report.record("n", 0.1, unit="%", meaning="m", difference=("a", "a"))
+
+
+def claimed(report):
+    return ledger(report)["claims"][-1]
+
+
+def test_a_claim_takes_value_unit_and_interval_of_a_number(report):
+    report.record("gain", 0.02, unit="points", interval=(0.0004, 0.0396), digits=1, meaning="m")
+    assert report.claim("above", "it gains", "gain", above=0) is True
+    assert claimed(report)["value"] == 0.02
+    assert claimed(report)["unit"] == "points"
+    assert claimed(report)["margin_unit"] == "SE"
+    assert claimed(report)["margin"] == pytest.approx(2, rel=1e-4)
+    with pytest.raises(ValueError, match="'c' claims something of 'loss', which the run shop_journey has not recorded"):
+        report.claim("c", "it loses", "loss", below=0)
+
+
+def test_what_is_called_distinguishable_needs_an_interval_that_excludes_the_bound(report):
+    report.record("gain", 0.02, interval=(0.0004, 0.0396), digits=2, meaning="m")
+    report.record("less", 0.02, interval=(-0.0004, 0.0404), digits=2, meaning="m")
+    report.record("bare", 0.02, digits=2, meaning="m")
+    assert report.claim("a", "t", "gain", above=0, distinguishable=True) is True
+    assert report.claim("b", "t", "less", above=0, distinguishable=True) is False
+    assert claimed(report)["margin"] > 0, "on the right side, and not distinguishably"
+    assert report.claim("c", "t", "less", above=0) is True
+    assert report.claim("level", "t", "gain", between=(-0.05, 0.05), distinguishable=True) is True
+    assert report.claim("wide", "t", "gain", between=(-0.03, 0.03), distinguishable=True) is False
+    assert report.claim("none", "t", "bare", above=0, distinguishable=True) is None
+    assert claimed(report)["value"] == 0.02
+    assert report.claim("exact", "t", 1.0, above=0, se=0.0, distinguishable=True) is True
+
+
+def test_the_standard_error_behind_an_interval():
+    assert standard_error(-1.959964, 1.959964) == pytest.approx(1)
+    assert standard_error(float("nan"), 1) is None

@@ -168,12 +168,10 @@ def wide(summary: pd.DataFrame, shown: Sequence[tuple[str, str]]) -> pd.DataFram
     return table.set_axis([f"{s} {SHOWN.get(m, m)}" for s, m in shown], axis=1).rename_axis("method").reset_index()
 
 
-def bounded(row: pd.Series, factor: float = 1.0, digits: int | None = None) -> tuple[float, tuple[float, float] | None]:
-    """Mean and interval (none for one date) of a row of `ranking.over_dates`, times a factor; what rounds to nought is nought."""
+def bounded(row: pd.Series) -> tuple[float, tuple[float, float] | None]:
+    """Mean and interval (none for one date) of a row of `ranking.over_dates`."""
     names = [n for n in ("mean", "share") if n in row][:1] + ["low", "high"]
-    value, low, high = (float(row[n]) * factor for n in names)
-    if digits is not None:
-        value, low, high = (0.0 if round(v, digits) == 0 else v for v in (value, low, high))
+    value, low, high = (float(row[n]) for n in names)
     return value, (low, high) if np.isfinite([low, high]).all() else None
 
 

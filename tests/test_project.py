@@ -101,6 +101,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"studies"},
     {"depends", "prose", "replications"},
     {"claims", "collect", "pages", "progress", "run", "seal", "typeset"},
+    {"release", "verify", "verify_page"},
 ]
 
 

@@ -1,0 +1,222 @@
+"""A build in a small, committed form: the numbers, tables and claims of the last release, below data/published/<profile>/.
+
+`make release` writes it and `make verify` compares with it. The rows are text that Git can show line by line: numbers.csv, claims.csv,
+one CSV file a table, and release.json with settings, figures' names and facts of the machine. Pictures are compared by their tables.
+"""
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from promo_helpers import collect, depends, paths
+from promo_helpers.files import replace_folder, scratch_beside
+
+NUMBERS = ["run", "name", "value", "low", "high", "unit", "digits", "text"]
+CLAIMS = ["run", "name", "holds", "text", "value", "margin", "margin_unit", "basis"]
+HOLDS = {True: "yes", False: "no", None: "not available"}
+WHO = "CustomerID"  # the column of a campaign's files that names the customer
+LONG = 10  # characters of a number above which it is shortened to nine significant digits
+
+
+@dataclass
+class Build:
+    """What a build says, all of it as text: a release, or a folder that runs wrote below."""
+
+    place: str
+    runs: dict[str, dict[str, Any]]  # run -> seed, settings, figures
+    numbers: pd.DataFrame  # indexed by run and name
+    claims: pd.DataFrame  # indexed by run and name
+    tables: dict[str, pd.DataFrame]
+    facts: dict[str, Any]  # of the machine; empty where nobody noted them
+    lists: dict[str, list[str]] = field(default_factory=dict)  # file of a campaign -> customers on it
+    altered: bool = False  # whether the rows of a release are other ones than `make release` wrote
+
+
+def published() -> Path:
+    """The folder of the last release of the present profile: data/published/<profile>/ of the project."""
+    return paths.ROOT / "data" / "published" / collect.profile()
+
+
+def facts() -> dict[str, Any]:
+    """This machine: date, commit, Python, system, processor, kernels of BLAS, vector instructions of NumPy, versions of packages."""
+    import numpy as np
+    import scipy.linalg  # noqa: F401 (it brings a BLAS of its own)
+    from threadpoolctl import threadpool_info
+
+    libraries = [i for i in threadpool_info() if i["user_api"] == "blas"]
+    kernels = {f"{i['internal_api']} {i['version']}: {i.get('architecture', 'unknown')}" for i in libraries}
+    found = np.show_config(mode="dicts").get("SIMD Extensions", {}).get("found", [])
+    return {
+        "date": date.today().isoformat(),
+        "commit": _commit(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "kernels": ", ".join(sorted(kernels)) or "unknown",
+        "vectors": ", ".join(found) or "the baseline only",
+        "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in collect.SHOWN_VERSIONS}},
+    }
+
+
+def read(folder: Path | str) -> Build:
+    """A build from a release's folder, or from a folder that runs wrote below (it holds data/numbers).
+
+    Raises SystemExit with a sentence where it is neither, or where a file of it cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        if (folder / "release.json").is_file():
+            return _read_release(folder)
+        if (folder / "data" / "numbers").is_dir():
+            return _read_built(folder, sorted((folder / "data" / "numbers").glob("*.json")))
+    except (ValueError, KeyError, OSError) as problem:
+        sys.exit(f"{paths.shown(folder)} cannot be read: {problem}")
+    sys.exit(f"{paths.shown(folder)} is no build: neither release.json (a release) nor data/numbers (what runs wrote) lies there")
+
+
+def present() -> Build | None:
+    """The present build of the profile with the facts of this machine, or None where no run has been made."""
+    ledgers = [f for run in depends.runs(collect.profile()) if (f := depends.ledger_of(run)).is_file()]
+    if not ledgers:
+        return None
+    build = _read_built(paths.out(), ledgers)
+    build.facts = facts() | {"kernels": build.facts.get("kernels") or facts()["kernels"]}
+    return build
+
+
+def write(build: Build, folder: Path) -> None:
+    """Write a build as a release into `folder`, in place of the one that lies there."""
+    scratch = scratch_beside(folder)
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / "tables").mkdir(parents=True)
+    for name, frame in (("numbers", build.numbers), ("claims", build.claims)):
+        _short(frame.reset_index()).to_csv(scratch / f"{name}.csv", index=False)
+    for name, table in build.tables.items():
+        _short(table).to_csv(scratch / "tables" / f"{name}.csv", index=False)
+    head = {"facts": build.facts, "runs": build.runs, "sha256": _digest(scratch)}
+    text = json.dumps(head, indent=1, ensure_ascii=False, sort_keys=True)
+    (scratch / "release.json").write_text(text + "\n", encoding="utf-8")
+    replace_folder(scratch, folder)
+
+
+def _read_release(folder: Path) -> Build:
+    head = json.loads((folder / "release.json").read_text(encoding="utf-8"))
+    return Build(
+        place=paths.shown(folder),
+        runs=head["runs"],
+        numbers=_csv(folder / "numbers.csv").set_index(["run", "name"], verify_integrity=True),
+        claims=_csv(folder / "claims.csv").set_index(["run", "name"], verify_integrity=True),
+        tables={f.stem: _csv(f) for f in sorted((folder / "tables").glob("*.csv"))},
+        facts=head["facts"],
+        altered=_digest(folder) != head["sha256"],
+    )
+
+
+def _read_built(folder: Path, files: list[Path]) -> Build:
+    ledgers = [json.loads(f.read_text(encoding="utf-8")) for f in files]
+    numbers = [
+        [
+            led["run"],
+            n["name"],
+            _text(n["value"]),
+            *map(_text, n["interval"] or ("", "")),
+            n["unit"],
+            _text(n["digits"]),
+            n["text"],
+        ]
+        for led in ledgers
+        for n in led["numbers"]
+    ]
+    claims = [
+        [led["run"], c["name"], HOLDS[c["holds"]], c["text"], *(_text(c.get(key)) for key in CLAIMS[4:])]
+        for led in ledgers
+        for c in led.get("claims", [])
+    ]
+    tables = {t: folder / "data" / "tables" / f"{t}.csv" for led in ledgers for t in led["tables"]}
+    kernels = {k for led in ledgers for k in led.get("kernels", [])}
+    lists = {f.name: _csv(f) for f in sorted((folder / "data" / "campaigns").glob("*.csv"))}
+    return Build(
+        place=paths.shown(folder),
+        runs={
+            led["run"]: {"seed": led.get("seed"), "settings": led.get("settings", {}), "figures": led["figures"]}
+            for led in ledgers
+        },
+        numbers=pd.DataFrame(numbers, columns=NUMBERS, dtype=str).set_index(["run", "name"], verify_integrity=True),
+        claims=pd.DataFrame(claims, columns=CLAIMS, dtype=str).set_index(["run", "name"], verify_integrity=True),
+        tables={t: _csv(f) for t, f in tables.items() if f.is_file()},
+        facts={"kernels": ", ".join(sorted(kernels))} if kernels else {},
+        lists={name: sorted(t[WHO]) for name, t in lists.items() if WHO in t},
+    )
+
+
+def _csv(file: Path) -> pd.DataFrame:
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def _short(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same rows with long numbers shortened to nine significant digits, so that two releases differ where results do."""
+    return frame.map(lambda cell: _rounded(cell) if len(cell) > LONG and "." in cell else cell)
+
+
+def _rounded(cell: str) -> str:
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell
+    return f"{number:.9g}" if math.isfinite(number) and abs(number) < 1e9 else cell
+
+
+def _digest(folder: Path) -> str:
+    """A hash of all rows of a release; that of its machine is left out."""
+    hashed = hashlib.sha256()
+    for file in sorted(folder.rglob("*.csv")):
+        hashed.update(file.relative_to(folder).as_posix().encode())
+        hashed.update(file.read_text(encoding="utf-8").encode())
+    return hashed.hexdigest()
+
+
+def _commit() -> str:
+    if not (paths.ROOT / ".git").exists():
+        return "unknown"
+    command = ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def _processor() -> str:
+    """The processor's model, as the system names it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{named[0]}, {os.cpu_count()} cores" if named else platform.machine()
+
+
+def main() -> None:
+    """The command line: publish the present build, once `make check` has nothing against it."""
+    print(collect.check())
+    build = present()
+    assert build is not None  # check has stopped where no run has been made
+    write(build, published())
+    size = sum(f.stat().st_size for f in published().rglob("*") if f.is_file())
+    print(f"Written: {paths.shown(published())}, {size / 1e6:.2f} MB; commit it with the release")
+
+
+if __name__ == "__main__":
+    main()

@@ -100,8 +100,10 @@ def write(build: Build, folder: Path) -> None:
     scratch = scratch_beside(folder)
     shutil.rmtree(scratch, ignore_errors=True)
     (scratch / "tables").mkdir(parents=True)
-    for name, frame in (("numbers", build.numbers), ("claims", build.claims)):
-        _short(frame.reset_index()).to_csv(scratch / f"{name}.csv", index=False)
+    estimates = build.numbers["digits"] != ""
+    numbers = pd.concat([_short(build.numbers[estimates]), build.numbers[~estimates]]).loc[build.numbers.index]
+    for name, frame in (("numbers", numbers), ("claims", _short(build.claims))):
+        frame.reset_index().to_csv(scratch / f"{name}.csv", index=False)
     for name, table in build.tables.items():
         _short(table).to_csv(scratch / "tables" / f"{name}.csv", index=False)
     head = {"facts": build.facts, "runs": build.runs, "sha256": _digest(scratch)}
@@ -115,8 +117,8 @@ def _read_release(folder: Path) -> Build:
     return Build(
         place=paths.shown(folder),
         runs=head["runs"],
-        numbers=_csv(folder / "numbers.csv").set_index(["run", "name"], verify_integrity=True),
-        claims=_csv(folder / "claims.csv").set_index(["run", "name"], verify_integrity=True),
+        numbers=_named(folder / "numbers.csv"),
+        claims=_named(folder / "claims.csv"),
         tables={f.stem: _csv(f) for f in sorted((folder / "tables").glob("*.csv"))},
         facts=head["facts"],
         altered=_digest(folder) != head["sha256"],
@@ -152,8 +154,8 @@ def _read_built(folder: Path, files: list[Path]) -> Build:
             led["run"]: {"seed": led.get("seed"), "settings": led.get("settings", {}), "figures": led["figures"]}
             for led in ledgers
         },
-        numbers=pd.DataFrame(numbers, columns=NUMBERS, dtype=str).set_index(["run", "name"], verify_integrity=True),
-        claims=pd.DataFrame(claims, columns=CLAIMS, dtype=str).set_index(["run", "name"], verify_integrity=True),
+        numbers=pd.DataFrame(numbers, columns=NUMBERS, dtype=str).set_index(["run", "name"]),
+        claims=pd.DataFrame(claims, columns=CLAIMS, dtype=str).set_index(["run", "name"]),
         tables={t: _csv(f) for t, f in tables.items() if f.is_file()},
         facts={"kernels": ", ".join(sorted(kernels))} if kernels else {},
         lists={name: sorted(t[WHO]) for name, t in lists.items() if WHO in t},
@@ -162,6 +164,13 @@ def _read_built(folder: Path, files: list[Path]) -> Build:
 
 def _csv(file: Path) -> pd.DataFrame:
     return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def _named(file: Path) -> pd.DataFrame:
+    frame = _csv(file).set_index(["run", "name"])
+    if not frame.index.is_unique:
+        raise ValueError(f"{file.name} has {frame.index[frame.index.duplicated()][0]} twice")
+    return frame
 
 
 def _text(value: Any) -> str:

@@ -1,10 +1,11 @@
 """Two builds compared, row by row: `make verify` holds the present one against the last release, or folder B against folder A.
 
 Settings, counts and text agree exactly or differ. An estimate and its interval "agree" where none of the three moved by more than 5 % of
-the interval's half-width (the smaller of the two), are "close" within one half-width, and "differ" beyond. An estimate without an interval agrees where it
-prints the same or moved by at most a millionth of itself; it is close within 1 %, or one unit of its last printed digit. In a table, a
-column is of counts where it is whole in both builds; an interval is a pair of columns with `low` and `high` in their names. Claims are
-the same or flipped. A text that differs is a choice, such as the learner with the smallest error, which a last digit can tip.
+the interval's half-width (the smaller of the two), are "close" within one half-width, and "differ" beyond. An estimate without an
+interval agrees where it prints the same or moved by at most a millionth of itself; it is close within 1 %, or one unit of its last
+printed digit. In a table, a column is of counts where it is whole in both builds; an interval is a pair of columns with `low` and `high`
+in their names. Claims are the same or flipped. A text that differs is a choice, such as the learner with the smallest error, which a
+last digit can tip.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import pandas as pd
 
 from promo_helpers import collect, paths, release
 from promo_helpers.release import Build
-from promo_helpers.report import plain_text
+from promo_helpers.report import SHARES, plain_text
 
 AGREES, CLOSE = 0.05, 1.0  # of the half-width of the interval, the smaller one of the two
 SAME, NEAR = 1e-6, 0.01  # of the larger of the two values, where there is no interval
@@ -88,8 +89,9 @@ def _number(run: str, name: str, ours: dict[str, str], theirs: dict[str, str]) -
     if ours["low"]:
         ends = [tuple(_float(x[key]) for key in ("value", "low", "high")) for x in (ours, theirs)]
         return Row(kind, run, name, texts, *_by_interval(*ends))
-    unit = 10.0 ** -int(ours["digits"]) / (100 if ours["unit"] in ("%", "points") else 1)
-    return Row(kind, run, name, texts, *_by_value(*values, unit, ours["text"] == theirs["text"]))
+    digits, share = int(ours["digits"]), 100 if ours["unit"] in SHARES else 1
+    prints = {f"{v * share:.{digits}f}" for v in values}
+    return Row(kind, run, name, texts, *_by_value(*values, 10.0**-digits / share, len(prints) == 1))
 
 
 def _by_interval(ours: tuple[float, ...], theirs: tuple[float, ...]) -> tuple[str, float, str]:
@@ -148,22 +150,23 @@ def _table(run: str, table: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> It
     halves = _halves(columns, kinds, left.loc[both], right.loc[both])
     for column in columns:
         for row, x, y in zip(both, left.loc[both, column], right.loc[both, column], strict=True):
-            yield _cell(
-                run, f"{table}/{row}/{column}", x, y, kinds[column], float(halves[column][row]) if column in halves else 0.0
-            )
+            half = float(halves[column][row]) if column in halves else 0.0
+            yield _cell(run, f"{table}/{row}/{column}", x, y, kinds[column], half)
 
 
 def _cell(run: str, name: str, x: str, y: str, kind: str, half: float) -> Row:
     if x == y:
         return Row(kind, run, name, (x, y), "agrees", 0.0)
-    if kind == "choice" or not (x and y):
-        return Row(kind, run, name, (x or "empty", y or "empty"), "differs", math.inf)
     values = (_float(x), _float(y))
+    if not (x and y) or (kind == "choice" and any(math.isnan(v) for v in values)):
+        return Row(kind, run, name, (x or "empty", y or "empty"), "differs", math.inf)
     if half > 0:
-        return Row(kind, run, name, (_brief(x), _brief(y)), *_by_interval((values[0], -half, half), (values[1], -half, half)))
+        return Row(
+            "estimate", run, name, (_brief(x), _brief(y)), *_by_interval((values[0], -half, half), (values[1], -half, half))
+        )
     if kind == "count":
         return Row(kind, run, name, (x, y), _exact(*values), _relative(*values), "of the value")
-    return Row(kind, run, name, (_brief(x), _brief(y)), *_by_value(*values))
+    return Row("estimate", run, name, (_brief(x), _brief(y)), *_by_value(*values))
 
 
 def _kind(ours: pd.Series, theirs: pd.Series) -> str:

@@ -133,7 +133,9 @@ def _likeliest(
     k = z.shape[1]
     start = np.concatenate([np.full(offers, np.log(STEP)), np.zeros(2 * k + 1)])
     data = (z, offer, redeemed, others, base, offers)
-    found = minimize(_loss, start, args=data, jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
+    # to the last digit: where it stops early, another processor stops elsewhere, and forecasts differ in the fourth digit
+    tight = {"maxiter": 2000, "maxfun": 4000, "maxcor": 50, "ftol": 1e-15, "gtol": 1e-9}
+    found = minimize(_loss, start, args=data, jac=True, method="L-BFGS-B", options=tight).x
     return np.exp(found[:offers]), found[offers : offers + k], float(found[offers + k]), found[offers + k + 1 :]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_info
 
 from promo_helpers import paths
 from promo_helpers.files import whole, write_text
@@ -39,6 +40,7 @@ class Report:
         self.ledger: dict[str, Any] = {
             "run": self.run,
             "notebook": noun,
+            "kernels": kernels(),
             "seed": seed,
             "settings": settings,
             "numbers": [],
@@ -247,6 +249,11 @@ class Report:
     def _write(self) -> None:
         text = json.dumps(self.ledger, indent=1, ensure_ascii=False, sort_keys=True, allow_nan=False)
         write_text(paths.data("numbers", f"{self.run}.json"), text + "\n")
+
+
+def kernels() -> list[str]:
+    """Kernels of BLAS that this process computes with, such as SkylakeX: they are the processor's, and so are last digits."""
+    return sorted({str(i.get("architecture", "unknown")) for i in threadpool_info() if i["user_api"] == "blas"})
 
 
 def latex_table(table: pd.DataFrame, digits: Mapping[str, int] | None = None) -> str:

@@ -1,9 +1,12 @@
 """Fixtures for every test that reads a shop: nothing is ever written into the project."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
 from promo_helpers.shop.loading import load_shop
+from tests.series import Series, built_once
 from tests.shops import write_shop
 
 settings.register_profile("untimed", deadline=None)  # the first call compiles, and machines are shared: seconds are no fault
@@ -28,3 +31,10 @@ def corner(tmp_path_factory):
 def journey(tmp_path_factory):
     """Complete Journey as a checked shop, loaded once."""
     return load_shop("completejourney", folder=tmp_path_factory.mktemp("journey") / "checked")
+
+
+@pytest.fixture(scope="session")
+def series(tmp_path_factory) -> Series:
+    """The series at the smoke profile, built once for all workers of a test run."""
+    root = tmp_path_factory.getbasetemp()
+    return built_once(root.parent if "PYTEST_XDIST_WORKER" in os.environ else root)

@@ -15,15 +15,11 @@ import pytest
 
 from promo_helpers import paths, run
 from promo_helpers.report import interval_text, plain_text
+from tests.series import environment, make
 from tests.shops import FIRST_DAY, shop_frames, write_shop
 
 ROOT = paths.ROOT
 RUN = "02_shop_completejourney"
-
-
-def make(*arguments: str, out: Path) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PROMO_"))}
-    return subprocess.run(["make", *arguments, f"OUT={out}"], cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def made(out: Path) -> dict[str, str]:
@@ -35,13 +31,10 @@ def made(out: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("series")
-    done = make("paper", "PROFILE=smoke", out=out)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{RUN} done in" in done.stdout
-    assert done.stdout.strip().endswith(f"The paper: {out}/paper/paper.pdf")
-    return out
+def built(series) -> Path:
+    assert f"{RUN} done in" in series.said
+    assert series.said.strip().endswith(f"The paper: {series.out}/paper/paper.pdf")
+    return series.out
 
 
 def text_of(pdf: Path) -> str:
@@ -105,9 +98,8 @@ def test_a_deleted_figure_a_kill_and_a_second_build_give_the_same_bytes(built):
     gone = next((built / "figures").glob("shop_completejourney_*.png"))
     gone.unlink()
     stamp = built / "build" / "runs" / "smoke" / f"{RUN}.ipynb"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PROMO_"))}
     command = ["make", "paper", "PROFILE=smoke", f"OUT={built}"]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True)
     deadline = time.monotonic() + 120
     own = "data/numbers/shop_completejourney.json"
     running = built / "build" / "running"

@@ -127,7 +127,10 @@ def estimator(name: str, setting: dict[str, Any], seed: int) -> Any:
         filled = SimpleImputer(strategy="constant", fill_value=0.0, add_indicator=True)
         # arcsinh is a logarithm that also takes zeros and negative numbers: counts and money are skewed
         return make_pipeline(
-            filled, FunctionTransformer(np.arcsinh), StandardScaler(), LogisticRegression(C=setting["C"], solver="newton-cholesky", tol=1e-8)
+            filled,
+            FunctionTransformer(np.arcsinh),
+            StandardScaler(),
+            LogisticRegression(C=setting["C"], solver="newton-cholesky", tol=1e-8),
         )
     if name == "random forest":
         return RandomForestClassifier(40, max_samples=0.25, n_jobs=1, random_state=seed, **setting)

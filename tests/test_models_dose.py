@@ -87,6 +87,16 @@ def test_known_parameters_are_found(monkeypatch):
     assert 0.5 * found[0][3] < pulled < found[0][3]
 
 
+def test_a_fit_runs_to_the_end_where_drivers_are_alike():
+    """Where it stopped early, another processor's last digits would let it stop elsewhere."""
+    rng = np.random.default_rng(5)
+    z, *rest = offered(rng, 3000)
+    z = z[:, rng.integers(0, 2, 40)] + 0.1 * rng.normal(size=(3000, 40))
+    steps, answer, level, notice = module._likeliest(z, *rest, 3)
+    slope = module._loss(np.concatenate([np.log(steps), answer, [level], notice]), z, *rest, 3)[1]
+    assert np.abs(slope).max() < 1e-3  # 0.09 where it stops at the default
+
+
 def test_lifts_are_ordered_where_noise_says_otherwise():
     data = offered(np.random.default_rng(4), 8_000, lifts=np.array([1.2, 0.8, 0.3]), answer=np.zeros(2))
     _, offer, redeemed, _, base = data

@@ -6,6 +6,7 @@ number of an entity is the mixed sum of the entity's own start and n steps; text
 """
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ STEP = np.uint64(0x9E3779B97F4A7C15)
 _A, _B = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 UNIT = 2.0**-53
+CELLS = 10_000_000  # numbers of a bootstrap that are held at a time
 Source = np.random.Generator | np.ndarray  # what compiled code draws from: a walk through all, or the word of one entity
 _POISSON = stats.poisson.cdf(np.arange(40), 1.0)
 
@@ -195,6 +197,13 @@ def bootstrap(seed: int, purpose: str, *ids: Any, n: int, first: int = 0) -> np.
     weight = np.searchsorted(_POISSON, uniform(seed, purpose, *ids, n=n, after=first).T, side="right").astype(float)
     weight[~weight.any(axis=1)] = 1.0
     return weight
+
+
+def resamples(seed: int, purpose: str, *ids: Any, n: int) -> Iterator[np.ndarray]:
+    """The rows of `bootstrap` one after the other, made in blocks that fit into memory."""
+    some = max(CELLS // max(len(ids[0]), 1), 1)
+    for first in range(0, n, some):
+        yield from bootstrap(seed, purpose, *ids, n=min(some, n - first), first=first)
 
 
 def halves(seed: int, purpose: str, *ids: Any, n: int, after: int = 0) -> np.ndarray:

@@ -132,7 +132,7 @@ def rule_of(x):
 def test_trees_that_stand_for_a_rule_pass_the_floor_and_a_stump_does_not():
     rng = np.random.default_rng(6)
     x, later = frame(rng, 1500), frame(rng, 400)
-    trees = distil.distil(rule_of, x, rng, 1, 3000)
+    trees = distil.distil(rule_of, x, 1, 3000)
     good = distil.fidelity(rule_of(later), trees.predict(later))
     poor = distil.fidelity(rule_of(later), distil.one_tree(rule_of, x, 1, leaves=2).predict(later))
     assert good.enough
@@ -147,7 +147,7 @@ def test_trees_that_stand_for_a_rule_pass_the_floor_and_a_stump_does_not():
 def test_values_of_trees_add_up_and_interventional_ones_are_the_sampler_s():
     rng = np.random.default_rng(7)
     x = frame(rng, 800)
-    trees = distil.distil(rule_of, x, rng, 1, 500)
+    trees = distil.distil(rule_of, x, 1, 500)
     inner, outer = x[:15], x[-10:].reset_index(drop=True)
     exact = distil.of_trees(trees, inner, outer)
     assert exact.gap() < 1e-6
@@ -307,10 +307,10 @@ def test_a_sentence_has_two_reasons_and_says_where_a_person_weighs_more(decision
 def test_a_choice_that_a_plane_settles_and_one_that_it_does_not():
     rng = np.random.default_rng(3)
     plane = rng.normal(size=(20_000, 2))
-    right, missed = summary.settled(plane, plane.sum(axis=1) > 0, rng)
+    right, missed = summary.settled(plane, plane.sum(axis=1) > 0, np.arange(20_000), 3)
     assert right > 0.95
     assert missed < 0.05
-    right, missed = summary.settled(plane, rng.random(20_000) < 0.2, rng)
+    right, missed = summary.settled(plane, rng.random(20_000) < 0.2, np.arange(20_000), 3)
     assert right == pytest.approx(0.8, abs=0.05)
     assert missed > 0.8
 

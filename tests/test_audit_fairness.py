@@ -244,7 +244,7 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
     group = rng.choice(["old", "young"], n)
     chance = np.clip(rng.beta(2, 4, n) + np.where(group == "old", 0.15, 0), 0, 1)
     label, fit, known = rng.random(n) < chance, rng.random(n) < 0.5, np.append(np.zeros(10, bool), np.ones(n - 10, bool))
-    found = rules.fitted(chance, label, group, fit, known, 1)
+    found = rules.fitted(chance, label, group, fit, known, np.arange(n), 1)
     assert not any(way[:10].any() for way in found.values())
     judged = ~fit
 
@@ -255,7 +255,7 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
     assert gap(found["demographic parity"], judged) < 0.06
     assert all(gap(found["equalised odds"], judged & (label == y)) < 0.08 for y in (True, False))
     with pytest.raises(ValueError, match="'young' has buyers only, or none"):
-        rules.rules(chance, label & (group == "old"), group, fit, 1)
+        rules.rules(chance, label & (group == "old"), group, fit, np.arange(n), 1)
 
 
 def test_the_audited_list_is_the_allocation(rng, tmp_path):
@@ -271,7 +271,7 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     back = lists.read_list(file)
     assert back["customer_id"].tolist() == ids[chosen].tolist()
     assert np.allclose(back["discount"], percent[chosen] / 100)
-    table, beside = lists.audit_list(file, ids, labels, rng, 50, least=20)
+    table, beside = lists.audit_list(file, ids, labels, 5, 50, least=20)
     assert beside == tmp_path / "campaign_tea_audit.csv"
     women = (customers["gender"] == "Female").to_numpy()
     row = table.query("group == 'Female' and measure == 'contacted'").iloc[0]
@@ -292,11 +292,11 @@ def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng,
     sent, file = ids.to_numpy(object)[:100], tmp_path / "l.csv"
     lists.write_list(file, sent, np.full(100, 0.1), np.ones(100), np.ones(100))
     for labels in (one_city, lopsided):
-        table, _ = lists.audit_list(file, ids, labels, rng, 30)
+        table, _ = lists.audit_list(file, ids, labels, 5, 30)
         assert (table["note"] != "").all()
         assert lists.said(lists.read_audit(tmp_path / "l_audit.csv")) == "No group is large enough to be judged."
     halves = pd.DataFrame({"band": ["young"] * 300 + ["old"] * 300})
-    table, _ = lists.audit_list(file, ids, halves, rng, 30)
+    table, _ = lists.audit_list(file, ids, halves, 5, 30)
     assert "band old, of whom 0.0% are written to" in lists.said(table) or "band young, of whom 33.3%" in lists.said(table)
     none = table.query("group == 'old' and measure == 'contacted'").iloc[0]
     assert none["value_high"] == pytest.approx(1.96**2 / (300 + 1.96**2), rel=1e-3)  # Wilson's, since no resample differs
@@ -314,7 +314,7 @@ def test_a_list_that_is_none_is_refused_and_the_held_out_are_not_contacted(rng, 
         lists.read_list(file)
     pd.DataFrame({"CustomerID": ["z"], "Discount": [5]}).to_csv(file, index=False)
     with pytest.raises(ValueError, match="holds z, who is not among those"):
-        lists.audit_list(file, pd.Series(["a", "b"]), pd.DataFrame({"g": ["x", "y"]}), rng)
+        lists.audit_list(file, pd.Series(["a", "b"]), pd.DataFrame({"g": ["x", "y"]}), 5)
 
 
 def test_gaps_stand_beside_chance_and_change_is_paired(rng):

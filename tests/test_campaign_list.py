@@ -273,7 +273,7 @@ def test_promises_are_told_as_they_were_kept(made):
 
 def test_ways_of_sending_spend_what_the_list_spends(made):
     found = build(made, ask(product=offered(made), budget="8"), 1)
-    arms = strategies(found, found.view, np.random.default_rng(1))
+    arms = strategies(found, found.view, 1)
     table = compared(found, found.view, arms).set_index("strategy")
     assert table.loc["this list", "contacts"] == len(found.sent)
     assert table.loc["everybody", "contacts"] == len(found.view.customer)
@@ -352,7 +352,7 @@ def test_a_list_has_its_audit_beside_it(made, tmp_path):
     assert "No group is large enough" in lists.said(table)
     sent = listing.read(files["list"]).set_index("CustomerID")
     ids = found.people.who["customer_id"]
-    table, _ = lists.audit_list(files["list"], ids, found.groups, np.random.default_rng(1), 20, least=1)
+    table, _ = lists.audit_list(files["list"], ids, found.groups, 1, 20, least=1)
     judged = table.query("attribute == 'gender'").set_index(["group", "measure"])["value"]
     for gender, mine in ids.groupby(reachable.to_numpy()):
         on = sent.reindex(mine[mine.isin(sent.index)])

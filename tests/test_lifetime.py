@@ -371,14 +371,14 @@ def test_compare_has_intervals_and_paired_gaps():
     rng = np.random.default_rng(8)
     actual = rng.gamma(1, 1, 500)
     scores = {"good": actual + rng.normal(size=500) / 3, "same": actual * 2, "noise": rng.normal(size=500)}
-    table = judge.compare(judge.gini, actual, scores, "same", rng, 200).set_index("method")
+    table = judge.compare(judge.gini, actual, scores, "same", np.arange(500), 8, 200).set_index("method")
     assert table.loc["same", ["gap", "gap_low", "gap_high"]].abs().max() < 1e-12
     assert table.loc["noise", "low"] < 0 < table.loc["noise", "high"]
     assert table.loc["good", "low"] < table.loc["good", "estimate"] < table.loc["good", "high"] < 1
     with pytest.raises(ValueError, match="is 1 for all 500 customers: nothing to rank"):
-        judge.compare(judge.gini, np.ones(500), scores, "same", rng)
+        judge.compare(judge.gini, np.ones(500), scores, "same", np.arange(500), 8)
     with pytest.raises(ValueError, match="'bad' must have a finite number for each of 500"):
-        judge.compare(judge.gini, actual, {"bad": np.full(500, np.nan)}, "bad", rng)
+        judge.compare(judge.gini, actual, {"bad": np.full(500, np.nan)}, "bad", np.arange(500), 8)
 
 
 def test_groups_tenths_bins_and_ratios():
@@ -389,7 +389,7 @@ def test_groups_tenths_bins_and_ratios():
     assert table["customers"].tolist() == [2, 1, 2, 2, 1, 1]
     assert (table["forecast"] - table["actual"] == 1).all()
     actual = rng.gamma(1, 1, 1000)
-    tenths = judge.deciles(actual, {"best": actual, "none": np.zeros(1000)}, rng).set_index(["method", "part"])
+    tenths = judge.deciles(actual, {"best": actual, "none": np.zeros(1000)}, np.arange(1000), 9).set_index(["method", "part"])
     assert tenths.loc["best", "share"].sum() == pytest.approx(1)
     assert tenths.loc[("best", 1), "share"] == pytest.approx(np.sort(actual)[-100:].sum() / actual.sum())
     assert tenths.loc["none", "low"].lt(0.1).sum() >= 8
@@ -409,7 +409,7 @@ def test_targeting_against_counting():
     rng = np.random.default_rng(10)
     gain, score = rng.normal(1, 2, 400), rng.normal(size=400)
     shares = np.array([0, 0.25, 0.5, 1])
-    table = judge.targeted(gain, {"score": score, "gain": gain}, shares, rng, 100).set_index(["method", "share"])
+    table = judge.targeted(gain, {"score": score, "gain": gain}, shares, np.arange(400), 10, 100).set_index(["method", "share"])
     first = gain[np.argsort(-score)]
     for share in shares:
         row = table.loc[("score", share)]
@@ -419,4 +419,4 @@ def test_targeting_against_counting():
     assert table.loc[("gain", 0.5), "more_low"] > 0
     assert table.loc[("gain", 1), ["more", "more_low", "more_high"]].abs().max() < 1e-12
     with pytest.raises(ValueError, match="they must end at 1"):
-        judge.targeted(gain, {"score": score}, shares[:-1], rng)
+        judge.targeted(gain, {"score": score}, shares[:-1], np.arange(400), 10)

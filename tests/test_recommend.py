@@ -123,8 +123,8 @@ def test_lists_are_judged_as_rankings_are(k, candidates, seed):
     rng = np.random.default_rng(seed)
     scores, relevant = rng.permuted(np.arange(6.0 * candidates)).reshape(6, candidates), rng.random((6, candidates)) < 0.4
     allowed = rng.random((6, candidates)) < 0.7
-    found = lists.judged(scores, relevant, k, rng, allowed)
-    table = ranking.at_k(scores, relevant, [k], rng, allowed)
+    found = lists.judged(scores, relevant, k, seed, np.arange(candidates), allowed)
+    table = ranking.at_k(scores, relevant, [k], seed, np.arange(candidates), allowed)
     assert found["customers"] == len(table)
     for metric in lists.METRICS:
         np.testing.assert_allclose(found[metric], table[metric].mean() if len(table) else np.nan)
@@ -148,7 +148,7 @@ def test_coverage_counts_different_items_on_any_list():
     relevant = np.array([[True] * 10, [True] * 10, [False] * 10])  # the third row has nothing relevant, and no list
     allowed = np.ones((3, 10), bool)
     allowed[1] = np.arange(10) == 2
-    assert lists.judged(scores, relevant, 2, np.random.default_rng(0), allowed)["coverage"] == 0.2
+    assert lists.judged(scores, relevant, 2, 0, None, allowed)["coverage"] == 0.2
 
 
 def test_repeats_and_new_items_are_kept_apart():

@@ -51,7 +51,7 @@ def test_the_impossible_and_the_repeated():
 
 
 def test_the_generated_table_goes_to_a_file_and_back_the_same_twice(tmp_path):
-    made = [orders.generate(np.random.default_rng(3), 400) for _ in range(2)]
+    made = [orders.generate(3, 400) for _ in range(2)]
     files = [orders.write(t, tmp_path / f"{i}.csv") for i, t in enumerate(made)]
     assert files[0].read_bytes() == files[1].read_bytes()
     back = orders.read(files[0])
@@ -87,7 +87,7 @@ def test_the_next_product_is_the_first_that_is_not_owned():
 
 
 def test_a_forest_is_perfect_at_a_rule_and_so_is_the_rule():
-    table, _ = orders.clean(orders.generate(np.random.default_rng(0), 800))
+    table, _ = orders.clean(orders.generate(0, 800))
     model, labels = next_order.rule_forest(table.iloc[:600], 1)
     assert labels.names == ("knife", "peak", "pivot")
     scores = next_order.rule_scores(model, labels, table.iloc[600:]).set_index("cells")
@@ -101,13 +101,13 @@ def test_a_forest_is_perfect_at_a_rule_and_so_is_the_rule():
 
 
 def test_the_shortest_time_falls_with_the_number_of_orders_and_the_next_one_does_not():
-    table = orders.lowest_by_orders(np.random.default_rng(0), customers=4000)
+    table = orders.lowest_by_orders(0, customers=4000)
     assert (np.abs(table["lowest"] - table["expected"]) < 4 * table["error"]).all()
     assert np.abs(table["next"] - 20).max() < 4 * 20 / np.sqrt(4000)
 
 
 def test_the_forest_learns_no_more_than_a_formula():
-    table, _ = orders.clean(orders.generate(np.random.default_rng(0), 1500))
+    table, _ = orders.clean(orders.generate(0, 1500))
     model = next_order.shortest_forest(table.iloc[:1000], 1)
     marks = next_order.shortest_scores(model, table.iloc[1000:])
     assert ((marks["low"] < marks["error"]) & (marks["error"] < marks["high"])).all()

@@ -105,7 +105,7 @@ def fitted(corner):
     hours = send_time.visits(purchases, 0, 49)[0]
     when = {
         "daily": daily.fit_daily(fit, days.weekday(fit["date"].to_numpy()), 14, columns, 1),
-        "newcomers": timing.after_first(*waiting.newcomers(days, np.arange(30), 0, 49), 14),
+        "newcomers": timing.after_first(*waiting.newcomers(days, np.arange(30), 0, 49)[:2], 14),
         "hours": outlook.habit_frame(send_time.fit_habit(hours, {1.0: send_time.hour_kernel(1.0)})),
     }
     labels = Labels.of(classes.classes).frame().assign(share=next_product.popular(lines, 1)[0])

@@ -216,7 +216,7 @@ def test_newcomers_against_plain_loops_and_the_waiting_are_counted():
     days = shop_days(np.random.default_rng(6), 400, rates=(0.005, 0.1), lost=0.5)[0]
     customers = np.arange(0, 400, 2)
     for first, until in ((0, 60), (60, 160)):
-        wait, seen = waiting.newcomers(days, customers, first, until)
+        wait, seen, _ = waiting.newcomers(days, customers, first, until)
         plain = []
         for who in customers:
             mine = days.day[(days.who == who) & (days.day < until)]
@@ -229,7 +229,7 @@ def test_newcomers_against_plain_loops_and_the_waiting_are_counted():
         np.testing.assert_allclose(curve, 1 - fitted, atol=1e-9)
         assert curve[-1] < (wait[seen] <= H).mean()  # what leaving the waiting out would say
     with pytest.raises(ValueError, match="nobody has a first visit"):
-        timing.after_first(*waiting.newcomers(days, customers[:0], 0, 100), H)
+        timing.after_first(*waiting.newcomers(days, customers[:0], 0, 100)[:2], H)
 
 
 def test_an_error_of_those_who_came_back():
@@ -247,7 +247,7 @@ def test_off_points_by_hand_and_between_methods():
     flat = {"right": chance, "over": np.minimum(chance + 0.1, 1), "all": np.full(n, 0.5)}
     forecasts = {m: judge.of_curve(np.tile(c[:, None], (1, H))) for m, c in flat.items()}
     forecasts["point"] = judge.of_points(np.full(n, 4.0), H)
-    table = judge.off_points(forecasts, rows, "right", np.random.default_rng(0), draws=200).set_index("method")
+    table = judge.off_points(forecasts, rows, "right", rows["customer"], 0, draws=200).set_index("method")
     assert list(table.index) == ["right", "over", "all"]
     plain = judge.calibration(forecasts, rows)
     plain = (plain["happened"] - plain["foretold"]).abs().groupby(plain["method"]).mean()
@@ -282,7 +282,7 @@ def test_a_dip_that_is_composition_goes_away_among_customers_alike():
 
 def test_folds_respect_time_and_customers(world):
     rows = waiting.moments(world[0], [120, 149, 178, 207])
-    pairs = timing.folds(rows, np.random.default_rng(0))
+    pairs = timing.folds(rows, rows["customer"], 0)
     assert len(pairs) == 3
     for before, scored in pairs:
         assert rows["date"].iloc[before].max() < rows["date"].iloc[scored].min()
@@ -290,7 +290,7 @@ def test_folds_respect_time_and_customers(world):
         assert len(before)
         assert len(scored)
     with pytest.raises(ValueError, match="1 date: a search"):
-        timing.folds(rows[rows["date"] == 120], np.random.default_rng(0))
+        timing.folds(rows[rows["date"] == 120], rows.loc[rows["date"] == 120, "customer"], 0)
 
 
 def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):

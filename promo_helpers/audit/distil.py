@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import shap
 from sklearn.tree import DecisionTreeRegressor
 
+from promo_helpers import draws
 from promo_helpers.audit.explanation import Attributions
 
 SETTINGS = {
@@ -16,6 +18,7 @@ SETTINGS = {
     "num_threads": 1, "deterministic": True, "force_row_wise": True,
 }  # fmt: skip
 ROUNDS, HYBRIDS, MIXED = 300, 60_000, 0.1
+POINTS = 32  # of each row: its chance to be part of a hybrid then varies by a sixth, not by as much as itself
 LEAST_R2, LEAST_AGREEMENT = 0.8, 0.9
 # what the trees miss is explained by nobody: at most a fifth of the variance of the rupees, and at most one decision in ten, may be
 # such; with less, a reader would too often be told the reasons of a decision that the rule did not take
@@ -37,17 +40,26 @@ class Fidelity:
         return self.r2 >= LEAST_R2 and self.agreement >= LEAST_AGREEMENT
 
 
-def hybrids(x: pd.DataFrame, rows: int, rng: np.random.Generator, mixed: float = MIXED) -> pd.DataFrame:
+def hybrids(x: pd.DataFrame, rows: int, seed: int, ids: Any = None, mixed: float = MIXED) -> pd.DataFrame:
     """Rows of x in which each feature is another row's with chance `mixed`: a rule can be asked anything, and trees that have seen how it
-    answers between customers know it better than from customers alone."""
-    values = x.to_numpy(float)
-    own, other = values[rng.integers(0, len(x), (2, rows))]
-    return pd.DataFrame(np.where(rng.random(own.shape) < mixed, other, own), columns=list(x))
+    answers between customers know it better than from customers alone.
+
+    Hybrids belong to a number, 0 to `rows` - 1, and draw two of the rows: by place on a circle on which every row (`ids`, without them
+    the index of x) stands at POINTS places. So one row more or fewer changes only the hybrids that it is part of.
+    """
+    values, number = x.to_numpy(float), np.arange(rows)
+    places = draws.uniform(seed, "places of rows", x.index if ids is None else ids, n=POINTS).ravel()
+    along = np.argsort(places, kind="stable")
+    pair = draws.uniform(seed, "rows of a hybrid", number, n=2)
+    own, other = (values[along[np.searchsorted(places[along], at) % len(along)] // POINTS] for at in pair.T)
+    return pd.DataFrame(
+        np.where(draws.uniform(seed, "features mixed", number, n=x.shape[1]) < mixed, other, own), columns=list(x)
+    )
 
 
-def distil(rule: Rupees, x: pd.DataFrame, rng: np.random.Generator, seed: int, rows: int = HYBRIDS) -> lgb.Booster:
-    """Boosted trees of 15 leaves that stand for a rule, fitted to its answers on x and on hybrids of x."""
-    whole = pd.concat([x, hybrids(x, rows, rng)], ignore_index=True)
+def distil(rule: Rupees, x: pd.DataFrame, seed: int, rows: int = HYBRIDS, ids: Any = None) -> lgb.Booster:
+    """Boosted trees of 15 leaves that stand for a rule, fitted to its answers on x and on `hybrids` of x."""
+    whole = pd.concat([x, hybrids(x, rows, seed, ids)], ignore_index=True)
     return boosted(whole, rule(whole), seed)
 
 

@@ -18,7 +18,6 @@ from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
 
 TAILS = (2.5, 97.5)
 SHUFFLES = 100
-CELLS = 10_000_000  # customers times resamples that are held at a time
 
 
 def offered(
@@ -59,7 +58,8 @@ def audit(
     whose label is known), each with _low and _high, and note: why a group is not judged, "" where it is.
 
     labels: [row, attribute], one label a customer, missing where unknown. Intervals: percentiles of `draws` resamples of customers, in
-    each of which a customer counts Poisson(1) times, by her id and the seed; of a share of 0 or 1, Wilson's. A group is refused where it or all others have fewer than `least` customers.
+    each of which a customer counts Poisson(1) times, by her id and the seed; of a share of 0 or 1, Wilson's. A group is refused where it
+    or all others have fewer than `least` customers.
     Raises ValueError for rows that differ in number, a customer with two labels, and a missing value or weight.
     """
     people, num, den = by_customer(measures, customer)
@@ -70,7 +70,7 @@ def audit(
     coded = {attribute: pd.factorize(first[attribute], sort=True) for attribute in labels}
     within = {a: (code[:, None] == np.arange(len(names))).astype(float) for a, (code, names) in coded.items() if len(names)}
     drawn: dict[str, list[tuple[np.ndarray, ...]]] = {a: [] for a in within}
-    some = max(CELLS // len(people), 1)
+    some = max(keyed.CELLS // len(people), 1)
     for begin in range(0, draws, some):
         draw = keyed.bootstrap(seed, "audit by group", people, n=min(some, draws - begin), first=begin)
         for attribute, inside in within.items():

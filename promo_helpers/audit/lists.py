@@ -60,7 +60,7 @@ def measures_of(chosen: pd.DataFrame, people: pd.Series) -> list[Measure]:
 
 
 def audit_list(
-    path: Path, people: pd.Series, labels: pd.DataFrame, rng: np.random.Generator, draws: int = 400, least: int = LEAST
+    path: Path, people: pd.Series, labels: pd.DataFrame, seed: int, draws: int = 400, least: int = LEAST
 ) -> tuple[pd.DataFrame, Path]:
     """The audit of the list in `path`, and the file <list name>_audit.csv beside it that it is written to.
 
@@ -68,7 +68,7 @@ def audit_list(
     of the null of equal shares. Whoever the list holds must be among `people`.
     """
     measures = measures_of(read_list(path), people)
-    table = audit(measures, labels, people.to_numpy(object), rng, draws, least)
+    table = audit(measures, labels, people.to_numpy(object), seed, draws, least)
     tests = equal_shares(varying(measures), labels, people.to_numpy(object), least)
     tests["Holm"] = adjusted(tests["p"])
     table = table.round(12).merge(tests.drop(columns="z"), on=["attribute", "group", "measure"], how="left")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.audit.nulls import ALPHA, adjusted
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.shop import Shop
@@ -54,7 +55,7 @@ def _said(tests: pd.DataFrame) -> dict[tuple[str, str], str]:
     return {(a, g): str(w) for a, g, w in zip(tests["attribute"][mine], tests["group"][mine], words[mine], strict=True)}
 
 
-def who(shop: Shop, purchases: Purchases, day: int, size: int, rng: np.random.Generator) -> pd.DataFrame:
+def who(shop: Shop, purchases: Purchases, day: int, size: int, seed: int) -> pd.DataFrame:
     """Rows of customers, sorted by id: those with a purchase before the day who agreed to be contacted (all, where no consent is
     recorded); at most `size`, drawn at random."""
     people = shop.frame("customers").sort_values("customer_id", kind="stable", ignore_index=True)
@@ -62,7 +63,8 @@ def who(shop: Shop, purchases: Purchases, day: int, size: int, rng: np.random.Ge
     if "consent" in people:
         kept &= people["consent"].fillna(False).astype(bool)
     rows = np.flatnonzero(kept)
-    return people.iloc[np.sort(rng.permutation(rows)[:size])].reset_index(drop=True)
+    some = rows[draws.sample(seed, "customers of an audit", people["customer_id"].iloc[rows], size=size)]
+    return people.iloc[some].reset_index(drop=True)
 
 
 def item_of(shop: Shop, purchases: Purchases, item: str, product: str) -> int:

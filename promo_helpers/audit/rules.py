@@ -6,6 +6,8 @@ from fairlearn.postprocessing import ThresholdOptimizer
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 
+from promo_helpers import draws
+
 CONSTRAINTS = {"demographic parity": "demographic_parity", "equalised odds": "equalized_odds"}
 
 
@@ -24,10 +26,16 @@ class Given(ClassifierMixin, BaseEstimator):
 
 
 def fitted(
-    chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, known: np.ndarray, seed: int
+    chance: np.ndarray,
+    label: np.ndarray,
+    group: np.ndarray,
+    fit: np.ndarray,
+    known: np.ndarray,
+    customer: np.ndarray,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """`rules` of the rows whose group is known; the others are contacted by no rule."""
-    found = rules(chance[known], label[known], group[known], fit[known], seed)
+    found = rules(chance[known], label[known], group[known], fit[known], customer[known], seed)
     out = {}
     for name, contacted in found.items():
         out[name] = np.zeros(len(chance), bool)
@@ -35,12 +43,14 @@ def fitted(
     return out
 
 
-def rules(chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def rules(
+    chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, customer: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
     """name -> [row] who is contacted: by one threshold for all, and by thresholds that hold to demographic parity and to equalised odds.
 
     All maximise balanced accuracy on the rows of `fit` (Hardt, Price & Srebro 2016; Fairlearn's ThresholdOptimizer, whose
-    thresholds may be drawn at random, here by `seed`); the other rows are to judge them. Raises ValueError where a group of `fit` holds
-    no buyer, or buyers only.
+    thresholds may be drawn at random, here by customer and `seed`); the other rows are to judge them. Raises ValueError where a group
+    of `fit` holds no buyer, or buyers only.
     """
     frame = pd.DataFrame({"y": label[fit].astype(int), "group": group[fit]}).groupby("group")["y"].agg(["min", "max"])
     if (one := frame[frame["min"] == frame["max"]]).size:
@@ -55,5 +65,7 @@ def rules(chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndar
             predict_method="predict_proba",
         )  # fmt: skip
         model.fit(x[fit], label[fit].astype(int), sensitive_features=group[fit])
-        out[name] = np.asarray(model.predict(x, sensitive_features=group, random_state=seed)) > 0
+        # its own predict draws row after row
+        likely = np.asarray(model._pmf_predict(x, sensitive_features=group))[:, 1]
+        out[name] = draws.uniform(seed, f"threshold, {name}", customer) < likely
     return out

@@ -1,9 +1,12 @@
 """What attributions say together: their error, and which feature changes what another one adds."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from promo_helpers import draws as keyed
 
 
 def with_error(whole: np.ndarray, parts: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -40,16 +43,15 @@ def spread(added: pd.DataFrame, leave: np.ndarray, level: float = 1.96) -> pd.Da
     return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
 
 
-def alike(one: np.ndarray, other: np.ndarray, rng: np.random.Generator, draws: int = 200) -> tuple[float, float, float]:
+def alike(one: np.ndarray, other: np.ndarray, ids: Any, seed: int, draws: int = 200) -> tuple[float, float, float]:
     """Rank correlation of two importances, each the mean size of values [row, feature] of the same rows; and its 95 % bootstrap interval
-    over rows."""
+    over rows, whose `ids` are given."""
 
-    def match(rows: np.ndarray) -> float:
-        return float(pd.Series(one[rows].mean(axis=0)).corr(pd.Series(other[rows].mean(axis=0)), method="spearman"))
+    def match(weight: np.ndarray) -> float:
+        return float(pd.Series(weight @ one).corr(pd.Series(weight @ other), method="spearman"))
 
-    every = np.arange(len(one))
-    again = [match(rng.integers(0, len(one), len(one))) for _ in range(draws)]
-    return match(every), *np.quantile(again, (0.025, 0.975)).tolist()
+    again = [match(weight) for weight in keyed.bootstrap(seed, "importances alike", ids, n=draws)]
+    return match(np.ones(len(one))), *np.quantile(again, (0.025, 0.975)).tolist()
 
 
 def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -> tuple[float, float]:
@@ -62,12 +64,13 @@ def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -
     return float((there[:, 0] < 2).mean()), float((there < 4).all(axis=1).mean())
 
 
-def settled(plane: np.ndarray, chosen: np.ndarray, rng: np.random.Generator, bins: int = 26) -> tuple[float, float]:
+def settled(plane: np.ndarray, chosen: np.ndarray, ids: Any, seed: int, bins: int = 26) -> tuple[float, float]:
     """How far a place in a plane [row, 2] settles a choice [row]: share of rows chosen as most of their cell are, and share of the chosen
-    whose cell says no; cells between quantiles of .5 and 99.5 % are filled with a random half of the rows and judged on the other."""
+    whose cell says no; cells between quantiles of .5 and 99.5 % are filled with a random half of the rows, by their `ids`, and judged
+    on the other."""
     edges = [np.linspace(np.quantile(v, 0.005), np.quantile(v, 0.995), bins + 1)[1:-1] for v in plane.T]
     cell = np.ravel_multi_index(tuple(np.digitize(v, e) for v, e in zip(plane.T, edges, strict=True)), (bins, bins))
-    half = rng.random(len(plane)) < 0.5
+    half = keyed.parts(seed, "cells filled", ids, number=2) == 0
     most = np.bincount(cell[half], np.where(chosen[half], 1.0, -1.0), bins * bins) > 0
     told = most[cell[~half]]
     return float((told == chosen[~half]).mean()), float((~told[chosen[~half]]).mean())

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.evaluate import lists
 from promo_helpers.models import bundles
@@ -16,8 +17,8 @@ def complements(kit: Kit, item: int, seed: int) -> pd.DataFrame:
     p, kind = kit.purchases, kit.items["category"].to_numpy(object)
     if len(pd.unique(kind[pd.notna(kind)])) < 2:
         return pd.DataFrame({"partner": np.zeros(0, int), "lift": np.zeros(0), "affinity": np.zeros(0)})
-    some = lists.only(p, lists.sampled(len(p.customers), SAMPLE, np.random.default_rng(seed)))
-    return bundles.partners(bundles.pairs(some, kind, np.random.default_rng(seed)), item)
+    some = lists.only(p, draws.sample(seed, "customers whose baskets are counted", p.customers, size=SAMPLE))
+    return bundles.partners(bundles.pairs(some, kind, seed), item)
 
 
 def not_yet(kit: Kit, customers: np.ndarray, partners: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from promo_helpers import draws
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.features.panel import Panel
 
@@ -20,10 +21,11 @@ def chances(kit: Kit, customers: np.ndarray, item: int) -> tuple[np.ndarray, str
     if kit.purchase is None:
         return _frequency(kit, item)[number], "past frequency of buying"
     found = np.full(len(p.customers), np.nan)
-    seen = np.random.default_rng(0).permutation(p.seen(p.days))
-    size = int(kit.purchase_facts.get("customers", ALIKE))
-    for part in np.array_split(seen, max(round(len(seen) / size), 1)):
-        panel = Panel.of(kit.shop, p, part, np.array([item]), kit.item)
+    seen = p.seen(p.days)
+    groups = max(round(len(seen) / int(kit.purchase_facts.get("customers", ALIKE))), 1)
+    together = draws.parts(0, "customers taken together", p.customers[seen], number=groups)
+    for group in np.unique(together):
+        panel = Panel.of(kit.shop, p, seen[together == group], np.array([item]), kit.item)
         x, names = panel.features(p.days)
         place = [names.index(n) for n in kit.purchase.names]
         found[panel.known(p.days)] = kit.purchase.predict(x[:, 0, place])["ensemble"]

@@ -162,7 +162,7 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     with whole(path["plan"]) as scratch:
         plan_of(campaign).to_parquet(scratch, index=False)
     if len(campaign.groups.columns) and not held.all():
-        path["audit"] = audit_list(path["list"], campaign.people.who["customer_id"], campaign.groups, np.random.default_rng(0))[1]
+        path["audit"] = audit_list(path["list"], campaign.people.who["customer_id"], campaign.groups, 0)[1]
     return path
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.campaign.choose import Considered
 from promo_helpers.campaign.kit import Kit
@@ -12,6 +13,7 @@ from promo_helpers.decide.forecast import foretold, foretold_against_holdout
 from promo_helpers.experiment.gates import CANNOT, Gates, roi
 from promo_helpers.experiment.judge import Gate
 from promo_helpers.models.response import Forecast
+from promo_helpers.ties import rounded
 
 NOT = "not available"
 COLUMNS = ["name", "value", "low", "high", "least", "most", "unit", "meaning"]
@@ -123,7 +125,7 @@ def gates_of(facts: dict[str, Any]) -> Gates:
     return Gates("the trial of the saved response", "profit", (gate,), pd.DataFrame())
 
 
-def strategies(campaign: Campaign, view: Considered, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def strategies(campaign: Campaign, view: Considered, seed: int) -> dict[str, np.ndarray]:
     """[considered] arm by each way of sending: this list; everybody at its most frequent discount; and with that discount, for the same
     expected spend as the list, the likeliest buyers, and customers drawn at random. Who is held out counts as not sent to."""
     size, sent = len(view.customer), ~campaign.chosen.held
@@ -133,8 +135,8 @@ def strategies(campaign: Campaign, view: Considered, rng: np.random.Generator) -
     spend, limit = view.forecast.spend[:, common], float(view.forecast.spend[np.arange(size), mine].sum())
     found = {"this list": mine, "everybody": np.full(size, common)}
     orders = {
-        "likeliest buyers, same spend": np.argsort(-view.forecast.buys[:, 0], kind="stable"),
-        "at random, same spend": rng.permutation(size),
+        "likeliest buyers, same spend": np.lexsort((view.customer.astype(str), -rounded(view.forecast.buys[:, 0]))),
+        "at random, same spend": draws.order(seed, "customers written to at random", view.customer),
     }
     for name, order in orders.items():
         found[name] = np.zeros(size, int)

@@ -43,7 +43,8 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
     number = int(np.clip(PAIRS // len(at), LEAST, BESIDE))
     others = beside(x, view.forecast.gain[view.asked].max(axis=1), number)
     mine = x.iloc[at]
-    values = explain(offers, mine, others, np.random.default_rng(seed), words.topics_in(list(x)))
+    asked = view.customer[view.asked]
+    values = explain(offers, mine, others, seed, words.topics_in(list(x)), (asked[at], asked[others.index]))
     added = values.between(chosen.arm - 1).table()
     said = reasons(mine, added, [product] * len(at), [category] * len(at), x.median().to_dict())
     personal_too = personal(added)

@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers import draws as keyed
+from promo_helpers.ties import rounded
+
 Weighted = Callable[[np.ndarray], float]  # of [customer] weights: how often each is there
 EDGES = (0, 1, 2, 4, 8, 16, 32, 64, 128)  # repeats at which a group begins
 
@@ -53,13 +56,14 @@ def compare(
     actual: np.ndarray,
     scores: Mapping[str, np.ndarray],
     against: str,
-    rng: np.random.Generator,
+    customer: np.ndarray,
+    seed: int,
     draws: int = 200,
 ) -> pd.DataFrame:
     """One row a score: method, estimate, low, high, and gap, gap_low, gap_high to the score called `against` on the same customers.
 
-    95 % percentile intervals of a bootstrap over customers. Raises ValueError for scores that are not finite, and where `actual` is
-    the same for all.
+    95 % percentile intervals of a bootstrap over customers, whose ids are `customer`. Raises ValueError for scores that are not finite,
+    and where `actual` is the same for all.
     """
     actual = np.asarray(actual, float)
     if np.ptp(actual) == 0:
@@ -69,10 +73,7 @@ def compare(
             raise ValueError(f"the score '{name}' must have a finite number for each of {len(actual):,} customers")
     each_of = {name: statistic(actual, score) for name, score in scores.items()}
     point = pd.Series({name: of(np.ones(len(actual))) for name, of in each_of.items()})
-    drawn = []
-    for _ in range(draws):
-        weight = np.bincount(rng.integers(0, len(actual), len(actual)), minlength=len(actual)).astype(float)
-        drawn.append([of(weight) for of in each_of.values()])
+    drawn = [[of(weight) for of in each_of.values()] for weight in keyed.resamples(seed, "scores compared", customer, n=draws)]
     each = pd.DataFrame(drawn, columns=list(scores))
     gap = each.sub(each[against], axis=0)
     table = {"method": list(scores), "estimate": point.to_numpy()}
@@ -104,14 +105,16 @@ def by_repeats(repeats: np.ndarray, forecast: np.ndarray, actual: np.ndarray) ->
     return out.assign(group=names)
 
 
-def deciles(actual: np.ndarray, scores: Mapping[str, np.ndarray], rng: np.random.Generator, parts: int = 10) -> pd.DataFrame:
+def deciles(
+    actual: np.ndarray, scores: Mapping[str, np.ndarray], customer: np.ndarray, seed: int, parts: int = 10
+) -> pd.DataFrame:
     """Tidy: method, part (1 for the highest scores), share of all of `actual` in it, low, high (normal, over customers).
 
-    Equal scores are ordered at random.
+    Equal scores are ordered at random, by customer (`customer` [row] ids) and seed.
     """
     rows, actual = [], np.asarray(actual, float)
     for name, score in scores.items():
-        order = np.lexsort((rng.random(len(actual)), -np.asarray(score, float)))
+        order = np.lexsort((keyed.uniform(seed, f"ties of {name}", customer), -rounded(score)))
         part = np.empty(len(actual), int)
         part[order] = np.arange(len(actual)) * parts // len(actual) + 1
         for k in range(1, parts + 1):
@@ -139,17 +142,18 @@ def share_true(chance: np.ndarray, happened: np.ndarray, edges: np.ndarray) -> p
 
 
 def targeted(
-    gain: np.ndarray, scores: Mapping[str, np.ndarray], shares: np.ndarray, rng: np.random.Generator, draws: int = 200
+    gain: np.ndarray, scores: Mapping[str, np.ndarray], shares: np.ndarray, customer: np.ndarray, seed: int, draws: int = 200
 ) -> pd.DataFrame:
     """What it earns to send to the first `share` of a ranking: method, share, gain, low, high, more, more_low, more_high.
 
     gain [customer]: what one message earns. The column gain is per customer of all, sent to or not; `more` is the same less what
-    the same share of customers drawn at random earns (Imai and Li 2023). Equal scores are ordered at random. Bootstrap over customers.
+    the same share of customers drawn at random earns (Imai and Li 2023). Equal scores are ordered at random. Bootstrap over customers,
+    whose ids are `customer`.
     Raises ValueError where `shares` do not end at 1.
     """
     gain, n = np.asarray(gain, float), len(gain)
-    tie = rng.random(n)
-    orders = {name: np.lexsort((tie, -np.asarray(score, float))) for name, score in scores.items()}
+    tie = keyed.uniform(seed, "ties of a targeting", customer)
+    orders = {name: np.lexsort((tie, -rounded(score))) for name, score in scores.items()}
     at = np.asarray(shares, float)
     if at[-1] != 1:
         raise ValueError(f"shares end at {at[-1]:g}: they must end at 1, which tells what a customer at random earns")
@@ -158,12 +162,12 @@ def targeted(
         out = []
         for order in orders.values():
             w = weight[order]
-            people = np.append(0, np.cumsum(w)) / n
-            out.append(np.interp(at, people, np.append(0, np.cumsum(w * gain[order])) / n))
+            people = np.append(0, np.cumsum(w)) / w.sum()
+            out.append(np.interp(at, people, np.append(0, np.cumsum(w * gain[order])) / w.sum()))
         return np.stack(out)
 
     point = curves(np.ones(n))
-    drawn = np.stack([curves(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(draws)])
+    drawn = np.stack([curves(weight) for weight in keyed.resamples(seed, "targeted", customer, n=draws)])
     alone, random = (v - v[..., -1:] * at / at[-1] for v in (point, drawn))
     parts = []
     for k, name in enumerate(orders):

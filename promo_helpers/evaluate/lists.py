@@ -43,19 +43,26 @@ def top(scores: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.nda
 
 
 def judged(
-    scores: np.ndarray, relevant: np.ndarray, k: int, rng: np.random.Generator, allowed: np.ndarray | None = None
+    scores: np.ndarray,
+    relevant: np.ndarray,
+    k: int,
+    seed: int,
+    ids: Any = None,
+    allowed: np.ndarray | None = None,
+    occasion: str = "",
 ) -> dict[str, float]:
     """Means over the rows with something relevant: recall, ndcg, hit (of `ranking.at_k`), and coverage, of lists of k places.
 
-    `scores`, `relevant` (bool) and `allowed` (bool) are [row, candidate]. Coverage is the share of all candidates that are on at least one
-    of those rows' lists, so it grows with their number. NaN where no row has anything relevant.
+    `scores`, `relevant` (bool) and `allowed` (bool) are [row, candidate]; `seed`, `ids` and `occasion` break ties there. Coverage is the
+    share of all candidates that are on at least one of those rows' lists, so it grows with their number. NaN
+    where no row has anything relevant.
     """
     allowed = np.ones(relevant.shape, bool) if allowed is None else allowed
     rows = (relevant & allowed).any(axis=1)
     if not rows.any():
         return dict.fromkeys((*METRICS, "coverage", "customers"), float("nan")) | {"customers": 0.0}
     scores, relevant, allowed = scores[rows], relevant[rows], allowed[rows]
-    found = ranking.at_k(scores, relevant, [k], rng, allowed)
+    found = ranking.at_k(scores, relevant, [k], seed, ids, allowed, occasion)
     lists = top(scores, k, allowed)
     covered = len(np.unique(lists[lists >= 0])) / relevant.shape[1]
     return {m: float(found[m].mean()) for m in METRICS} | {"coverage": covered, "customers": float(len(found))}
@@ -95,7 +102,6 @@ def on_date(
     asked = {"repeat": (before, window), "new": (~before, window), "all": (every, window)}
     asked["basket"] = (every, next_baskets(purchases, who, day, day + days))
     rows = []
-    rng = np.random.default_rng([seed, day])  # of ties
     for label in (*choice, *(given or {})):
         scored: dict[str, np.ndarray] = {}
         for scope, (allowed, bought) in ((scope, asked[scope]) for scope in scopes):
@@ -107,7 +113,7 @@ def on_date(
                     histories[half_life] = recommend.history(purchases, day, half_life)
                 scored[key] = recommend.fit(method, histories[half_life], seed, **settings).scores(who)
             scores = scored[key] if label in choice else (given or {})[label]
-            found = judged(scores, bought, k, rng, allowed)
+            found = judged(scores, bought, k, seed, purchases.items, allowed, f"{label}, {scope}, {day}")
             rows += [(label, scope, metric, value) for metric, value in found.items()]
     return pd.DataFrame(rows, columns=["method", "scope", "metric", "value"])
 
@@ -173,11 +179,6 @@ def bounded(row: pd.Series) -> tuple[float, tuple[float, float] | None]:
     names = [n for n in ("mean", "share") if n in row][:1] + ["low", "high"]
     value, low, high = (float(row[n]) for n in names)
     return value, (low, high) if np.isfinite([low, high]).all() else None
-
-
-def sampled(number: int, customers: int, rng: np.random.Generator) -> np.ndarray:
-    """At most `customers` of the numbers below `number`, drawn at random, in order."""
-    return np.arange(number) if customers >= number else np.sort(rng.choice(number, customers, replace=False))
 
 
 def only(purchases: Purchases, who: np.ndarray) -> Purchases:

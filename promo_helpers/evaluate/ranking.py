@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from promo_helpers import draws as keyed
+from promo_helpers.ties import rounded
 
 METRICS = ("precision", "recall", "ndcg", "hit")
 
@@ -50,7 +51,7 @@ def at_k(
     deepest = min(max(ks), scores.shape[1])
     shuffle = keyed.order(seed, f"ties {occasion}", np.arange(scores.shape[1]) if ids is None else ids)
     scores, relevant = scores[:, shuffle], relevant[:, shuffle]
-    order = np.argsort(-nine_digits(scores), axis=1, kind="stable")[:, :deepest]
+    order = np.argsort(-rounded(scores), axis=1, kind="stable")[:, :deepest]
     found = np.take_along_axis(relevant, order, axis=1)
     total = relevant.sum(axis=1)
     discount = 1 / np.log2(np.arange(max(ks)) + 2)
@@ -224,9 +225,3 @@ def newer(
     )
     sentence = f"The new model {verdict} (NDCG at {k} {gap.mean():+.4f}, {low:+.4f} to {high:+.4f}, {len(gap):,} customers)."
     return {"mean": float(gap.mean()), "low": float(low), "high": float(high), "sentence": sentence}
-
-
-def nine_digits(values: np.ndarray) -> np.ndarray:
-    """Floats rounded to 31 binary digits, about 9 decimal ones, so that what differs in the last digits only becomes equal."""
-    bits = np.asarray(values, float).view(np.int64)
-    return ((bits + (1 << 21)) & ~((1 << 22) - 1)).view(float)

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from lifelines.utils import concordance_index
 
+from promo_helpers import draws as keyed
+
 NEAR = (1, 3, 7)  # days
 
 
@@ -139,7 +141,8 @@ def off_points(
     forecasts: Mapping[str, Forecast],
     rows: pd.DataFrame,
     base: str,
-    rng: np.random.Generator,
+    customer: np.ndarray,
+    seed: int,
     within: int = 7,
     bins: int = 10,
     draws: int = 400,
@@ -147,12 +150,12 @@ def off_points(
     """How far chances of coming within so many days are off, mean over equal bins (`calibration`), with bootstrap intervals of customers.
 
     Columns method, off, low, high, more, more_low, more_high: the last three against the method `base`, on the same draws. In shares.
+    `customer` [row] are the ids that draws go by.
     Chance alone puts `off` a little above zero. Forecasts without a curve have no chances and no rows here.
     """
     came = (rows["seen"] & (rows["wait"] <= within)).to_numpy(float)
-    customers, who = np.unique(rows["customer"], return_inverse=True)
-    drawn = rng.multinomial(len(customers), np.full(len(customers), 1 / len(customers)), draws)
-    weight = np.vstack([np.ones(len(rows)), drawn[:, who]])  # the first is what was seen
+    drawn = keyed.bootstrap(seed, "chances that are off", customer, n=draws)
+    weight = np.vstack([np.ones(len(rows)), drawn])  # the first is what was seen
     found = {}
     for name, forecast in forecasts.items():
         if forecast.curve is not None:

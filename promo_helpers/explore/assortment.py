@@ -7,6 +7,7 @@ import pandas as pd
 from narwhals import stable
 from scipy import sparse
 
+from promo_helpers import draws as keyed
 from promo_helpers.shop import Shop
 
 nw = stable.v2
@@ -60,7 +61,7 @@ def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
 
 
 def pair_lift(
-    shop: Shop, rng: np.random.Generator, *, categories: int = 30, draws: int = 500, level: float = 0.95, least: int = 10
+    shop: Shop, seed: int, *, categories: int = 30, draws: int = 500, level: float = 0.95, least: int = 10
 ) -> pd.DataFrame:
     """Which of the categories in most baskets share a basket more often than the size of baskets explains; most of all first.
 
@@ -76,7 +77,7 @@ def pair_lift(
     top = seen["category"].value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:categories]
     if len(top) < 2:
         raise ValueError(f"{len(top)} category in all: two are the least that can share a basket")
-    customer, _ = pd.factorize(seen["customer_id"], sort=True)
+    customer, people = pd.factorize(seen["customer_id"], sort=True)
     basket, names = pd.factorize(seen["basket_id"], sort=True)
     column = top.get_indexer(seen["category"])
     owner = np.zeros(len(names), dtype=np.int64)
@@ -104,7 +105,7 @@ def pair_lift(
     counts = both.sum(0)
     met = (both > 0).sum(0) >= least  # of a pair that hardly anyone buys nothing can be said
     value = adjusted(np.ones((1, both.shape[0])))[0, met]
-    drawn = adjusted(rng.multinomial(both.shape[0], np.full(both.shape[0], 1 / both.shape[0]), size=draws))[:, met]
+    drawn = adjusted(keyed.bootstrap(seed, "pairs of categories", people, n=draws))[:, met]
     finite = np.isfinite(drawn)
     spread = np.where(finite, drawn, 0).std(axis=0, where=finite)
     z = np.where(finite, np.abs(drawn - value) / np.maximum(spread, 1e-12), np.inf)

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from promo_helpers import draws
 from promo_helpers.features.ledger import Ledger
 from promo_helpers.shop import Shop
 
@@ -65,7 +66,7 @@ def contacted_against_spared(history: pd.DataFrame, folds: int = 5, least: int =
         spend, logs = group["spend"].to_numpy(), np.log1p(group[["spend", "baskets"]].clip(lower=0))
         level = logs["spend"].to_numpy()
         model = make_pipeline(StandardScaler(), LogisticRegression())
-        cut = StratifiedKFold(folds, shuffle=True, random_state=0)
+        cut = PredefinedSplit(draws.folds(0, f"contacted or spared, {campaign}", group["customer_id"], number=folds))
         chance = cross_val_predict(model, logs, sent, cv=cut, method="predict_proba")[:, 1]
         scale = np.sqrt((level[sent].var(ddof=1) + level[~sent].var(ddof=1)) / 2)
         rows.append(

@@ -100,8 +100,8 @@ def waits(days: ShoppingDays, customers: np.ndarray, moment: int, until: int | N
     return np.where(seen, days.day[inside] - moment + 1, until - moment).astype(np.int64), seen
 
 
-def newcomers(days: ShoppingDays, customers: np.ndarray, first: int, until: int) -> tuple[np.ndarray, np.ndarray]:
-    """Days from the first to the second day of shopping, and whether that was seen, of the customers whose first is in first .. until - 1.
+def newcomers(days: ShoppingDays, customers: np.ndarray, first: int, until: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of customers whose first day is in first .. until - 1: days from it to their second, whether that was seen, and their numbers.
 
     Nothing from day `until` on is looked at: who has not come again by then has waited for longer than the number that stands there.
     A `first` well after the data begin keeps out those who had only not been seen yet.
@@ -112,7 +112,7 @@ def newcomers(days: ShoppingDays, customers: np.ndarray, first: int, until: int)
     again = np.append(np.diff(begins), len(who) - begins[-1:]) > 1
     wait = np.where(again, day[np.minimum(begins + 1, len(day) - 1)], until - 1) - day[begins]
     mine = (day[begins] >= first) & (wait > 0)  # who came first on the last day has not been followed at all
-    return wait[mine], again[mine]
+    return wait[mine], again[mine], who[begins][mine]
 
 
 def moments(

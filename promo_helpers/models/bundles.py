@@ -18,10 +18,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse, stats
 
+from promo_helpers import draws
 from promo_helpers.features.purchases import Purchases
 
 COLUMNS = ["a", "b", "baskets", "expected", "support", "lift", "lift_low", "affinity", "low", "high"]
-GROUPS = 100  # of customers: the spread of the affinity between them
+GROUPS = 100  # of customers, of about equal size, by draw: the spread of the affinity between them
 SEASON = 91  # days within which her habits are taken for constant
 PASSES = 10  # parts in which all pairs are counted at first, to bound memory
 EVEN = 20  # groups that the expected baskets must come from, in effect (Kish): of what few customers do, no spread is known
@@ -32,7 +33,7 @@ ROUNDS = 60  # halving each time: far beyond the digits that are shown
 def pairs(
     purchases: Purchases,
     category: np.ndarray,
-    rng: np.random.Generator,
+    seed: int,
     *,
     within: bool = True,
     level: float = 0.95,
@@ -58,7 +59,7 @@ def pairs(
         raise ValueError(f"{len(pd.unique(category[known]))} category in all: a bundle across categories needs two")
     a, b = np.nonzero(np.triu(category[:, None] != category[None, :], 1) & known[:, None] & known[None, :])
     has, owner, day = _baskets(purchases, before)
-    group = (rng.permutation(len(purchases.customers)) % GROUPS)[owner]
+    group = draws.parts(seed, "groups of customers", purchases.customers, number=GROUPS)[owner]
     stratum = owner.astype(np.int64) * (purchases.days // season + 1) + day // season if within else group
     whole = np.zeros((len(category), len(category)))
     for number in range(PASSES):  # first which pairs have baskets enough, then only those, group by group

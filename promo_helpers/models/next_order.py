@@ -7,16 +7,18 @@ import pandas as pd
 from joblib import parallel_config
 from scipy import stats
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
+from promo_helpers import draws
 from promo_helpers.models.labels import UNKNOWN, Labels
 from promo_helpers.models.orders import NOTHING, NUMBERS, OWNED, next_by_rule
 
 GRID = {"n_estimators": [30, 60], "max_depth": [4, 8], "min_samples_split": [2, 20]}
 
 
-def _searched(model: Any, features: np.ndarray, target: np.ndarray, scoring: str, seed: int) -> Any:
-    search = GridSearchCV(model, GRID, scoring=scoring, cv=KFold(3, shuffle=True, random_state=seed), n_jobs=2)
+def _searched(model: Any, features: np.ndarray, target: np.ndarray, customer: pd.Series, scoring: str, seed: int) -> Any:
+    folds = PredefinedSplit(draws.folds(seed, "folds of a search", customer, number=3))
+    search = GridSearchCV(model, GRID, scoring=scoring, cv=folds, n_jobs=2)
     with parallel_config(backend="threading"):
         search.fit(features, target)
     return search.best_estimator_
@@ -32,8 +34,9 @@ def shortest_forest(table: pd.DataFrame, seed: int) -> RandomForestRegressor:
         raise ValueError(f"{len(known)} rows have a {NUMBERS[2]}: at least 6 are needed, two for each fold")
     model = RandomForestRegressor(random_state=seed, min_samples_leaf=3)
     return _searched(
-        model, known[list(NUMBERS[:2])].to_numpy(float), known[NUMBERS[2]].to_numpy(), "neg_mean_absolute_error", seed
-    )
+        model, known[list(NUMBERS[:2])].to_numpy(float), known[NUMBERS[2]].to_numpy(), known["Customer_ID"],
+        "neg_mean_absolute_error", seed,
+    )  # fmt: skip
 
 
 def shortest_scores(model: RandomForestRegressor, table: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +71,8 @@ def rule_forest(table: pd.DataFrame, seed: int) -> tuple[RandomForestClassifier,
     target = labels.encode(answer)
     rows = target != UNKNOWN
     model = RandomForestClassifier(random_state=seed)
-    return _searched(model, table.loc[rows, list(OWNED)].to_numpy(float), target[rows], "accuracy", seed), labels
+    features, customer = table.loc[rows, list(OWNED)].to_numpy(float), table.loc[rows, "Customer_ID"]
+    return _searched(model, features, target[rows], customer, "accuracy", seed), labels
 
 
 def rule_scores(model: RandomForestClassifier, labels: Labels, table: pd.DataFrame) -> pd.DataFrame:

@@ -12,13 +12,17 @@ import pandas as pd
 from scipy.optimize import minimize_scalar
 from sklearn.ensemble import RandomForestClassifier
 
+from promo_helpers import draws
+
 LEAF = 10  # rows: a leaf is a distribution over classes
 
 
-def draw(lines: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[row] one class for each row of `lines` [row, class], with chances in proportion: what a classifier is fitted on."""
-    share = np.cumsum(lines / lines.sum(axis=1, keepdims=True), axis=1)
-    return np.minimum((share < rng.random(len(lines))[:, None]).sum(axis=1), lines.shape[1] - 1)
+def draw(lines: np.ndarray, seed: int, *ids: Any) -> np.ndarray:
+    """[row] one class for each row of `lines` [row, class], with chances in proportion: what a classifier is fitted on.
+
+    `ids` are columns that name the basket, such as customer and date.
+    """
+    return draws.choice(seed, "class of a basket", *ids, chances=lines / lines.sum(axis=1, keepdims=True))
 
 
 def popular(lines: np.ndarray, rows: int) -> np.ndarray:

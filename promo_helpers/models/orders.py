@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws
 from promo_helpers.files import whole
 
 NUMBERS = ("Order_Frequency", "Average_Time_Between_Orders", "Lowest_Time_Between_Orders")
@@ -20,29 +21,33 @@ MISSING = {"", "n/a", "na", "nan", "none", "null", "-", "?"}
 YES, NO = {"yes", "y", "true", "1", "1.0"}, {"no", "n", "false", "0", "0.0"}
 
 
-def generate(rng: np.random.Generator, customers: int = 1500, dirty: float = 0.04) -> pd.DataFrame:
+def generate(seed: int, customers: int = 1500, dirty: float = 0.04) -> pd.DataFrame:
     """The table as text, a share `dirty` of its cells spoilt: "N/A", blanks, words in number columns.
 
     Each customer has a mean time between orders (log-normal about 20 days) and orders as a Poisson process with it; the number of
-    orders is independent of that. Names are made up and look it.
+    orders is independent of that. Names are made up and look it. Draws are keyed by the customer's number: the first rows of a larger
+    table are a smaller one.
     """
-    orders = 1 + rng.geometric(0.12, customers)
-    habit = 20 * np.exp(0.5 * rng.standard_normal(customers))
-    gaps = [rng.exponential(m, n - 1) for m, n in zip(habit, orders, strict=True)]
+    who = np.arange(1, customers + 1)
+    orders = 1 + draws.geometric(seed, "orders of a customer", who, chance=0.12)
+    habit = 20 * np.exp(0.5 * draws.normal(seed, "habit of a customer", who))
+    waits = -np.log1p(-draws.uniform(seed, "times between orders", who, n=int(orders.max()) - 1))
+    gaps = [m * wait[: n - 1] for m, wait, n in zip(habit, waits, orders, strict=True)]
     table = pd.DataFrame(
         {
-            "Customer_ID": [f"C{i:05d}" for i in range(1, customers + 1)],
-            "Name": [f"Made-up Person {i}" for i in range(1, customers + 1)],
+            "Customer_ID": [f"C{i:05d}" for i in who],
+            "Name": [f"Made-up Person {i}" for i in who],
             "Order_Frequency": [str(n) for n in orders],
             "Average_Time_Between_Orders": [f"{g.mean():.2f}" for g in gaps],
             "Lowest_Time_Between_Orders": [f"{max(g.min(), 0.01):.2f}" for g in gaps],
         }
     )
     for column, share in zip(OWNED, (0.35, 0.45, 0.55), strict=True):
-        table[column] = np.where(rng.random(customers) < share, "Yes", "No")
+        table[column] = np.where(draws.uniform(seed, column, who) < share, "Yes", "No")
     for column in (*NUMBERS, *OWNED):
         spoilt = ["N/A", "", "n/a", "unknown"] if column in OWNED else ["N/A", "", "twelve", "-1", "12 days"]
-        table[column] = np.where(rng.random(customers) < dirty, rng.choice(spoilt, customers), table[column])
+        text = np.array(spoilt, object)[draws.parts(seed, f"text of a spoilt {column}", who, number=len(spoilt))]
+        table[column] = np.where(draws.uniform(seed, f"spoilt {column}", who) < dirty, text, table[column])
     return table
 
 
@@ -112,7 +117,7 @@ def next_by_rule(owned: pd.DataFrame) -> pd.Series:
 
 
 def lowest_by_orders(
-    rng: np.random.Generator, orders: tuple[int, ...] = (2, 3, 5, 9, 17, 33), mean: float = 20.0, customers: int = 2000
+    seed: int, orders: tuple[int, ...] = (2, 3, 5, 9, 17, 33), mean: float = 20.0, customers: int = 2000
 ) -> pd.DataFrame:
     """Customers with one and the same habit (a Poisson process, `mean` days), who differ only in how often they have ordered.
 
@@ -121,7 +126,7 @@ def lowest_by_orders(
     """
     rows = []
     for n in orders:
-        gaps = rng.exponential(mean, (customers, n))
+        gaps = -mean * np.log1p(-draws.uniform(seed, f"gaps of {n} orders", np.arange(customers), n=n))
         least = gaps[:, : n - 1].min(axis=1)
         error = least.std(ddof=1) / np.sqrt(customers)
         rows.append((n, least.mean(), error, gaps[:, n - 1].mean(), mean / (n - 1)))

@@ -18,6 +18,7 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
 
+from promo_helpers import draws
 from promo_helpers.features.purchases import Purchases
 
 TIE = 1e-6  # weight of popularity against the largest score of a customer: it breaks ties and nothing else
@@ -159,7 +160,8 @@ _FITS: dict[str, Callable[..., Parts]] = {
     "own, shrunk to SVD": _shrunk,
 }
 _SCORES: dict[str, Callable[[Recommender, np.ndarray], np.ndarray]] = {
-    "random": lambda f, who: np.random.default_rng(int(f.parts["seed"])).random((len(who), f.counts.shape[1]), np.float32),
+    # keyed by the numbers of customer and item in the history, which holds no other ids
+    "random": lambda f, who: draws.uniform(int(f.parts["seed"]), "random scores", who, n=f.counts.shape[1]).astype(np.float32),
     "popularity": lambda f, who: np.tile(f.popularity, (len(who), 1)),
     "own frequency": lambda f, who: f.counts[who].toarray(),
     "user neighbours": _user_scores,

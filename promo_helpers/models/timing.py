@@ -17,6 +17,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegresso
 from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
+from promo_helpers import draws
 from promo_helpers.evaluate.waiting import Forecast, of_curve, of_points
 from promo_helpers.features.waiting import FEATURES
 
@@ -41,17 +42,18 @@ def cut_waits(rows: pd.DataFrame, horizon: int) -> np.ndarray:
     return np.where(seen & (wait <= horizon), wait, horizon + 1)
 
 
-def folds(rows: pd.DataFrame, rng: np.random.Generator, number: int = 3, groups: int = 3) -> list[tuple[np.ndarray, np.ndarray]]:
+def folds(
+    rows: pd.DataFrame, customer: np.ndarray, seed: int, number: int = 3, groups: int = 3
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Folds for a search that respect time and customers: places of rows to fit on, and to score on.
 
-    The latest dates are scored, each with the models of all earlier dates; the customers fall into groups, and who is scored is
-    not fitted on. Raises ValueError with fewer than two dates.
+    The latest dates are scored, each with the models of all earlier dates; the customers (`customer` [row] ids) fall into groups, and
+    who is scored is not fitted on. Raises ValueError with fewer than two dates.
     """
     dates = np.unique(rows["date"])
     if len(dates) < 2:
         raise ValueError(f"{len(dates)} date: a search that respects time needs two")
-    customers, place = np.unique(rows["customer"], return_inverse=True)
-    group = rng.permutation(np.arange(len(customers)) % groups)[place]
+    group = draws.parts(seed, "groups of a search", customer, number=groups)
     date = rows["date"].to_numpy()
     scored = dates[1:][-number:]
     return [
@@ -65,17 +67,19 @@ def search(
     rows: pd.DataFrame,
     target: np.ndarray,
     scoring: str,
-    rng: np.random.Generator,
+    customer: np.ndarray,
+    seed: int,
     columns: list[str],
     most: int = 1500,
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Best settings of GRID by GridSearchCV on at most `most` rows (a sample), and the table of all: settings, score, spread.
 
-    Threads share the work of the search, and each model has one: the same numbers on every run.
+    `rows` has a column date, `customer` [row] ids; a date has a customer once. Threads share the work of the search, and each model
+    has one: the same numbers on every run.
     """
-    some = np.sort(rng.choice(len(rows), min(most, len(rows)), replace=False))
+    some = draws.sample(seed, "rows of a search", customer, rows["date"], size=most)
     part = rows.iloc[some]
-    grid = GridSearchCV(model, GRID, scoring=scoring, cv=folds(part, rng), refit=False, n_jobs=2)
+    grid = GridSearchCV(model, GRID, scoring=scoring, cv=folds(part, np.asarray(customer)[some], seed), refit=False, n_jobs=2)
     with parallel_config(backend="threading"):
         grid.fit(part[columns].to_numpy(float), target[some])
     found = pd.DataFrame({name: grid.cv_results_[f"param_{name}"].astype(int) for name in GRID})
@@ -116,15 +120,17 @@ def everybody(fitted: pd.DataFrame, rows: int, horizon: int) -> Forecast:
     return of_curve(np.tile(curve, (rows, 1)))
 
 
-def after_first(wait: np.ndarray, seen: np.ndarray, horizon: int) -> np.ndarray:
+def after_first(wait: np.ndarray, seen: np.ndarray, horizon: int, weight: np.ndarray | None = None) -> np.ndarray:
     """[horizon] chance to have come again 1, 2, ... days after a first visit, from `waiting.newcomers` (Kaplan and Meier 1958).
 
-    Who was not seen to come counts for as long as she was followed. Raises ValueError where nobody is there to learn from.
+    Who was not seen to come counts for as long as she was followed. `weight` [row]: how often each row counts, once unless given.
+    Raises ValueError where nobody is there to learn from.
     """
     if not len(wait):
         raise ValueError("nobody has a first visit in the days to learn from: there is nothing to tell of new customers")
     day = np.arange(1, horizon + 1)[:, None]
-    came, there = ((wait == day) & seen).sum(axis=1), (wait >= day).sum(axis=1)
+    weight = np.ones(len(wait)) if weight is None else weight
+    came, there = ((wait == day) & seen) @ weight, (wait >= day) @ weight
     return np.asarray(1 - np.cumprod(1 - came / np.maximum(there, 1)))
 
 

@@ -9,6 +9,7 @@ from matplotlib.axis import Axis, XAxis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import NullLocator
 
+from promo_helpers import draws
 from promo_helpers.style import COLOURS, INK, PALE
 
 VALUES = LinearSegmentedColormap.from_list(
@@ -31,9 +32,7 @@ def bars(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
     return axis
 
 
-def beeswarm(
-    added: pd.DataFrame, x: pd.DataFrame, axis: Axes, unit: str, rng: np.random.Generator, names: Sequence[str] = ()
-) -> Axes:
+def beeswarm(added: pd.DataFrame, x: pd.DataFrame, axis: Axes, unit: str, seed: int, names: Sequence[str] = ()) -> Axes:
     """One dot a row for each column of `added`, the first on top; colour is the rank of the feature's value, missing is grey."""
     _bent(axis.xaxis, added.to_numpy())
     axis.axvline(0, color=PALE, lw=1, zorder=0)
@@ -41,7 +40,7 @@ def beeswarm(
         value, rank = added[feature].to_numpy(), x[feature].rank(pct=True).to_numpy()
         density = np.histogram(value, 40)
         crowd = density[0][np.clip(np.digitize(value, density[1]) - 1, 0, 39)] / density[0].max()
-        place = len(added.columns) - 1 - k + rng.uniform(-0.36, 0.36, len(value)) * crowd
+        place = len(added.columns) - 1 - k + 0.36 * (2 * draws.uniform(seed, f"place of {feature}", added.index) - 1) * crowd
         known = np.isfinite(rank)
         axis.scatter(value[~known], place[~known], s=4, color="#b8bec4", lw=0)
         axis.scatter(value[known], place[known], s=4, c=rank[known], cmap=VALUES, vmin=0, vmax=1, lw=0)

@@ -206,12 +206,12 @@ def resamples(seed: int, purpose: str, *ids: Any, n: int) -> Iterator[np.ndarray
         yield from bootstrap(seed, purpose, *ids, n=min(some, n - first), first=first)
 
 
-def halves(seed: int, purpose: str, *ids: Any, n: int, after: int = 0) -> np.ndarray:
+def halves(seed: int, purpose: str, *ids: Any, n: int, first: int = 0) -> np.ndarray:
     """[n, row] True for the half of the entities (rounded down) that is in, by draw: those with the smallest numbers.
 
-    So a further entity changes whether one other is in at most. `ids` must name each row once. `after`: draws passed over.
+    So a further entity changes whether one other is in at most. `ids` must name each row once. `first`: number of the first draw.
     """
-    drawn = np.ascontiguousarray(uniform(seed, purpose, *ids, n=n, after=after).T)
+    drawn = np.ascontiguousarray(uniform(seed, purpose, *ids, n=n, after=first).T)
     half = drawn.shape[1] // 2
     if not half:
         return np.zeros(drawn.shape, bool)

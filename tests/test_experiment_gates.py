@@ -28,7 +28,7 @@ def within(hits, n, share, level=0.001):
 
 
 def test_a_sound_trial_passes_and_says_so():
-    found = gates(trial(rng()), "bought", worth=0.2, rng=rng(1))
+    found = gates(trial(rng()), "bought", worth=0.2, seed=1)
     assert found.holds
     assert found.failed == ()
     assert found.verdict.startswith("can tell: trial holds at all")
@@ -38,7 +38,7 @@ def test_a_sound_trial_passes_and_says_so():
     assert table["holds"].all()
     assert all(s[0] and s.endswith(".") for s in table["sentence"])
     assert list(found.arms["arm"]) == ["none", "five", "ten"]
-    assert found.table().equals(gates(trial(rng()), "bought", worth=0.2, rng=rng(1)).table())
+    assert found.table().equals(gates(trial(rng()), "bought", worth=0.2, seed=1).table())
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["contacts drawn", "customers drawn"])
@@ -47,7 +47,7 @@ def test_false_alarms_are_as_often_as_they_should_be(whole):
     n, alarms = 200, np.zeros(2)
     for i in range(n):
         sound = trial(rng([3, i]), 600, whole=whole)
-        alarms += [comparable.chance_of_imbalance(sound, rng(i), draws=400) <= 0.05, design.planned_shares(sound)[0] <= 0.05]
+        alarms += [comparable.chance_of_imbalance(sound, i, draws=400) <= 0.05, design.planned_shares(sound)[0] <= 0.05]
     assert within(alarms[0], n, 0.05), alarms / n
     assert within(alarms[1], n, 0.05), alarms / n
 
@@ -58,15 +58,13 @@ def test_counting_rows_where_customers_were_drawn_would_cry_wolf():
     for i in range(25):
         sound = trial(rng([3, i]), 600, repeats=10, whole=True)
         apart = replace(sound, customer=np.arange(600))
-        alarms += comparable.chance_of_imbalance(apart, rng(i), draws=1000) <= 0.05
+        alarms += comparable.chance_of_imbalance(apart, i, draws=1000) <= 0.05
     assert alarms > 13
 
 
 def test_whole_gates_on_sound_trials_with_no_and_with_a_huge_effect():
     """All gates together: at most a few of a thousand sound trials are refused, and a strong true effect is not taken for a fault."""
-    failed = [
-        gates(trial(rng([4, i]), 800, effect=effect), "bought", rng=rng(i)).failed for i in range(25) for effect in (0, 0.4)
-    ]
+    failed = [gates(trial(rng([4, i]), 800, effect=effect), "bought", seed=i).failed for i in range(25) for effect in (0, 0.4)]
     assert sum(bool(f) for f in failed) <= 3, failed
     assert not any("arm is not the outcome" in f for f in failed)
 
@@ -81,7 +79,7 @@ def test_shares_against_the_plain_chi_squared():
 def test_lost_contacts_are_caught():
     sound = trial(rng(2), 6000)
     lost = sound.only((sound.arm != 1) | (rng(5).random(6000) > 0.15))
-    found = gates(lost, "bought", rng=rng())
+    found = gates(lost, "bought", seed=0)
     assert "planned shares" in found.failed
     assert values(found)["planned shares"] < 0.001
     assert "five has" in found.table().set_index("gate")["sentence"]["planned shares"]
@@ -106,7 +104,7 @@ def test_rows_of_an_arm_that_was_never_planned():
 @pytest.mark.parametrize("kept", [1.0, 0.95])
 def test_treated_meaning_bought_with_a_promotion_is_caught(kept):
     for seed in range(5):
-        found = gates(disguised(rng(seed), kept=kept), "profit", rng=rng())
+        found = gates(disguised(rng(seed), kept=kept), "profit", seed=0)
         assert "arm is not the outcome" in found.failed, values(found)
         assert "made from the outcome" in " ".join(found.table()["sentence"])
 
@@ -115,29 +113,29 @@ def test_an_arm_made_from_an_amount_is_caught():
     sound = trial(rng(), 4000, shares=(0.5, 0.5), repeats=1)
     amount = np.exp(rng(1).normal(size=4000))
     bad = replace(sound, arm=(amount > 1.2).astype(int), outcomes=pd.DataFrame({"spend": amount}), probability=None, planned=None)
-    assert gates(bad, "spend", rng=rng()).failed == ("arm is not the amount",)
+    assert gates(bad, "spend", seed=0).failed == ("arm is not the amount",)
     lifted = replace(sound, outcomes=pd.DataFrame({"spend": amount * np.where(sound.arm, 2.0, 1.0)}))  # a true doubling
-    assert gates(lifted, "spend", rng=rng()).holds
+    assert gates(lifted, "spend", seed=0).holds
 
 
 def test_a_control_made_of_those_who_bought_anyhow_is_caught():
     sound = trial(rng(), 3000, effect=0, base=0.3)
     arm = np.where(sound.outcome("bought") > 0, rng(1).integers(0, 2, 3000), 1)
     bad = replace(sound, arm=arm, arms=("none", "mailed"), depth=np.full(2, np.nan), probability=None, planned=None)
-    assert "arm is not the outcome" in gates(bad, "bought", rng=rng()).failed
+    assert "arm is not the outcome" in gates(bad, "bought", seed=0).failed
 
 
 def test_an_outcome_that_only_an_offer_allows_is_caught():
     sound = trial(rng(), 3000)
     used = (sound.arm > 0) & (sound.outcome("bought") > 0)
-    found = gates(replace(sound, outcomes=sound.outcomes.assign(used=used.astype(float))), "used", rng=rng())
+    found = gates(replace(sound, outcomes=sound.outcomes.assign(used=used.astype(float))), "used", seed=0)
     assert found.failed == ("control can have the outcome",)
 
 
 def test_a_control_without_a_sale_is_no_fault_where_sales_are_rare():
     sound = trial(rng(), 2000, shares=(0.1, 0.9), effect=0.01, base=0.0)
     assert sound.outcome("bought")[sound.arm == 0].sum() == 0 < sound.outcome("bought").sum()
-    assert gates(sound, "bought", rng=rng()).holds
+    assert gates(sound, "bought", seed=0).holds
 
 
 def test_the_cost_of_a_contact_is_not_a_disguise():
@@ -145,7 +143,7 @@ def test_the_cost_of_a_contact_is_not_a_disguise():
     sound = trial(rng(), 3000)
     profit = sound.outcome("units") * 3 - (sound.arm > 0) * 0.1
     assert set(profit[(sound.arm > 0) & (sound.outcome("units") == 0)]) == {-0.1}
-    assert gates(replace(sound, outcomes=pd.DataFrame({"profit": profit})), "profit", rng=rng()).holds
+    assert gates(replace(sound, outcomes=pd.DataFrame({"profit": profit})), "profit", seed=0).holds
 
 
 def test_no_control_one_arm_and_a_constant_stop_at_once():
@@ -162,9 +160,9 @@ def test_an_outcome_lost_in_one_arm_is_caught_in_a_trial_and_in_a_log():
     for kind in (trial(rng(), 3000), log(rng(), 3000)[0]):
         lost = kind.outcomes.copy()
         lost.loc[rng(1).random(3000) < 0.1, "profit"] = np.nan
-        assert "outcome is known alike" not in gates(replace(kind, outcomes=lost), "profit", rng=rng()).failed
+        assert "outcome is known alike" not in gates(replace(kind, outcomes=lost), "profit", seed=0).failed
         lost.loc[(kind.arm == 2) & (rng(2).random(3000) < 0.3), "profit"] = np.nan
-        assert "outcome is known alike" in gates(replace(kind, outcomes=lost), "profit", rng=rng()).failed
+        assert "outcome is known alike" in gates(replace(kind, outcomes=lost), "profit", seed=0).failed
 
 
 def test_balance_against_the_plain_formula_and_a_planted_shift():
@@ -176,30 +174,30 @@ def test_balance_against_the_plain_formula_and_a_planted_shift():
         a, c = (sound.features.loc[sound.arm == n, row.feature].dropna() for n in (sound.arms.index(row.arm), 0))
         assert row.d == pytest.approx((a.mean() - c.mean()) / math.sqrt((a.var(ddof=0) + c.var(ddof=0)) / 2))
     moved = sound.features.assign(city=np.where((sound.arm == 2) & (rng(1).random(3000) < 0.35), 1.0, sound.features["city"]))
-    found = gates(replace(sound, features=moved), "bought", rng=rng())
+    found = gates(replace(sound, features=moved), "bought", seed=0)
     assert found.failed == ("balance",)
     assert "city differs most" in found.table().set_index("gate")["sentence"]["balance"]
 
 
 def test_a_log_is_balanced_by_its_chances_and_judged_as_weighted():
     old, chances = log(rng(), 8000)
-    found = gates(old, "bought", rng=rng(), probability=chances)
+    found = gates(old, "bought", seed=0, probability=chances)
     assert found.holds, found.verdict
     assert values(found)["largest difference"] > 0.5
     assert values(found)["balance"] < 0.1
-    blind = gates(replace(old, features=old.features[["log spend"]]), "bought", probability=np.full((8000, 3), 1 / 3), rng=rng())
+    blind = gates(replace(old, features=old.features[["log spend"]]), "bought", probability=np.full((8000, 3), 1 / 3), seed=0)
     assert blind.failed == ("balance",)
 
 
 def test_estimated_chances_are_near_the_true_ones_and_balance_too():
     old, chances = log(rng(), 8000)
-    found = estimate_probabilities(old, rng=rng())
+    found = estimate_probabilities(old, seed=0)
     assert found.shape == chances.shape
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert np.abs(found - chances).mean() < 0.02
     assert np.corrcoef(found[:, 0], chances[:, 0])[0, 1] > 0.98
-    assert gates(old, "bought", rng=rng()).holds
-    trees = estimate_probabilities(old, rng=rng(), learner="lightgbm")
+    assert gates(old, "bought", seed=0).holds
+    trees = estimate_probabilities(old, seed=0, learner="lightgbm")
     assert np.corrcoef(trees[:, 0], chances[:, 0])[0, 1] > 0.9
 
 
@@ -208,14 +206,14 @@ def test_chances_are_estimated_without_the_customer_itself():
     sound = trial(rng(), 1200, repeats=6, shares=(0.5, 0.5), whole=True)
     features = pd.DataFrame({f"c{k}": (sound.customer % 40 == k).astype(float) for k in range(40)})
     features["own"] = sound.customer.astype(float)
-    found = estimate_probabilities(replace(sound, features=features), rng=rng())
+    found = estimate_probabilities(replace(sound, features=features), seed=0)
     own = found[np.arange(1200), sound.arm]
     assert own.mean() < 0.53
 
 
 def test_chances_of_an_arm_without_rows_and_of_hopeless_input():
     sound = trial(rng())
-    found = estimate_probabilities(sound.only(sound.arm != 1), rng=rng())
+    found = estimate_probabilities(sound.only(sound.arm != 1), seed=0)
     assert (found[:, 1] == 0).all()
     assert found[:, [0, 2]].min() >= LEAST / 2
     for bad, said in (
@@ -255,11 +253,9 @@ def test_overlap_against_plain_formulas():
 
 def test_thin_overlap_is_caught_and_a_rare_arm_is_not():
     thin, chances = log(rng(), 4000, strength=4)
-    assert {"effective sample size", "share outside .05 to .95"} <= set(
-        gates(thin, "bought", rng=rng(), probability=chances).failed
-    )
+    assert {"effective sample size", "share outside .05 to .95"} <= set(gates(thin, "bought", seed=0, probability=chances).failed)
     rare = trial(rng(), 6000, shares=(0.97, 0.03))
-    found = gates(rare, "bought", rng=rng())
+    found = gates(rare, "bought", seed=0)
     assert values(found)["share outside .05 to .95"] == 1
     assert found.holds
 
@@ -294,16 +290,16 @@ def test_that_effect_is_seen_four_times_in_five_also_where_customers_come_back()
 
 def test_too_few_for_what_would_pay():
     sound = trial(rng())
-    found = gates(sound, "profit", worth=0.01, rng=rng())
+    found = gates(sound, "profit", worth=0.01, seed=0)
     assert found.failed == ("detectable effect",)
     assert "too few contacts in five and ten" in found.table()["sentence"].iloc[-1]
-    assert math.isnan(gates(sound, "profit", rng=rng()).table()["bound"].iloc[-1])
+    assert math.isnan(gates(sound, "profit", seed=0).table()["bound"].iloc[-1])
     with pytest.raises(ValueError, match="worth = 0"):
         gates(sound, "profit", worth=0)
 
 
 def test_no_return_where_a_gate_fails():
-    good, bad = (gates(trial(rng()), "profit", worth=w, rng=rng()) for w in (5, 0.001))
+    good, bad = (gates(trial(rng()), "profit", worth=w, seed=0) for w in (5, 0.001))
     assert roi(good, 30.0, 20.0)[0] == 1.5
     value, said = roi(bad, 30.0, 20.0)
     assert math.isnan(value)

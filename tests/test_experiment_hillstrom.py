@@ -140,7 +140,7 @@ def test_the_published_means_to_the_digit(monkeypatch):
         assert round(a.mean() - c.mean(), digits) == mean
         if error is not None:
             assert round(float(np.sqrt(a.var(ddof=1) / len(a) + c.var(ddof=1) / len(c))), digits) == error
-    judged = gates(found, "visit", worth=0.01, rng=np.random.default_rng(0))
+    judged = gates(found, "visit", worth=0.01, seed=0)
     assert judged.holds
     seen = judged.arms.set_index("arm")["error"]
     assert round(seen["Womens E-Mail"], 4) == 0.0032

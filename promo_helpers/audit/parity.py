@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws as keyed
+
 ROUNDS, LEVELS = 50, 60  # of the price's bisection and of the search for the level
 ROUNDING = 1e-6  # of a row: a share of exactly the allowed difference is within it
 
@@ -147,16 +149,18 @@ def frontier(
     return frame
 
 
-def cost(gain: np.ndarray, arm: np.ndarray, free: np.ndarray, rng: np.random.Generator, draws: int = 1000) -> dict[str, float]:
+def cost(
+    gain: np.ndarray, arm: np.ndarray, free: np.ndarray, customer: np.ndarray, seed: int, draws: int = 1000
+) -> dict[str, float]:
     """Share of the profit of `free` that `arm` gives up: estimate, low, high (95 %, customers drawn anew, both allocations as they are).
 
-    gain: [row, arm], one row a customer. Missing where `free` earns nothing.
+    gain: [row, arm]; customer: [row], of whom each counts Poisson(1) times in a draw. Missing where `free` earns nothing.
     """
     rows = np.arange(len(gain))
     one, other = gain[rows, arm], gain[rows, free]
     if other.sum() <= 0:
         return {"estimate": np.nan, "low": np.nan, "high": np.nan}
-    draw = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), draws).astype(float)
+    draw = keyed.bootstrap(seed, "cost of parity", customer, n=draws)
     low, high = np.percentile(1 - (draw @ one) / (draw @ other), [2.5, 97.5])
     return {"estimate": float(1 - one.sum() / other.sum()), "low": float(low), "high": float(high)}
 

@@ -68,7 +68,6 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     people = replace(people, who=people.who[known].reset_index(drop=True))
     customer = people.who["customer_id"].to_numpy(object)
     notes = [*kit.notes, *people.notes, *_warnings(kit, ask, date, len(customer))]
-    rng = np.random.default_rng(seed)
     response, why = responses_of(kit, ask)
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
@@ -80,7 +79,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             notes.append(
                 f"No product was named: {kit.items['name'].iloc[named]} is what most customers bought in the last 13 weeks."
             )
-        chosen, chance, origin = by_chance(kit, ask, customer, named, rng)
+        chosen, chance, origin = by_chance(kit, ask, customer, named, seed, _name(kit, named, date))
         rows = by_chance_rows(kit, named, customer, chosen, chance)
         notes.append(f"Ranked by {origin}.")
         view = None
@@ -108,8 +107,9 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
         alike = evenly.judged(ask.even, groups, view.asked)
-        chosen = by_gain(view, ask, rng, alike)
-        notes += _given_up(kit, view, ask, chosen, alike, seed)
+        name = _name(kit, named, date)
+        chosen = by_gain(view, ask, seed, alike, name)
+        notes += _given_up(kit, view, ask, chosen, alike, seed, name)
         rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
         if ask.even is not None:
             rows.loc[chosen.owed, "reason"] += OWED.format(ask.even.name)
@@ -155,18 +155,25 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str, view: Conside
     return []
 
 
+def _name(kit: Kit, item: int, date: pd.Timestamp) -> str:
+    """What tells a campaign from others, so that it is not always the same customers who are held out."""
+    return f"{kit.items['item'].iloc[item]} {date:%Y-%m-%d}"
+
+
 def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, np.random.default_rng(0), evenly.judged(ask.even, groups, view.asked))
+    found = by_gain(view, plain, 0, evenly.judged(ask.even, groups, view.asked))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
-def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: evenly.Groups | None, seed: int) -> list[str]:
+def _given_up(
+    kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: evenly.Groups | None, seed: int, name: str
+) -> list[str]:
     """How even the list is, and what it gives up, beside the one that only earns most; in sentences."""
     if groups is None or ask.even is None:
         return []
-    free = by_gain(view, ask, np.random.default_rng(seed))
+    free = by_gain(view, ask, seed, name=name)
     every, money = np.arange(len(groups.label)), kit.shop.currency
     rows = chosen.row, free.row, chosen.row[~chosen.held]
     even, plain, sent = (f"{100 * parity.gap(np.isin(every, r), groups.label):.1f}" for r in rows)

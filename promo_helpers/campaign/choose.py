@@ -103,11 +103,11 @@ def season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
     return level(daily_units(kit.shop), learnt, date)
 
 
-def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, groups: Groups | None = None) -> Chosen:
+def by_gain(view: Considered, ask: Ask, seed: int, groups: Groups | None = None, name: str = "") -> Chosen:
     """Who gets which arm so that most is gained within the budget and the number, which bind those who are written to.
 
     Who is held out is drawn first, a random share of all; they are chosen by the same limits and then not written to. So more are chosen
-    than the limits say, as many as it takes. groups: of the considered, whose shares are kept close.
+    than the limits say, as many as it takes. groups: of the considered, whose shares are kept close. name: of the campaign, see `held_out`.
     """
     rows = np.flatnonzero(view.asked)
     inside = (view.percent >= ask.between[0]) & (view.percent <= ask.between[1])
@@ -123,7 +123,7 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, groups: Groups
     if not len(rows):
         return Chosen(rows[:0], rows[:0], np.zeros(0, bool), 0.0)
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
-    held = held_out(view.customer[rows], ask.holdout, rng)
+    held = held_out(view.customer[rows], ask.holdout, seed, name)
     number, budget = ask.customers, None if ask.budget is None else ask.budget / (1 - ask.holdout)
     mine = None if groups is None else replace(groups, label=groups.label[rows])
     if mine is not None and number is not None:  # a place more may cost others theirs: begin with all who pay, and take away
@@ -147,7 +147,7 @@ def by_gain(view: Considered, ask: Ask, rng: np.random.Generator, groups: Groups
 
 
 def by_chance(
-    kit: Kit, ask: Ask, customer: np.ndarray, item: int, rng: np.random.Generator
+    kit: Kit, ask: Ask, customer: np.ndarray, item: int, seed: int, name: str = ""
 ) -> tuple[Chosen, np.ndarray, str]:  # fmt: skip
     """The likeliest buyers, with the chance [customer] of each and where it comes from; who is held out is drawn first, as in `by_gain`.
 
@@ -155,7 +155,7 @@ def by_chance(
     tenth is chosen: nothing tells how many pay.
     """
     chance, origin = chances(kit, customer, item)
-    held = held_out(customer, ask.holdout, rng)
+    held = held_out(customer, ask.holdout, seed, name)
     order = np.lexsort((customer.astype(str), -chance))
     number = math.ceil(TENTH * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
     if ask.customers is not None:

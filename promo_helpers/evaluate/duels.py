@@ -5,18 +5,18 @@ import pandas as pd
 from scipy.special import expit
 from statsmodels.stats.proportion import proportion_confint
 
+from promo_helpers import draws as keyed
 from promo_helpers.evaluate.referee import WEIGHS, referee
 
 
-def duels(
-    rows: int, draws: int, rng: np.random.Generator, base: float = 0.15, effect: float = 0.08, skill: float = 0.6
-) -> pd.DataFrame:
+def duels(rows: int, draws: int, seed: int, base: float = 0.15, effect: float = 0.08, skill: float = 0.6) -> pd.DataFrame:
     """Tidy: draw, definition, good, random: what each definition gives a good and a random score in `draws` trials of `rows`.
 
     Half are treated; x is normal; the chance of buying without is `base` in the mean and unrelated to x; the offer adds `effect` times
     (1 + x), held within [0, 1]: on average `effect`, and harm for the lowest sixth. The good score has correlation `skill` with x.
+    The trials are made up: their draws belong to nobody, `seed` alone gives them.
     """
-    parts = []
+    parts, rng = [], keyed.generator(seed, "duels")
     for draw in range(draws):
         x, other = rng.normal(size=(2, rows))
         without = expit(np.log(base / (1 - base)) + 0.5 * other)

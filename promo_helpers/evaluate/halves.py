@@ -35,7 +35,7 @@ def over_halves(statistic: Callable[[np.ndarray], np.ndarray], people: np.ndarra
     who = keyed.words(seed, "half-samples", people)  # text is hashed once
     parts = []
     for first in range(0, draws, some):
-        half = keyed.halves(seed, "draws of half-samples", who, n=min(some, draws - first), after=first)
+        half = keyed.halves(seed, "draws of half-samples", who, n=min(some, draws - first), first=first)
         parts.append(statistic(half.astype(float)))
     return np.concatenate(parts)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from promo_helpers import draws as keyed
 from promo_helpers.experiment.experiment import Experiment
 
 EDGE = 0.05  # a chance nearer to 0 or 1 is called thin
@@ -80,14 +81,13 @@ def differences(experiment: Experiment, weight: np.ndarray | None = None) -> pd.
     return pd.concat(tables, ignore_index=True).dropna(subset=["d"], ignore_index=True)
 
 
-def chance_of_imbalance(
-    experiment: Experiment, rng: np.random.Generator, weight: np.ndarray | None = None, draws: int = 10_000
-) -> float:
+def chance_of_imbalance(experiment: Experiment, seed: int, weight: np.ndarray | None = None, draws: int = 10_000) -> float:
     """The chance that a sound trial shows a difference as clear as the clearest one here, over all features and arms together.
 
     |z| of the difference in mean ranks (spending has long tails) between each arm and the control; the largest of all is compared
     with its own distribution under randomisation: normal with the correlations of the features and of arms that share a control,
-    drawn `draws` times with `rng`. Where every customer has one arm only, customers were drawn, and they are what is counted.
+    drawn `draws` times. These draws belong to nobody: `seed` alone gives them. Where every customer has one arm only, customers were
+    drawn, and they are what is counted.
     Features with fewer than 10 rows off their most frequent value in the smallest arm are left out. 1 where nothing can be compared.
     """
     arm, x = experiment.arm, _with_gaps(experiment.features)
@@ -114,6 +114,7 @@ def chance_of_imbalance(
     others = [n for n in means if n]
     error = {n: np.sqrt(np.diag(covariances[n]) + np.diag(covariances[0])) for n in others}
     seen = max(float(np.max(np.abs(means[n] - means[0]) / error[n])) for n in others)
+    rng = keyed.generator(seed, "clearest imbalance")
     noise = {n: rng.standard_normal((draws, x.shape[1])) @ _root(c) for n, c in covariances.items()}
     largest = np.max([np.max(np.abs(noise[n] - noise[0]) / error[n], axis=1) for n in others], axis=0)
     return float((1 + (largest >= seen).sum()) / (1 + draws))

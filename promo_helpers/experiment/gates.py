@@ -56,18 +56,17 @@ def gates(
     outcome: str,
     worth: float | None = None,
     *,
-    rng: np.random.Generator | None = None,
+    seed: int = 0,
     probability: np.ndarray | None = None,
 ) -> Gates:
     """Judge an experiment for one outcome, before any estimate.
 
     `worth` is the effect that would pay, in units of the outcome per contact. `probability` [row, arm] are the chances of all arms:
     those of the design unless given; where there is no design (a log) they are estimated, and balance is judged as weighted by
-    them. `rng` serves that estimate and the distribution of the clearest imbalance. Arms without rows are passed over.
+    them. `seed` serves that estimate and the distribution of the clearest imbalance. Arms without rows are passed over.
     Raises KeyError for an outcome that the experiment lacks, ValueError for a worth that is not positive and for probabilities of
     another shape, not above 0 (for an arm with rows) or not adding up to 1.
     """
-    rng = rng or np.random.default_rng(0)
     y = experiment.outcome(outcome)
     if worth is not None and not worth > 0:
         raise ValueError(f"worth = {worth}: the effect that would pay must be above 0")
@@ -82,7 +81,7 @@ def gates(
     if probability is not None:
         chances: np.ndarray | None = _checked(experiment, probability)
     else:
-        chances = known_probabilities(experiment) if designed else estimate_probabilities(experiment, rng=rng)
+        chances = known_probabilities(experiment) if designed else estimate_probabilities(experiment, seed=seed)
     weight = weights(experiment, chances)
     arms = overlap(experiment, weight, chances)
     plain, weighted = differences(experiment), differences(experiment, weight)
@@ -98,7 +97,7 @@ def gates(
             *judge.disguise(experiment, outcome, weight),
             judge.known(experiment, outcome, weight, designed),
             *judge.overlapping(arms),
-            *judge.balance(experiment, plain, weighted, weight, designed, rng),
+            *judge.balance(experiment, plain, weighted, weight, designed, seed),
             judge.enough(arms, outcome, worth),
         ),
         arms,

@@ -154,7 +154,7 @@ def overlapping(arms: pd.DataFrame) -> tuple[Gate, ...]:
 
 
 def balance(
-    experiment: Experiment, plain: pd.DataFrame, weighted: pd.DataFrame, weight: np.ndarray, designed: bool, rng: np.random.Generator
+    experiment: Experiment, plain: pd.DataFrame, weighted: pd.DataFrame, weight: np.ndarray, designed: bool, seed: int
 ) -> tuple[Gate, ...]:  # fmt: skip
     """Whether the arms were alike before. `plain` and `weighted`: as of comparable.differences."""
     if plain.empty:
@@ -164,7 +164,7 @@ def balance(
         f"{before['feature']} differs most before the contact, by {abs(before['d']):.2f} standard deviations in {before['arm']}"
     )
     if designed:
-        p = chance_of_imbalance(experiment, rng, weight)
+        p = chance_of_imbalance(experiment, seed, weight)
         return (
             Gate("largest difference", float(abs(before["d"])), math.nan, True, f"{as_is}."),
             _judged(

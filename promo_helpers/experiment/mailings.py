@@ -94,7 +94,7 @@ def directions(experiment: Experiment, least: int = 50) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["campaign", "direction", "sure"])
 
 
-def campaign_gates(experiment: Experiment, rng: np.random.Generator, least: int = 50) -> pd.DataFrame:
+def campaign_gates(experiment: Experiment, seed: int, least: int = 50) -> pd.DataFrame:
     """One row per campaign with `least` customers on both sides: campaign, mailed, outside, difference, holds.
 
     outside is the share of customers who were next to certain to be mailed, or not; difference the largest standardised one before
@@ -105,7 +105,7 @@ def campaign_gates(experiment: Experiment, rng: np.random.Generator, least: int 
     for campaign in sorted(set(experiment.strata), key=str):
         part = experiment.only(experiment.strata == campaign)
         if part.counts.min() >= least:
-            found = gates(part, "spend", rng=rng)
+            found = gates(part, "spend", seed=seed)
             rows.append((campaign, part.counts[1], found.arms["outside"].max(), found.arms["d"].max(), found.holds))
     return pd.DataFrame(rows, columns=["campaign", "mailed", "outside", "difference", "holds"])
 

@@ -3,14 +3,15 @@
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
 from threadpoolctl import threadpool_limits
 
+from promo_helpers import draws
 from promo_helpers.experiment.experiment import Experiment, even_shares
 
 LEAST = 1e-4  # an estimated chance below it is an extrapolation; it shows in the gates as a weight of 10,000
@@ -34,7 +35,7 @@ def known_probabilities(experiment: Experiment) -> np.ndarray | None:
 def estimate_probabilities(
     experiment: Experiment,
     folds: int = 5,
-    rng: np.random.Generator | None = None,
+    seed: int = 0,
     learner: Literal["logistic", "lightgbm"] = "logistic",
 ) -> np.ndarray:
     """[row, arm] chance of each arm given the features, each row by models that have not seen its customer. Rows add up to 1.
@@ -44,12 +45,10 @@ def estimate_probabilities(
     its median) and bent by arcsinh, since spending has long tails; what is missing becomes the median, with an indicator beside it.
     "lightgbm" is a small forest of boosted trees for each arm, for rules that are not smooth. Either can only tell what the features
     hold: a cause that nobody wrote down stays. Chances are at least 0.0001 before they are made to add up; an arm without rows
-    has 0. `rng` draws the folds.
+    has 0. `seed` and customer give the folds.
     Raises ValueError for fewer customers than folds, no feature, no row of the control or of any other arm.
     """
-    rng = rng or np.random.default_rng(0)
-    code = np.unique(experiment.customer, return_inverse=True)[1]  # scikit-learn is slow with groups that are text
-    people, there = len(np.unique(code)), np.flatnonzero(experiment.counts)
+    people, there = len(pd.unique(experiment.customer)), np.flatnonzero(experiment.counts)
     if people < folds:
         raise ValueError(f"{experiment.name}: {people} customers are too few for {folds} folds")
     if experiment.features.shape[1] == 0:
@@ -59,9 +58,9 @@ def estimate_probabilities(
     x = experiment.features.to_numpy(float)
     scores = np.full((len(experiment), len(experiment.arms)), -np.inf)  # log odds against the control
     scores[:, 0] = 0
-    split = GroupKFold(folds, shuffle=True, random_state=int(rng.integers(2**31)))
+    fold = draws.folds(seed, "folds of probabilities", experiment.customer, number=folds)
     with threadpool_limits(1):  # more threads are slower here, and the last bits would hang on their number
-        for train, test in split.split(x, groups=code):
+        for train, test in ((np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)):
             bent = _bent() if learner == "logistic" else FunctionTransformer()
             given, asked = bent.fit_transform(x[train]), bent.transform(x[test])
             arm = experiment.arm[train]

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm, rankdata
 
+from promo_helpers import draws
+
 HIDDEN = ("rhythm", "taste", "price sensitivity")  # what no table holds
 RULE = ("recency", "trips", "spend")  # what the old rule looked at
 EDGES = (
@@ -94,12 +96,11 @@ def search(frame: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["left", "right", "mark"])
 
 
-def against(
-    frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, samples: int, size: int, rng: np.random.Generator
-) -> pd.DataFrame:
+def against(frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, samples: int, size: int, seed: int) -> pd.DataFrame:
     """Every pair of variables over bootstrap samples of customers: left, truth, right, linked, right_way, reversed, open.
 
-    `size` rows are taken of each sample. linked is the share of samples in which the pair is linked; of all samples again, in
+    A customer counts Poisson(1) times in each sample, in an order of its own, and `size` rows are taken of it. linked is the share of
+    samples in which the pair is linked; of all samples again, in
     right_way the marks are those of the truth, in reversed they contradict it (an arrow the other way, or a cause where there is
     a hidden one, or the reverse), in open they leave it undecided. truth is "" where there is no link.
     """
@@ -107,8 +108,11 @@ def against(
     code, people = pd.factorize(customer)
     order = np.argsort(code, kind="stable")
     start = np.searchsorted(code[order], np.arange(len(people) + 1))
-    for _ in range(samples):
-        drawn = rng.integers(0, len(people), len(people))
+    times_in = draws.bootstrap(seed, "samples of a graph", people, n=samples).astype(int)
+    place = draws.uniform(seed, "order in samples of a graph", people, n=samples)
+    for k in range(samples):
+        drawn = np.argsort(place[:, k], kind="stable")
+        drawn = np.repeat(drawn, times_in[k, drawn])
         rows = np.concatenate([order[start[p] : start[p + 1]] for p in drawn])[:size]
         found.append(search(frame.iloc[rows]))
     table = pd.concat(found).value_counts(["left", "right", "mark"]).rename("times").reset_index()

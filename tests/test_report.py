@@ -1,6 +1,10 @@
 """The report: what is recorded, what is refused, and that the same content gives the same bytes."""
 
 import json
+import os
+import platform
+import subprocess
+import sys
 from datetime import date
 
 import matplotlib.pyplot as plt
@@ -226,3 +230,11 @@ def test_a_claim_is_recorded_and_never_stops_a_run(report):
             report.claim("wrong", "t", 1, **bounds)
     with pytest.raises(ValueError, match="se = -1: a standard error is at least 0"):
         report.claim("wrong", "t", 1, above=0, se=-1)
+
+
+def test_a_ledger_names_the_kernels_that_it_was_computed_with(out):
+    code = "from promo_helpers.report import Report; print(*Report('shop').ledger['kernels'])"
+    environment = {**os.environ, "OPENBLAS_CORETYPE": "Nehalem"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    expected = "Nehalem" if platform.machine() in ("x86_64", "AMD64") else Report("shop").ledger["kernels"][0]
+    assert done.stdout.strip() == expected

@@ -203,7 +203,7 @@ def _cited(ledger: dict[str, Any], part: str | list[Any]) -> float | None:
         values = [n["value"] for n in ledger["numbers"] if n["name"] == part]
     else:
         table, row, column = part
-        source = paths.data("tables", f"{ledger['run']}_{table}.csv")
+        source = paths.find("tables", f"{ledger['run']}_{table}.csv")
         cells = pd.read_csv(source, keep_default_na=False, na_values=[""]) if source.is_file() else pd.DataFrame()
         if column not in cells:
             return None

@@ -126,6 +126,18 @@ def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
     pd.testing.assert_frame_equal(listing.read(files["responses"]), form)
 
 
+def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch):
+    found = build(made, ask(product=offered(made)), 1)
+    files = listing.write(found, tmp_path / "data" / "campaigns")
+    write_sheet(listing.read(files["responses"]).assign(Units=0.0), files["responses"], listing.TEXT)
+    own = tmp_path / "build" / "running" / "15_campaign.1"
+    monkeypatch.setenv("PROMO_OUT", str(tmp_path))
+    monkeypatch.setenv("PROMO_WRITE", str(own))
+    with pytest.raises(AskError, match="holds responses, so this campaign was sent"):
+        listing.write(found, own / "data" / "campaigns")
+    assert not own.exists()
+
+
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
     path = tmp_path / "sheet.csv"
     write_sheet(pd.DataFrame({"a": ["x"], "b": [10.0], "c": [0.125]}), path, ("a",))

@@ -10,6 +10,10 @@ import pandas as pd
 SOURCES = ("simulated", "completejourney", "own")
 
 
+class ParameterError(ValueError):
+    """Parameters of a notebook that are not what they must be; the message says each and its choices."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """What a parameter must be, in words, and whether a value is it."""
@@ -21,7 +25,7 @@ class Rule:
 def check(**given: tuple[Any, Rule | Sequence[Any]]) -> None:
     """Nothing, where each value (name=(value, rule)) obeys its rule or is one of its choices.
 
-    Raises ValueError with a sentence for each parameter that does not, all of them at once.
+    Raises ParameterError with a sentence for each parameter that does not, all of them at once.
     """
     wrong = []
     for name, (value, rule) in given.items():
@@ -29,7 +33,7 @@ def check(**given: tuple[Any, Rule | Sequence[Any]]) -> None:
         if not known.holds(value):
             wrong.append(f"{name} = {value!r}: must be {known.words}")
     if wrong:
-        raise ValueError("; ".join(wrong))
+        raise ParameterError("; ".join(wrong))
 
 
 def one_of(choices: Sequence[Any]) -> Rule:

@@ -31,7 +31,7 @@ FIXED = {
 # folders that several runs write to; any other is one result, and replaced whole
 SHARED = ("data/campaigns", "data/models", "data/numbers", "data/processed", "data/raw", "data/tables", "figures", "build/twin")
 # errors whose sentence is written for people and needs no trace
-FOR_PEOPLE = ("AskError", "ExperimentError", "NotAvailable", "ResponseError", "ShopError", "Unreadable")
+FOR_PEOPLE = ("AskError", "ExperimentError", "NotAvailable", "ParameterError", "ResponseError", "ShopError", "Unreadable")
 
 
 def profile(name: str) -> dict[str, dict[str, Any]]:

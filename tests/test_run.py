@@ -147,7 +147,7 @@ def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeyp
 ASKS = {
     "cell_type": "code",
     "metadata": {},
-    "source": 'from promo_helpers.campaign.ask import AskError\nraise AskError(["a budget is an amount above 0"])',
+    "source": "from promo_helpers import inputs\ninputs.check(k=(0, inputs.whole(1)))",
 }
 
 
@@ -155,7 +155,7 @@ def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
     notebook(project, PARAMETERS, ASKS)
     with pytest.raises(SystemExit) as stop:
         run.execute("02_shop_a", {}, project / "stamp.ipynb")
-    assert str(stop.value) == "02_shop_a: a budget is an amount above 0"
+    assert str(stop.value) == "02_shop_a: k = 0: must be a whole number of at least 1"
     assert capsys.readouterr().err == ""
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,9 @@ from scipy import stats
 
 from promo_helpers import paths
 from promo_helpers.evaluate import calibrated, halves, uplift
+from promo_helpers.evaluate.scores import scores_of
+from promo_helpers.evaluate.uplift import contrast_at_k
+from tests.trials import trial
 
 REFERENCE = paths.ROOT / "tests" / "reference"
 TENTHS = np.arange(1, 11) / 10
@@ -228,3 +232,18 @@ def test_a_rate_of_5000_rows_is_quick():
         uplift.rate(*given, 0, 200)
         seconds.append(time.process_time() - start)
     assert min(seconds) < 0.3
+
+
+def test_uplift_of_one_arm_of_three_counts_the_two_arms_with_their_own_chances():
+    e = trial(np.random.default_rng(4), n=30_000, shares=(1 / 3, 1 / 3, 1 / 3), effect=0.08, repeats=1)
+    two = e.contrast("five")
+    true = float(two.outcome("bought")[two.arm == 1].mean() - two.outcome("bought")[two.arm == 0].mean())
+    found = contrast_at_k(
+        e, "five", "bought", {"as it comes": lambda x: np.arange(len(x)) % 7}, [1.0], np.random.default_rng(1), 1
+    )
+    assert list(found["method"]) == ["difference in means", "doubly robust"]
+    assert found["estimate"].iloc[0] == pytest.approx(true, abs=1e-9)
+    assert abs(found["estimate"].iloc[1] - true) < 0.3 * found["se"].iloc[1]
+    # the chances of three arms on the rows of two weigh every surprise half as much again
+    thirds = scores_of(replace(two, probability=np.full(len(two), 1 / 3)), "bought", 1)
+    assert (thirds[:, 1] - thirds[:, 0]).std() / np.sqrt(len(two)) > 1.3 * found["se"].iloc[1]

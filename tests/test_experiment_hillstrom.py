@@ -9,9 +9,11 @@ import threading
 import numpy as np
 import pytest
 
+from promo_helpers.evaluate.uplift import contrast_at_k
 from promo_helpers.experiment import hillstrom
 from promo_helpers.experiment.gates import gates
 from promo_helpers.experiment.hillstrom import FILE, NotAvailable, hillstrom_file, load_hillstrom
+from promo_helpers.models.uplift import LEARNERS
 
 SMALL = """recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend
 10,2) $100 - $200,142.44,1,0,Surburban,0,Phone,Womens E-Mail,0,0,0
@@ -144,3 +146,17 @@ def test_the_published_means_to_the_digit(monkeypatch):
     assert judged.holds
     seen = judged.arms.set_index("arm")["error"]
     assert round(seen["Womens E-Mail"], 4) == 0.0032
+
+
+@pytest.mark.skipif(not os.path.isfile(os.path.join(REAL, FILE)), reason="PROMO_DOWNLOADS names no folder with the file")
+def test_uplift_at_30_percent_of_the_womens_email_by_the_chances_of_two_arms(monkeypatch):
+    monkeypatch.setenv("PROMO_DOWNLOADS", REAL)
+    first, rest = load_hillstrom().folds([0.5, 0.5], np.random.default_rng(1))
+    ranking = LEARNERS["X-learner"](first, "visit", None, 1).effects
+    found = contrast_at_k(
+        rest, "Womens E-Mail", "visit", {"X-learner": lambda x: ranking(x)[:, 1]}, [0.3], np.random.default_rng(1), 1
+    ).set_index("method")
+    robust, plain = found.loc["doubly robust"], found.loc["difference in means"]
+    assert 0.06 < plain["estimate"] < 0.1
+    assert abs(robust["estimate"] - plain["estimate"]) < 0.5 * plain["se"]
+    assert robust["se"] == pytest.approx(plain["se"], rel=0.1)

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, over_halves, same_length
+from promo_helpers.evaluate.scores import scores_of
+from promo_helpers.experiment import Experiment
 
 GRID = np.linspace(0.02, 1, 50)  # shares at which the TOC is drawn
 METRICS = ("AUTOC", "Qini")
@@ -146,3 +148,39 @@ def uplift_at_k(
     for i, method in enumerate(("difference in means", "doubly robust")):
         rows.append(pd.DataFrame({"share": at, "method": method} | {k: v[i] for k, v in columns.items()}))
     return pd.concat(rows, ignore_index=True)
+
+
+def contrast_at_k(
+    experiment: Experiment,
+    arm: str,
+    outcome: str,
+    rankings: Mapping[str, Callable[[pd.DataFrame], np.ndarray]],
+    shares: Sequence[float],
+    rng: np.random.Generator,
+    seed: int,
+    draws: int = 200,
+) -> pd.DataFrame:
+    """`uplift_at_k` of one arm against the control, for rankings by name: learner, share, method, estimate, se, low, high.
+
+    Only the rows of the two arms count, with the chances that they have among the two: with those of a trial of three arms every residual
+    would weigh half as much again. A ranking gives [row] scores for features. Raises as `uplift_at_k` and `scores_of` do.
+    """
+    two = experiment.contrast(arm)
+    scores = scores_of(two, outcome, seed)
+    chance = np.asarray(two.probability)
+    parts = [
+        uplift_at_k(
+            ranking(two.features),
+            two.outcome(outcome),
+            two.arm,
+            chance,
+            scores[:, 1] - scores[:, 0],
+            two.customer,
+            shares,
+            rng,
+            draws,
+        ).assign(learner=name)
+        for name, ranking in rankings.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return table[["learner", *table.columns.drop("learner")]]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from promo_helpers import inputs
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.experiment.mailings import mailing_experiment
@@ -34,6 +35,28 @@ def experiments(shop: Shop, cost: float = 0.0) -> tuple[dict[str, Experiment], l
         except ValueError as problem:
             missing.append(f"no {source}: {problem}")
     return found, missing
+
+
+def offered(shop: Shop, arm: str, trial: bool = False) -> str:
+    """The arm, an offer that contacts about products made; for "" the discount that most of them made.
+
+    With `trial` only contacts of a trial count. Where there are none the arm is returned as given: what follows says what is missing.
+    Raises ValueError, with the offers that were made, for another arm.
+    """
+    if not shop.has("contacts", "product_id") or (trial and not shop.has("contacts", "trial_id")):
+        return arm
+    contacts = shop.frame("contacts", ["product_id", "arm", *(["trial_id"] if trial else [])])
+    made = contacts["product_id"].notna() & (contacts["trial_id"].notna() if trial else True)
+    percent = pd.to_numeric(contacts.loc[made, "arm"], errors="coerce").dropna()
+    counts = percent.value_counts().sort_index()
+    if counts.empty:
+        return arm
+    counts.index = [f"{p:g}" for p in counts.index]
+    if not arm:
+        discounts = counts.drop(index="0", errors="ignore")
+        return str((discounts if len(discounts) else counts).idxmax())
+    inputs.check(arm=(arm, list(counts.index)))
+    return arm
 
 
 def one_offer(experiment: Experiment, arm: str) -> Experiment:

@@ -55,6 +55,13 @@ def lead_over(kept: pd.DataFrame, case: str, other: str) -> dict[str, float]:
     return {"lead": mean, "low": mean - half, "high": mean + half, "wins": float((gap > LEAST).sum()), "markets": float(len(gap))}
 
 
+def promised_beyond(kept: pd.DataFrame, errors: float = 2.0) -> tuple[int, int]:
+    """In how many cases expected profit promises more than is true by over so many standard errors over markets, and of how many."""
+    mine = kept[kept["policy"] == PERSONAL]
+    gap = (mine["promised"] - mine["value"]).groupby(mine["case"]).agg(["mean", "sem"])
+    return int((gap["mean"] > errors * gap["sem"]).sum()), len(gap)
+
+
 def covered(kept: pd.DataFrame) -> pd.DataFrame:
     """One row a figure of `studies.coverage` that has intervals: replications, truth and estimate (means), cover with low and high
     (binomial, 95 %), width (mean)."""

@@ -153,9 +153,7 @@ def test_uplift_at_30_percent_of_the_womens_email_by_the_chances_of_two_arms(mon
     monkeypatch.setenv("PROMO_DOWNLOADS", REAL)
     first, rest = load_hillstrom().folds([0.5, 0.5], np.random.default_rng(1))
     ranking = LEARNERS["X-learner"](first, "visit", None, 1).effects
-    found = contrast_at_k(
-        rest, "Womens E-Mail", "visit", {"X-learner": lambda x: ranking(x)[:, 1]}, [0.3], np.random.default_rng(1), 1
-    ).set_index("method")
+    found = contrast_at_k(rest, "Womens E-Mail", "visit", {"X-learner": lambda x: ranking(x)[:, 1]}, [0.3], 1).set_index("method")
     robust, plain = found.loc["doubly robust"], found.loc["difference in means"]
     assert 0.06 < plain["estimate"] < 0.1
     assert abs(robust["estimate"] - plain["estimate"]) < 0.5 * plain["se"]

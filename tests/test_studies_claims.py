@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from promo_helpers import replications
 from promo_helpers.report import Report
@@ -105,9 +104,3 @@ def test_the_count_of_kinds_whose_promise_is_too_high():
     kept["value"] = 0.0
     assert policy_tables.promised_beyond(kept) == (1, 2)
     assert policy_tables.promised_beyond(kept.assign(promised=-kept["promised"])) == (0, 2)
-
-
-@pytest.mark.parametrize("markets", [None, 12])
-def test_the_error_behind_an_interval(markets):
-    reach = 1.959964 if markets is None else 2.200985
-    assert claims.error_of(10 - reach * 3, 10 + reach * 3, markets) == pytest.approx(3, rel=1e-5)

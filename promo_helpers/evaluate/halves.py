@@ -107,9 +107,3 @@ def same_length(**arrays: np.ndarray) -> int:
         if np.asarray(array).dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError(f"{name}: {int((~np.isfinite(array)).sum()):,} numbers are missing or not finite")
     return length
-
-
-def error_of(low: float, high: float, markets: int | None = None) -> float:
-    """The standard error behind a 95 % interval: normal, or Student's over so many markets; 0 where the interval has no width."""
-    reach = stats.norm.ppf(0.975) if markets is None else stats.t.ppf(0.975, markets - 1)
-    return float((high - low) / (2 * reach))

@@ -156,7 +156,6 @@ def contrast_at_k(
     outcome: str,
     rankings: Mapping[str, Callable[[pd.DataFrame], np.ndarray]],
     shares: Sequence[float],
-    rng: np.random.Generator,
     seed: int,
     draws: int = 200,
 ) -> pd.DataFrame:
@@ -177,7 +176,7 @@ def contrast_at_k(
             scores[:, 1] - scores[:, 0],
             two.customer,
             shares,
-            rng,
+            seed,
             draws,
         ).assign(learner=name)
         for name, ranking in rankings.items()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.halves import error_of
+from promo_helpers.report import standard_error
 from promo_helpers.studies import parity
 from promo_helpers.studies.policy_tables import PERSONAL
 
@@ -45,7 +45,7 @@ def of_effects(covered: pd.DataFrame, alarms: pd.DataFrame, turned: pd.DataFrame
         "value": null - hidden, "above": 0.0, "se": _apart(null, hidden, markets), "basis": f"{markets} markets each",
     }  # fmt: skip
     averaging = turned[(turned["confounding"] == 1.5) & (turned["method"] != "double machine learning")]
-    errors = [error_of(low, high, int(n)) for low, high, n in averaging[["low", "high", "markets"]].to_numpy()]
+    errors = [standard_error(low, high) for low, high in averaging[["low", "high"]].to_numpy()]
     least = averaging.assign(se=errors).assign(z=lambda t: t["error"] / t["se"]).sort_values("z").iloc[0]
     yield {
         "name": "hidden_one_way", "text": "where the rule saw price sensitivity, every average over all contacts is too large",

@@ -151,7 +151,7 @@ def test_the_published_means_to_the_digit(monkeypatch):
 @pytest.mark.skipif(not os.path.isfile(os.path.join(REAL, FILE)), reason="PROMO_DOWNLOADS names no folder with the file")
 def test_uplift_at_30_percent_of_the_womens_email_by_the_chances_of_two_arms(monkeypatch):
     monkeypatch.setenv("PROMO_DOWNLOADS", REAL)
-    first, rest = load_hillstrom().folds([0.5, 0.5], np.random.default_rng(1))
+    first, rest = load_hillstrom().folds([0.5, 0.5], 1)
     ranking = LEARNERS["X-learner"](first, "visit", None, 1).effects
     found = contrast_at_k(rest, "Womens E-Mail", "visit", {"X-learner": lambda x: ranking(x)[:, 1]}, [0.3], 1).set_index("method")
     robust, plain = found.loc["doubly robust"], found.loc["difference in means"]

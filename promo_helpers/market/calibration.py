@@ -28,7 +28,7 @@ MEASURES = {
 EVENTS = 200  # expected buyers that a cell needs for its mean to be near normal; those with fewer count in their arm's whole only
 REPLICATED_SEED = 77  # of the markets and the draws; none was tuned on it
 # of the kept comparison: preset, customers, contacts
-REPLICATED = {preset: (preset, 4_000, 200_000) for preset in PRESETS} | {"probe": ("default", 400, 6_000)}
+REPLICATED = {preset: (preset, 4_000, 200_000) for preset in PRESETS} | {"probe": ("default", 800, 30_000)}
 LEVEL = 0.01  # chance that a correct market fails, over all cells together
 
 

@@ -30,7 +30,7 @@ class Case:
 CASES = {
     "null": Case("null", 1.5),
     "breakeven": Case("breakeven", 0.0),  # break-even means that contacts are free as well
-    "probe": Case("null", 1.5, (800,), 800, 400),
+    "probe": Case("null", 1.5, (800,), 1_000, 400),
 }
 
 

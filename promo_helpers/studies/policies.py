@@ -37,7 +37,7 @@ CASES = {
     "default": Case("default", DEFAULT),
     **{name: Case(name) for name in ("null", "breakeven", "uniform", "hidden", "thin")},
     **{name: Case(name, Populations(name)) for name in ("threshold", "additive")},
-    "probe": Case("default", Populations("default", 300, (1,), 1), 1_500, (700,), 300),
+    "probe": Case("default", Populations("default", 400, (1,), 1), 1_500, (700,), 300),
 }
 
 

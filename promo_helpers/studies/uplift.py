@@ -65,7 +65,7 @@ CASES = {
     "threshold": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("threshold")),
     "additive": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("additive")),
     "probe": Case(
-        (600,), (1_200,), ("constant", "X-learner", "DR-learner", "dose-response"), Populations("default", 300, (1, 2), 1), 300
+        (600,), (1_200,), COMPARED, Populations("default", 600, (1, 2), 1), 300
     ),
 }
 

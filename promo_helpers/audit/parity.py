@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers import draws as keyed
+from promo_helpers.ties import rounded
 
 ROUNDS, LEVELS = 50, 60  # of the price's bisection and of the search for the level
 ROUNDING = 1e-6  # of a row: a share of exactly the allowed difference is within it
@@ -49,7 +50,7 @@ def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, gro
     code = pd.factorize(np.asarray(group, object), sort=True)[0]  # -1 where it is missing
     alone = code < 0
     members = [np.flatnonzero(code == k) for k in range(code.max() + 1)]
-    rows = np.arange(len(gain))
+    rows, gain = np.arange(len(gain)), rounded(gain)  # equals are then equal at every price
 
     def at(price: float) -> tuple[np.ndarray, float]:
         worth = gain[:, 1:] - price * spend[:, 1:]
@@ -89,7 +90,7 @@ def _filled(
     share = np.bincount(code[code >= 0], arm[code >= 0] > 0, len(size)) / size
     left = float(budget - spend[np.arange(len(arm)), arm].sum())
     worth, of = added - price * paid, np.where(arm[moved] == 0, code[moved], -1)  # a deeper discount moves no share
-    order = np.argsort(-worth, kind="stable")
+    order = np.argsort(-rounded(worth), kind="stable")
     waiting = {g: list(order[of[order] == g][::-1]) for g in np.unique(of)}  # the best of each group last
     taken = list[int]()
 
@@ -167,7 +168,7 @@ def cost(
 
 def _banded(worth: np.ndarray, members: list[np.ndarray], allowed: float) -> tuple[np.ndarray, float]:
     """[row] who is contacted so that shares lie in one band, and the worth of the relaxation that counts parts of rows."""
-    orders = [m[np.argsort(-worth[m], kind="stable")] for m in members]
+    orders = [m[np.argsort(-rounded(worth[m]), kind="stable")] for m in members]
     sums = [np.append(0.0, np.cumsum(worth[o])) for o in orders]
     wanted = [int((worth[o] > 0).sum()) for o in orders]
     size = [len(o) for o in orders]

@@ -16,6 +16,7 @@ from promo_helpers.campaign.kit import OLD, Kit
 from promo_helpers.campaign.people import People, contactable
 from promo_helpers.campaign.rows import as_kept, by_chance_rows, by_gain_rows
 from promo_helpers.campaign.sending import days, hours
+from promo_helpers.ties import rounded
 
 OWED = " On the list so that customers are chosen alike by {}: without that, others would come first."
 UPLIFT = "uplift ranking: by what the offer is expected to earn"
@@ -217,7 +218,7 @@ def _finished(
         rows["arm"] = f"{ask.discount:g}" if ask.discount is not None else "0"
     rows["send"] = days(kit, rows["customer_id"].to_numpy(object), date) + hour[place].astype("timedelta64[h]")
     score = rows["without" if why else "gain"].to_numpy(float)
-    order = np.lexsort((rows["customer_id"].astype(str), -score))
+    order = np.lexsort((rows["customer_id"].astype(str), -rounded(score)))
     rows, score = rows.iloc[order].reset_index(drop=True), score[order]
     before = np.cumsum(score) - score
     rows["priority"] = np.where(before < score.sum() / 2, "high", "medium")

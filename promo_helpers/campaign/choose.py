@@ -15,6 +15,7 @@ from promo_helpers.decide.holdout import held_out
 from promo_helpers.decide.season import at_level, daily_units, level
 from promo_helpers.experiment.decisions import decision_features
 from promo_helpers.models.response import Forecast, Response
+from promo_helpers.ties import rounded
 
 TRIES = 50  # in which limits are brought to bind exactly those who are written to
 TENTH = 0.1  # of all who may be written to: the list where nothing tells what pays, and no number was asked for
@@ -156,7 +157,7 @@ def by_chance(
     """
     chance, origin = chances(kit, customer, item)
     held = held_out(customer, ask.holdout, seed, name)
-    order = np.lexsort((customer.astype(str), -chance))
+    order = np.lexsort((customer.astype(str), -rounded(chance)))
     number = math.ceil(TENTH * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
     if ask.customers is not None:
         number = min(int(np.searchsorted(np.cumsum(~held[order]), ask.customers)) + 1, number)

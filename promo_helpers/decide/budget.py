@@ -18,6 +18,7 @@ from promo_helpers.decide.path import ROUNDING, walk
 from promo_helpers.decide.prices import solve
 from promo_helpers.decide.problem import Problem
 from promo_helpers.decide.repair import filled, repaired
+from promo_helpers.ties import HALF, KEPT
 
 
 @dataclass(frozen=True)
@@ -112,21 +113,24 @@ def allocate(
 
 
 def _tie(key: np.ndarray | None, numbers: list[np.ndarray], codes: list[np.ndarray]) -> np.ndarray:
-    """[row] hash of the key and of the row's own numbers: who comes first among equals, in whatever order the rows are given."""
+    """[row] hash of the key and of the row's own numbers, to nine digits: who comes first among equals, in whatever order the rows are
+    given."""
     start = np.zeros(len(codes[0]), np.uint64) if key is None else pd.util.hash_array(np.asarray(key))
-    for array in [*numbers, *(code[:, None] for code in codes)]:
-        start = _mixed(start, array.view(np.uint64))
+    for array in numbers:  # rounded as by `ties.rounded`, without a copy of them all
+        start = _mixed(start, array.view(np.uint64), np.uint64(HALF), KEPT.view(np.uint64))
+    for code in codes:
+        start = _mixed(start, code[:, None].view(np.uint64), np.uint64(0), ~np.uint64(0))
     return start
 
 
 @njit(cache=True)
-def _mixed(start: np.ndarray, bits: np.ndarray) -> np.ndarray:
-    """Splitmix64 (Steele, Lea & Flood 2014) over the columns of `bits`."""
+def _mixed(start: np.ndarray, bits: np.ndarray, half: np.uint64, kept: np.uint64) -> np.ndarray:
+    """Splitmix64 (Steele, Lea & Flood 2014) over the columns of `bits`, of which `kept` count, after `half` is added."""
     out = np.empty_like(start)
     for i in range(len(start)):
         h = start[i]
         for j in range(bits.shape[1]):
-            h = (h ^ bits[i, j]) + np.uint64(0x9E3779B97F4A7C15)
+            h = (h ^ ((bits[i, j] + half) & kept)) + np.uint64(0x9E3779B97F4A7C15)
             h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             h = h ^ (h >> np.uint64(31))

@@ -4,12 +4,15 @@ Each row's arms on the upper hull of (use, gain), in rising use, are moves of fa
 moves in falling order of slope; one that does not fit ends its row, and the walk goes on to those that do. So:
 - Everything before the first move that is refused is the optimum of the linear relaxation but for a part of that move: what is lost is
   less than the gain of that one move.
+- Slopes that agree to nine digits count as equal, so that no last digit of a processor decides; what that costs is as small.
 - More budget never gains less. Take the first move m at which two budgets differ: the larger takes it, the smaller has room R < use(m)
   left. All that the smaller can still gain has at most m's slope, so it is at most slope(m) x R, less than the gain of m.
 """
 
 import numpy as np
 from numba import njit
+
+from promo_helpers.ties import rounded
 
 ROUNDING = 1e-12  # of a limit: 29 % of 100 contacts is 28.999999999999996 in binary, and means 29
 STEEP = 1e300  # a move that costs next to nothing
@@ -37,13 +40,14 @@ def _walk(
 ) -> tuple[np.ndarray, np.ndarray]:
     count = _count(gain, use, losses)
     row, to, slope, more, arm = _moves(gain, use, losses, np.append(0, np.cumsum(count)))
-    order = np.argsort(-slope)
-    falling = slope[order]
+    key = -rounded(slope)
+    order = np.argsort(key)
+    falling = key[order]
     same = np.append(False, falling[1:] == falling[:-1])
     same[:-1] |= same[1:]
     if same.any():  # within a row, moves stand in the order in which they are made
         level = order[same]
-        order[same] = level[np.lexsort((level, tie[row[level]], -slope[level]))]
+        order[same] = level[np.lexsort((level, tie[row[level]], key[level]))]
     return arm, _take(row, to, slope, more, order, cap, limit * (1 + ROUNDING), use, arm)
 
 

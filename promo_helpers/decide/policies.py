@@ -8,6 +8,7 @@ import pandas as pd
 from promo_helpers import draws
 from promo_helpers.evaluate.oracle import followed, one_variable
 from promo_helpers.models.response import Forecast
+from promo_helpers.ties import rounded
 
 NOBODY = "nobody"
 
@@ -19,14 +20,15 @@ def everybody(rows: int, arms: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def top(score: np.ndarray, share: float, arm: int) -> np.ndarray:
-    """The share of decisions with the highest score gets the arm, all others none. Missing scores are lowest, ties go to the first rows.
+    """The share of decisions with the highest score gets the arm, all others none. Missing scores are lowest, ties (in nine digits) go to
+    the first rows.
 
     Raises ValueError for a share outside 0..1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share = {share}: must lie in 0 .. 1")
     chosen = np.zeros(len(score), int)
-    order = np.argsort(-np.nan_to_num(score, nan=-np.inf), kind="stable")
+    order = np.argsort(-rounded(np.nan_to_num(score, nan=-np.inf)), kind="stable")
     chosen[order[: round(share * len(score))]] = arm
     return chosen
 
@@ -66,13 +68,13 @@ def best_constant(scores: np.ndarray, part: np.ndarray) -> np.ndarray:
     """The best arm for everybody, none included: each part gets what was best by the doubly robust scores of the others."""
     arm = np.zeros(len(scores), int)
     for k in np.unique(part):
-        arm[part == k] = int((scores - scores[:, :1])[part != k].mean(axis=0).argmax())
+        arm[part == k] = int(rounded((scores - scores[:, :1])[part != k].mean(axis=0)).argmax())
     return arm
 
 
 def profit(found: Forecast) -> np.ndarray:
     """[row] the arm of largest expected profit; none where no offer is expected to pay."""
-    return np.asarray(found.gain.argmax(axis=1))
+    return np.asarray(rounded(found.gain).argmax(axis=1))
 
 
 def contacted(policies: Mapping[str, np.ndarray]) -> pd.Series:

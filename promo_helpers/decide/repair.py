@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from promo_helpers.decide.problem import Problem
+from promo_helpers.ties import rounded
 
 
 def repaired(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def repaired(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.nda
             loss = np.divide(worth[here, now][:, None] - worth, freed, out=np.full(freed.shape, np.inf), where=freed > 0)
             to = loss.argmin(axis=1)
             least = loss[here, to]
-            order = np.argsort(least, kind="stable")
+            order = np.argsort(rounded(least), kind="stable")
             order = order[np.isfinite(least[order])]
             enough = int(np.searchsorted(np.cumsum(freed[order, to[order]]), over[k])) + 1
             arm[there[order[:enough]]] = to[order[:enough]]
@@ -45,7 +46,7 @@ def filled(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarr
     """`arm` with rows changed to an arm of more gain while it fits: those first that are worth most at the prices."""
     arm = arm.copy()
     worth = _rise(problem.gain, problem.use, problem.cap, price, arm)
-    order = np.argsort(-worth, kind="stable")
+    order = np.argsort(-rounded(worth), kind="stable")
     block = np.repeat(np.arange(len(problem.first) - 1), np.diff(problem.first))
     contacts = np.bincount(block, arm > 0, minlength=len(problem.first) - 1).astype(np.int64)
     order = order[np.isfinite(worth[order])]

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, over_halves, same_length
+from promo_helpers.ties import rounded
 
 UNTARGETED = "untargeted"
 Statistic = Callable[[np.ndarray], np.ndarray]  # [some, customer] who is in -> [some, profit or cost, spend]
@@ -68,7 +69,7 @@ def policy_path(effect: np.ndarray, cost: np.ndarray) -> Path:
         parts.append((rows, arm, now[rows], steepest, dearer[np.arange(len(rows)), arm]))
         now[rows] = arm
     row, arm, before, slope, added = (np.concatenate([p[i] for p in parts]) for i in range(5))
-    order = np.argsort(-slope, kind="stable")
+    order = np.argsort(-rounded(slope), kind="stable")
     return Path(row[order], arm[order], before[order], slope[order], added[order])
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from promo_helpers.ties import rounded
+
 SHARES = np.linspace(0.0, 1.0, 41)
 
 
@@ -22,7 +24,7 @@ def by_share(
     people, n, z = code.max() + 1, len(code), float(stats.norm.ppf((1 + level) / 2))
     rows: list[tuple[str, float, float, float, float]] = []
     for name, (priority, arm) in policies.items():
-        order = np.argsort(-np.nan_to_num(priority, nan=-np.inf), kind="stable")
+        order = np.argsort(-rounded(np.nan_to_num(priority, nan=-np.inf)), kind="stable")
         gain = (scores[np.arange(n), arm] - scores[:, 0])[order]
         for share in shares:
             cut = round(share * n)

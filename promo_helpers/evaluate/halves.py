@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from promo_helpers import draws as keyed
+from promo_helpers.ties import rounded
 
 CELLS = 4_000_000  # numbers held at a time
 
@@ -41,7 +42,7 @@ def over_halves(statistic: Callable[[np.ndarray], np.ndarray], people: np.ndarra
 
 
 class Ranking:
-    """Rows in falling order of a score, equal scores as one group: its rows count as their mean, whatever order they come in.
+    """Rows in falling order of a score, scores equal in nine digits as one group: its rows count as their mean, in any order.
 
     With more groups than `most`, neighbours share one. For half-samples only: BLOCKS groups give the same spread, in a tenth of the time.
     """
@@ -49,7 +50,7 @@ class Ranking:
     BLOCKS = 2000
 
     def __init__(self, priority: np.ndarray, code: np.ndarray, people: int, most: int | None = None) -> None:
-        values, place = np.unique(-np.asarray(priority, float), return_inverse=True)
+        values, place = np.unique(-rounded(np.asarray(priority, float)), return_inverse=True)
         self.groups, self.group, self.code, self.people = len(values), place.ravel(), code, people
         if most is not None and self.groups > most:
             rows = np.cumsum(np.bincount(self.group))

@@ -11,6 +11,8 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
+from promo_helpers.ties import rounded
+
 TREES = {
     "objective": "l2", "num_leaves": 31, "learning_rate": 0.07, "min_data_in_leaf": 250, "feature_fraction": 0.5, "bagging_fraction": 0.5,
     "bagging_freq": 1, "max_bin": 63, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True, "force_row_wise": True,
@@ -98,9 +100,9 @@ def one_variable(features: pd.DataFrame, gain: np.ndarray, bins: int = 10) -> tu
         edges = np.unique(np.nanquantile(x, np.linspace(0, 1, bins + 1)[1:-1]))
         cell = np.searchsorted(edges, x, side="right")
         sums = np.column_stack([np.bincount(cell, gain[:, a], minlength=len(edges) + 1) for a in range(gain.shape[1])])
-        total = float(sums.max(axis=1).sum())
+        total = float(rounded(sums.max(axis=1).sum()))  # of equals the first feature
         if total > best[0]:
-            best = (total, name, edges, sums.argmax(axis=1))
+            best = (total, name, edges, rounded(sums).argmax(axis=1))
     return best[1:]
 
 

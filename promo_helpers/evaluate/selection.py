@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.evaluate.halves import mean_interval, same_length
+from promo_helpers.ties import rounded
 
 CONSTANT = "constant"
 
@@ -49,11 +50,11 @@ def select(
             raise ValueError(f"'{name}': the effect of arm 0 must be 0, it is against the control")
         own = {
             "loss": ((effect - predicted)[:, 1:] ** 2).mean(axis=1),
-            "value": scores[rows, predicted.argmax(axis=1)],
+            "value": scores[rows, rounded(predicted).argmax(axis=1)],
         }
         base = base or own
         table += [{"name": name, "measure": m} | mean_interval(v - base[m], customer, level) for m, v in own.items()]
     frame = pd.DataFrame(table)
-    asked = frame[frame["measure"] == by]["estimate"].to_numpy()
+    asked = rounded(frame[frame["measure"] == by]["estimate"].to_numpy())  # of equals the first, the constant before all
     chosen = list(everyone)[int(np.argmin(asked) if by == "loss" else np.argmax(asked))]
     return chosen, frame.assign(chosen=frame["name"] == chosen)

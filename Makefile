@@ -1,6 +1,6 @@
 # The study, as commands. `make` lists them. GNU Make 3.81 (macOS) or later.
 
-# a folder of your own CSV or Parquet files turns the series into one about your shop, below build/own/
+# a folder of your own CSV or Parquet files turns the series into one about your shop, below build/<name of the folder>/
 SHOP     ?=
 CURRENCY ?= LKR
 # a product that the notebook named by N looks at, as in PRODUCT="White Bread"; the shell reads it, so that any name will do
@@ -15,9 +15,15 @@ DATE      ?=
 export PRODUCT BUDGET CUSTOMERS DISCOUNT CHANNEL DATE EVEN
 # share of the price that is not cost, of products in SHOP that name none
 MARGIN   ?=
-export PROMO_MARGIN := $(MARGIN)
 PROFILE  ?= $(if $(SHOP),own,paper)
-OUT      ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
+ifneq (,$(SHOP))
+OUT := $(shell $(or $(PYTHON),python3) -m promo_helpers.folders '$(SHOP)' '$(CURRENCY) $(MARGIN)' '$(OUT)')
+else
+OUT ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
+endif
+ifeq (,$(OUT))
+$(error promo_helpers/folders.py broke off, see above; it needs Python 3.9 or later, which PYTHON=... can name)
+endif
 
 ifneq (,$(or $(word 2,$(CURDIR)),$(word 2,$(OUT))))
 $(error Make cannot handle a space in a path; move the project or name another OUT: $(CURDIR), OUT=$(OUT))
@@ -48,7 +54,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign responses demo release verify lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign products responses demo release verify lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -60,14 +66,18 @@ endif
 ASKED = $(if $(PRODUCT),--product="$$PRODUCT") $(if $(BUDGET),--set budget="$$BUDGET") $(if $(CUSTOMERS),--set customers="$$CUSTOMERS") \
 	$(if $(DISCOUNT),--set discount="$$DISCOUNT") $(if $(CHANNEL),--set channel="$$CHANNEL") $(if $(DATE),--set date="$$DATE") \
 	$(if $(EVEN),--set even="$$EVEN")
+ABOUT = $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY) $(if $(MARGIN),--margin "$(MARGIN)"))
 
 CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 
-# a run that is asked for by name, or on another shop than its last one, is made again
-$(CHOSEN) $(if $(SHOP),$(RUNS)): FORCE
+# a run that is asked for by name is made again, and so is one on a shop whose files or settings have changed since
+$(CHOSEN): FORCE
+ifneq (,$(SHOP))
+$(RUNS): $(if $(word 2,$(SHOP)),FORCE,$(PROMO_OUT)/shop.txt $(wildcard $(SHOP)/*.csv $(SHOP)/*.parquet))
+endif
 
 # what one run reads of another, by hand
-CAMPAIGNS := $(filter-out %_completejourney.ipynb %_own.ipynb %_asked.ipynb,$(filter $(R)/15_campaign%,$(RUNS)))
+CAMPAIGNS := $(filter-out %_completejourney.ipynb %_own.ipynb,$(filter $(R)/15_campaign%,$(RUNS)))
 $(CAMPAIGNS): $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 03_purchase 05_timing 09_discount)),$(RUNS))
 $(R)/15_campaign_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase 05_timing)),$(RUNS))
 $(R)/15_campaign_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 05_timing 09_discount)),$(RUNS))
@@ -81,7 +91,7 @@ $(R)/14_fairness.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 
 $(R)/14_fairness_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase)),$(RUNS))
 $(R)/14_fairness_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 09_discount)),$(RUNS))
 
-.PHONY: help paper runs test lint lab html notebook retrain campaign responses demo check release verify replications bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test lint lab html notebook retrain campaign products responses demo check release verify replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
@@ -90,11 +100,12 @@ help:
 	@echo "make test                everything that proves it works"
 	@echo "make lab                 JupyterLab, with the notebooks open"
 	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
-	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/own/"
+	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/folder/"
 	@echo "      ... PRODUCT=\"White Bread\"          about one product, where the notebook takes one (04_recommendation)"
 	@echo "make retrain             train the purchase model anew, and say whether it beats the saved one (also SHOP=...)"
 	@echo "make campaign PRODUCT=\"White Bread\" BUDGET=50000   whom to send which discount, when and why, as a list (data/campaigns/)"
 	@echo "      ... CUSTOMERS=50 DISCOUNT=10 CHANNEL=e-mail DATE=2026-02-01 EVEN=\"age 5\"   also SHOP=my/folder MARGIN=.25"
+	@echo "make products            what PRODUCT can name, the most bought first (also SHOP=my/folder)"
 	@echo "make responses FILE=...  what a campaign really earned, from its form of responses, filled in"
 	@echo "make demo                a small shop, its models, three campaigns and what they earned, in two minutes, below build/seed/"
 	@echo "make check               do the paper, the numbers and the files agree, and which claims hold? (V=1: every definition too)"
@@ -117,7 +128,7 @@ $(PDF): $(RUNS) $(PAPER) $(wildcard paper/*.tex paper/sections/*.tex paper/*.bib
 	@$(BIN)/python -m promo_helpers.typeset
 
 $(RUNS): | .venv/ready
-	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY)) $(if $(filter $@,$(CHOSEN)),$(ASKED))
+	@$(BIN)/python -m promo_helpers.run $(notdir $(basename $@)) --profile $(PROFILE) --stamp $@ $(ABOUT) $(if $(filter $@,$(CHOSEN)),$(ASKED))
 
 .venv/ready: requirements.lock pyproject.toml tools/setup.sh
 	@tools/setup.sh python
@@ -148,12 +159,15 @@ notebook: $(CHOSEN)
 	@echo "Numbers, tables: $(PROMO_OUT)/data; figures: $(PROMO_OUT)/figures"
 
 retrain:
-	@$(MAKE) notebook N=03_purchase_$(if $(SHOP),own_)retrain PROFILE=retrain OUT=$(if $(SHOP),build/own,$(OUT))
+	@$(MAKE) notebook N=03_purchase_$(if $(SHOP),own_)retrain PROFILE=retrain OUT=$(OUT)
 
-# a campaign that somebody asks for never overwrites the one that the paper is about
-campaign:
-	@$(MAKE) notebook N=15_campaign$(if $(SHOP),_own)_asked PROFILE=campaign OUT=$(if $(SHOP),build/own,$(OUT))
-	@echo "The lists lie in $(if $(SHOP),build/own,$(OUT))/data/campaigns/"
+# what is asked for is read before anything slow runs; a list that lies there is never overwritten
+campaign: .venv/ready
+	@$(BIN)/python -m promo_helpers.campaign.command $(ABOUT) --product="$$PRODUCT" --budget="$$BUDGET" --customers="$$CUSTOMERS" \
+	--discount="$$DISCOUNT" --channel="$$CHANNEL" --date="$$DATE" --even="$$EVEN"
+
+products: .venv/ready
+	@$(BIN)/python -m promo_helpers.campaign.command $(ABOUT) --list
 
 responses: .venv/ready
 	@test -n "$(FILE)" || { echo "Which file? As in: make responses FILE=data/campaigns/campaign_white_bread_2026-01-01_responses.csv"; exit 1; }

@@ -7,7 +7,8 @@ A run is one notebook on one data set; its ledger is `data/numbers/<run>.json`. 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,13 @@ LATEX = {"\\": r"\textbackslash{}", **{c: "\\" + c for c in "&%$#_{}"}, "~": r"\
 PICTURE = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}  # no time of day: same figure, same bytes
 
 
+class Ended(Exception):
+    """A notebook ends here, on purpose: the sentence says what is not available. A run that ends so has succeeded."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"not available: {self}"]  # all that JupyterLab shows
+
+
 class Report:
     """What one run says: `Report("shop", data="completejourney", seed=1)`.
 
@@ -35,8 +43,12 @@ class Report:
     """
 
     def __init__(self, noun: str, *, data: str | None = None, seed: int | None = None, **settings: Any):
-        """`noun` is the notebook's (02_shop: "shop"); `data` the data set, left out for the default one; `settings` are kept."""
+        """`noun` is the notebook's (02_shop: "shop"); `data` the data set, left out for the default one; `settings` are kept.
+
+        `before` holds the files that an earlier execution of this run wrote: only these may it replace where people keep files too.
+        """
         self.run = _named(f"{noun}_{data}" if data else noun)
+        self.before = _files_of(paths.ledger(self.run))
         self.ledger: dict[str, Any] = {
             "run": self.run,
             "notebook": noun,
@@ -208,6 +220,15 @@ class Report:
         self.ledger["files"] = sorted(names.union(self.ledger["files"]))
         self._write()
 
+    @contextmanager
+    def ends_on(self, error: type[Exception]) -> Iterator[None]:
+        """End the notebook, and well, where the block raises such an error: its sentence is recorded as what is not available."""
+        try:
+            yield
+        except error as why:
+            self.record("not_available", str(why), meaning="why this run has no results")
+            raise Ended(str(why)) from None
+
     def summary(self) -> pd.DataFrame:
         """Everything recorded so far, as a reader sees it: name, number, interval, meaning."""
         rows = [
@@ -309,6 +330,15 @@ def escaped(text: str) -> str:
 def plain_text(latex: str) -> str:
     """The few LaTeX commands of `formatted` as plain text."""
     return latex.replace(r"\ensuremath{-}", "\N{MINUS SIGN}").replace(r"\,", "\N{NO-BREAK SPACE}").replace("\\", "")
+
+
+def _files_of(ledger: Path) -> set[Path]:
+    """The files that the run of a ledger wrote besides figures and tables; none where there is no ledger."""
+    try:
+        files = json.loads(ledger.read_text(encoding="utf-8"))["files"]
+        return {place / f for f in files for place in (paths.out(), paths.writing())}
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _named(name: str) -> str:

@@ -31,7 +31,8 @@ FIXED = {
 # folders that several runs write to; any other is one result, and replaced whole
 SHARED = ("data/campaigns", "data/models", "data/numbers", "data/processed", "data/raw", "data/tables", "figures", "build/twin")
 # errors whose sentence is written for people and needs no trace
-FOR_PEOPLE = ("AskError", "ExperimentError", "NotAvailable", "ParameterError", "ResponseError", "ShopError", "Unreadable")
+FOR_PEOPLE = ("AskError", "ExperimentError", "NotAvailable", "OtherShop", "ParameterError", "ResponseError", "ShopError", "Unreadable")
+ENDED = "Ended"  # of the report, which a run raises that ends early and well
 
 
 def profile(name: str) -> dict[str, dict[str, Any]]:
@@ -67,13 +68,18 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
                 promo_run=run,
             )
         except papermill.PapermillExecutionError as error:
-            os.replace(scratch, failed)
-            if error.ename in FOR_PEOPLE:
-                sys.exit(f"{run}: {error.evalue}")
-            place = place_of(notebook, error.source, error.cell_index)
-            said = error.evalue.strip("\"'") if error.ename == "KeyError" else error.evalue  # which alone quotes its own words
-            print(f"\n{run} stopped in {place}: {error.ename}: {said}", file=sys.stderr)
-            sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
+            if error.ename != ENDED:
+                os.replace(scratch, failed)
+                if error.ename in FOR_PEOPLE:
+                    sys.exit(f"{run}: {error.evalue}")
+                place = place_of(notebook, error.source, error.cell_index)
+                said = (
+                    error.evalue.strip("\"'") if error.ename == "KeyError" else error.evalue
+                )  # which alone quotes its own words
+                print(f"\n{run} stopped in {place}: {error.ename}: {said}", file=sys.stderr)
+                sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
+            without_error(scratch)
+            print(f"  {run}: not available: {error.evalue}", flush=True)
         written = own / ledger.relative_to(paths.out())
         if not written.is_file():
             sys.exit(
@@ -108,12 +114,32 @@ def _own_folder(run: str) -> Iterator[Path]:
             os.environ["PROMO_WRITE"] = before
 
 
+def without_error(executed: Path) -> None:
+    """Take papermill's marks of an error out of an executed notebook that ended on purpose (`Report.ends_on`)."""
+    notebook = json.loads(executed.read_text(encoding="utf-8"))
+    marks = {"papermill-error-cell-tag"}
+    notebook["cells"] = [c for c in notebook["cells"] if not marks & set(c["metadata"].get("tags", []))]
+    notebook["metadata"].get("papermill", {}).pop("exception", None)
+    executed.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def parameters_of(notebook: Path) -> set[str]:
     """Names of a notebook's parameters: what is assigned in its cell with the tag `parameters`."""
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     sources = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
     assigned = [s for source in sources for s in ast.parse(source).body if isinstance(s, ast.Assign)]
     return {target.id for s in assigned for target in s.targets if isinstance(target, ast.Name)}
+
+
+def margin_of(text: str) -> float:
+    """A margin as typed, 0 for none. Exits with a sentence where it is no share of the price."""
+    try:
+        margin = float(text or 0)
+    except ValueError:
+        margin = -1.0
+    if text and not 0 < margin < 1:
+        sys.exit(f"MARGIN={text}: the margin is a share of the price between 0 and 1, such as .25")
+    return margin
 
 
 def told(notebook: Path, given: list[str]) -> dict[str, Any]:
@@ -153,6 +179,16 @@ def _quiet_ipython() -> Path:
     return folder
 
 
+def start(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bool = True) -> None:
+    """Execute a run in the environment that all runs have, and say how long it took."""
+    os.environ.update(FIXED)
+    os.environ["IPYTHONDIR"] = str(_quiet_ipython())
+    began = time.perf_counter()
+    print(f"  {run} ...", flush=True)
+    execute(run, parameters, stamp, of_profile=of_profile)
+    print(f"  {run} done in {time.perf_counter() - began:.0f} s", flush=True)
+
+
 def main() -> None:
     """The command line; see the module's first line."""
     parser = argparse.ArgumentParser(description="Run one notebook with the parameters of a profile.")
@@ -161,6 +197,7 @@ def main() -> None:
     parser.add_argument("--stamp", type=Path, help="where the executed copy goes")
     parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
     parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
+    parser.add_argument("--margin", default="", help="share of the price that is not cost, for products in --shop that name none")
     parser.add_argument("--product", help="the product that the notebook looks at, by name; for notebooks with that parameter")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of the notebook, repeatable"
@@ -176,18 +213,14 @@ def main() -> None:
     parameters = runs[options.run]
     if options.shop:
         parameters = {**parameters, "folder": str(Path(options.shop).expanduser().resolve()), "currency": options.currency}
+        parameters = {**parameters, "margin": margin_of(options.margin)}
     if options.product:
         if "product" not in parameters_of(notebook_of(options.run)):
             sys.exit(f"{paths.shown(notebook_of(options.run))} has no parameter `product`, so that it cannot look at one")
         parameters = {**parameters, "product": options.product}
     parameters = {**parameters, **told(notebook_of(options.run), options.set)}
-    os.environ.update(FIXED)
-    os.environ["IPYTHONDIR"] = str(_quiet_ipython())
-    stamp = options.stamp or depends.stamp_of(options.run, options.profile)
-    start = time.perf_counter()
-    print(f"  {options.run} ...", flush=True)
-    execute(options.run, parameters, stamp, of_profile=parameters == runs[options.run])
-    print(f"  {options.run} done in {time.perf_counter() - start:.0f} s", flush=True)
+    typed = bool(options.product or options.set)
+    start(options.run, parameters, options.stamp or depends.stamp_of(options.run, options.profile), of_profile=not typed)
 
 
 if __name__ == "__main__":

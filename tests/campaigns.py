@@ -56,7 +56,7 @@ def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
     return Response(tuple(doses), (0.2, 0.2, 0.2), Costs(0.1), (0.0, 1.0), ARMS, tried)
 
 
-def facts(**more: object) -> dict[str, object]:
+def facts(shop: Shop, **more: object) -> dict[str, object]:
     """What a saved response says of itself."""
     told = {"trained_from": "2025-01-01", "trained_to": "2025-05-01", "seed": 1, "command": "make notebook N=09_discount"}
-    return {**told, "gates": "can tell: all gates hold", **more}
+    return {**told, "shop": shop.fingerprint(), "gates": "can tell: all gates hold", **more}

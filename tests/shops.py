@@ -161,3 +161,94 @@ def spoilt(table: str, column: str, *cells: tuple[int, object]) -> dict[str, pd.
     for row, value in cells:
         frames[table].loc[row - 2, column] = value
     return frames
+
+
+def year_shop(folder: Path, *, customers: int = 150, start: str = "2024-01-01", trial: bool = False, seed: int = 0) -> Path:
+    """Write a shop of 400 days that the models can learn from, and return its folder: 40 products in five categories, two stores.
+
+    A customer comes every 3 to 24 days for one to four of eight favourites. `trial`: each was offered one of six products five times,
+    by chance nothing or a discount; an offer doubles what is bought of the product in the two weeks after it.
+    """
+    rng = np.random.default_rng(seed)
+    first = pd.Timestamp(start)
+    people, products = [f"C{i:04d}" for i in range(1, customers + 1)], [f"P{i:03d}" for i in range(1, 41)]
+    price = np.round(rng.uniform(60, 700, 40), 0)
+    rows, contacts, tried = [], [], rng.choice(40, 6, replace=False)
+    favourites = np.array([rng.choice(40, 8, replace=False) for _ in people])
+    favourites[:, :2] = tried[np.arange(customers)[:, None] % 6 + np.array([0, 1]) - 6 * (np.arange(customers)[:, None] % 6 == 5)]
+    for i, customer in enumerate(people):
+        offers = {}
+        for k in range(5 if trial else 0):
+            moment, arm = first + pd.Timedelta(days=120 + 50 * k + int(rng.integers(20))), rng.choice(["none", "0", "10", "20"])
+            product = products[favourites[i, k % 2]]
+            contact = f"K{i:04d}{k}"
+            contacts.append((contact, customer, product, f"{moment:%Y-%m-%d} 09:00:00", "" if arm == "none" else "SMS", arm))
+            offers[product, moment] = arm
+        day, every = int(rng.integers(20)), float(rng.uniform(3, 24))
+        while day < 400:
+            time = first + pd.Timedelta(days=day, minutes=int(rng.integers(8 * 60, 20 * 60)))
+            wanted = set(rng.choice(favourites[i], int(rng.integers(1, 5)), replace=False))
+            on = {
+                p: int(a)
+                for (p, m), a in offers.items()
+                if a != "none" and m.normalize() < time.normalize() <= m + pd.Timedelta(days=14)
+            }
+            wanted |= {products.index(p) for p in on if rng.random() < 0.5}
+            for p in sorted(wanted):
+                off, units = on.get(products[p], 0) / 100, int(rng.integers(1, 4))
+                paid = round(units * price[p] * (1 - off), 2)
+                rows.append(
+                    (
+                        f"B{len(rows):06d}",
+                        customer,
+                        products[p],
+                        f"S{i % 2}",
+                        f"{time:%Y-%m-%d %H:%M:%S}",
+                        units,
+                        price[p],
+                        off,
+                        paid,
+                    )
+                )
+            for row in range(len(rows) - len(wanted), len(rows)):
+                rows[row] = (f"B{i:04d}-{day}", *rows[row][1:])
+            day += max(1, int(rng.exponential(every)))
+    headings = [
+        "BasketID",
+        "CustomerID",
+        "ProductID",
+        "StoreID",
+        "TransactionDate",
+        "Quantity",
+        "UnitPrice",
+        "Discount",
+        "TotalAmount",
+    ]
+    frames = {
+        "customers": pd.DataFrame(
+            {
+                "CustomerID": people,
+                "Name": [f"Customer {i}" for i in range(1, customers + 1)],
+                "Gender": rng.choice(["Female", "Male"], customers),
+                "Age": rng.integers(18, 80, customers),
+                "PhoneNumber": [f"+94 77 {i:06d}" for i in range(customers)],
+                "Consent": "true",
+            }
+        ),
+        "products": pd.DataFrame(
+            {
+                "ProductID": products,
+                "ProductName": [f"Item {i}" for i in range(1, 41)],
+                "Category": [f"Category {i % 5 + 1}" for i in range(40)],
+                "Price": price,
+                "Margin": 0.4,
+            }
+        ),
+        "stores": pd.DataFrame({"StoreID": ["S0", "S1"], "StoreName": ["Fort", "Lake"], "City": ["Colombo", "Kandy"]}),
+        "promotions": pd.DataFrame(columns=["PromotionID", "ProductID", "PromotionType", "StartDate", "EndDate", "Discount"]),
+        "transactions": pd.DataFrame(rows, columns=headings).assign(TransactionID=[f"T{i:06d}" for i in range(len(rows))]),
+    }
+    if trial:
+        named = ["ContactID", "CustomerID", "ProductID", "ContactTime", "Channel", "Arm"]
+        frames["contacts"] = pd.DataFrame(contacts, columns=named).assign(Probability=0.25, TrialID="TRIAL1")
+    return write_shop(folder, frames)

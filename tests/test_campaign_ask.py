@@ -12,6 +12,7 @@ from promo_helpers.campaign.build import build
 from promo_helpers.campaign.chance import chances
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.models.response import Response
+from promo_helpers.run import margin_of
 from promo_helpers.shop.loading import load_shop
 from tests.campaigns import facts, response_of, shop_of
 from tests.shops import shop_frames, write_shop
@@ -65,7 +66,7 @@ def test_all_problems_are_said_at_once():
 @pytest.fixture
 def kit(tmp_path, out):
     shop = shop_of(tmp_path)
-    response_of(shop).save("response", facts())
+    response_of(shop).save("response", facts(shop))
     return Kit.load(shop)
 
 
@@ -99,7 +100,7 @@ def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_tha
     assert found.why.startswith("cannot tell: trial of")
     with pytest.raises(FileNotFoundError, match="make notebook N=09_discount makes it"):
         Response.load("response")
-    response_of(shop).save("response", facts(gates="cannot tell: the trial fails for profit at balance"))
+    response_of(shop).save("response", facts(shop, gates="cannot tell: the trial fails for profit at balance"))
     assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
 
 
@@ -108,7 +109,9 @@ def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, ou
     frames.pop("contacts")
     kit = Kit.load(load_shop(write_shop(tmp_path / "s", frames, contacts=None), folder=tmp_path / "c"))
     assert "no trial" in kit.why
-    assert any("make notebook N=03_purchase makes it; until then past frequency stands in" in n for n in kit.notes)
+    assert any(
+        "makes it; until then past frequency stands in" in n and "make notebook N=03_purchase SHOP=" in n for n in kit.notes
+    )
     chance, origin = chances(kit, kit.purchases.customers.to_numpy(object), 0)
     assert origin == "past frequency of buying"
     often = np.bincount(kit.purchases.who[kit.purchases.what == 0], minlength=40)
@@ -119,22 +122,22 @@ def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, ou
     assert any("is what most customers bought in the last 13 weeks" in n for n in found.notes)
 
 
-def test_a_margin_given_for_a_whole_shop(tmp_path, monkeypatch):
+def test_a_margin_given_for_a_whole_shop(tmp_path):
     frames = shop_frames()
     frames["products"] = frames["products"].assign(Margin=["" if i % 2 else "0.4" for i in range(12)])
     bare = {**frames, "products": frames["products"].drop(columns="Margin")}
     part, none = write_shop(tmp_path / "part", frames), write_shop(tmp_path / "none", bare)
-    monkeypatch.setenv("PROMO_MARGIN", ".25")
-    shop = load_shop(part, folder=tmp_path / "a")
+    shop = load_shop(part, folder=tmp_path / "a", margin=0.25)
     assert shop.frame("products")["margin"].tolist() == [0.4, 0.25] * 6
     assert shop.treatments["rows"].tolist()[:1] == [6]
     assert load_shop(none, folder=tmp_path / "b", margin=0.3).frame("products")["margin"].tolist() == [0.3] * 12
-    monkeypatch.setenv("PROMO_MARGIN", "")
     assert not load_shop(none, folder=tmp_path / "b").has("products", "margin")  # made anew: nothing is invented
+    with pytest.raises(ValueError, match=r"MARGIN=25: the margin is a share of the price between 0 and 1, such as \.25"):
+        load_shop(part, folder=tmp_path / "d", margin=25)
     for wrong in ("25", "a third", "0"):
-        monkeypatch.setenv("PROMO_MARGIN", wrong)
-        with pytest.raises(ValueError, match=f"MARGIN={wrong}: the margin is a share of the price between 0 and 1"):
-            load_shop(part, folder=tmp_path / "d")
+        with pytest.raises(SystemExit, match=f"MARGIN={wrong}: the margin is a share of the price between 0 and 1"):
+            margin_of(wrong)
+    assert (margin_of(""), margin_of(".25")) == (0, 0.25)
 
 
 def test_parameters_typed_on_the_command_line_are_of_the_notebooks_kinds():

@@ -29,7 +29,7 @@ def ask(kit, **more):
 
 def kit_of(folder, **customers):
     shop = shop_of(folder, **customers)
-    response_of(shop).save("response", facts())
+    response_of(shop).save("response", facts(shop))
     return Kit.load(shop)
 
 
@@ -269,7 +269,7 @@ def test_the_menu_offers_what_the_shop_records_and_asks_for_it(kits, small, tmp_
     assert not parts["apart"].disabled
     parts["apart"].value = 20
     parts["button"].click()
-    assert "are to be written to" in parts["state"].value
+    assert " held out.</b> The list: " in parts["state"].value
     assert (seen[0].ask.even.kind, seen[0].ask.even.apart) == ("gender", 0.2)
     assert [n for n in seen[0].notes if n.startswith("Alike by gender: ")]
     [file] = tmp_path.glob("*_audit.csv")

@@ -38,7 +38,7 @@ def made(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PROMO_OUT", str(folder / "out"))
         shop = shop_of(folder)
-        response_of(shop).save("response", facts())
+        response_of(shop).save("response", facts(shop))
         yield Kit.load(shop)
 
 
@@ -116,12 +116,12 @@ def test_files_are_safe_whole_and_read_back(made, tmp_path):
 def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
     files = listing.write(found, tmp_path)
-    listing.write(found, tmp_path)  # a blank form is made anew
+    listing.write(found, tmp_path, mine=files.values())  # a blank form of this run is made anew
     form = listing.read(files["responses"]).assign(Units=0.0)
     write_sheet(form, files["responses"], listing.TEXT)
     files["list"].write_text("sent")
     with pytest.raises(AskError, match="holds responses, so this campaign was sent; choose another DATE"):
-        listing.write(found, tmp_path)
+        listing.write(found, tmp_path, mine=files.values())
     assert files["list"].read_text() == "sent"
     pd.testing.assert_frame_equal(listing.read(files["responses"]), form)
 
@@ -134,8 +134,23 @@ def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch
     monkeypatch.setenv("PROMO_OUT", str(tmp_path))
     monkeypatch.setenv("PROMO_WRITE", str(own))
     with pytest.raises(AskError, match="holds responses, so this campaign was sent"):
-        listing.write(found, own / "data" / "campaigns")
+        listing.write(found, own / "data" / "campaigns", mine=files.values())
     assert not own.exists()
+
+
+def test_a_second_campaign_of_the_same_request_gets_a_number_and_overwrites_nothing(made, tmp_path):
+    found = build(made, ask(product=offered(made)), 1)
+    first = listing.write(found, tmp_path, told=summary(found, made))
+    before = {f: f.read_bytes() for f in tmp_path.iterdir()}
+    second = listing.write(found, tmp_path, told=summary(found, made))
+    third = listing.write(found, tmp_path, mine=second.values())
+    assert {f: f.read_bytes() for f in before} == before
+    assert second["list"].name == first["list"].name.replace(".csv", "_2.csv")
+    assert third["list"] == second["list"]
+    assert {f.name for f in second.values()} <= {f.name for f in tmp_path.iterdir()}
+    assert len(list(tmp_path.iterdir())) == 2 * len(before)
+    second["list"].unlink()  # one file of a campaign is enough to keep its name
+    assert listing.unused(tmp_path, first["list"].stem) == f"{first['list'].stem}_3"
 
 
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
@@ -388,7 +403,7 @@ def test_the_menu_does_nothing_before_the_button_and_then_writes_the_list(made, 
     box.parts["product"].value, box.parts["depth"].value, box.parts["number"].value = offered(made), (10, 10), "4"
     box.parts["button"].click()
     assert (calls[0].discount, calls[0].customers) == (10.0, 4)
-    assert "4 customers are to be written to" in box.parts["state"].value
+    assert "<b>4 customers; the expected profit is not available" in box.parts["state"].value
     assert len(listing.read(next(p for p in tmp_path.glob("*.csv") if p.stem.count("_") == 2 or p.stem[-1].isdigit()))) == 4
     box.parts["product"].value = "Bakry 1"
     box.parts["button"].click()

@@ -197,6 +197,7 @@ def test_the_same_seed_gives_the_same_model_and_saving_keeps_it(learnt, out):
     twin = purchase.fit_one("random forest", fit, {"min_samples_leaf": 40, "max_features": 0.3}, 1)
     assert np.array_equal(purchase.chance(again, tune.x), purchase.chance(twin, tune.x))
     facts = {"features": dict.fromkeys(model.names, "float32"), "trained_from": "", "trained_to": "", "seed": 1, "command": ""}
+    facts |= {"shop": {}}
     saved.save("purchase", model.parts(), facts)
     back = purchase.PurchaseModel.of_parts(*saved.load("purchase"))
     assert np.array_equal(back.predict(tune.x)["ensemble"], model.predict(tune.x)["ensemble"])

@@ -104,7 +104,9 @@ def test_a_product_that_no_trial_offered_is_taken_as_unknown(fitted):
 
 def test_saved_and_loaded_it_says_the_same(fitted, out):
     made, _, response, _ = fitted
-    response.save("response", {"trained_from": "2025-01-01", "trained_to": "2025-12-01", "seed": 1, "command": "make it"})
+    response.save(
+        "response", {"shop": {}, "trained_from": "2025-01-01", "trained_to": "2025-12-01", "seed": 1, "command": "make it"}
+    )
     again, facts = Response.load("response")
     assert facts["command"] == "make it"
     for k in range(4):

@@ -13,8 +13,12 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from promo_helpers.models import saved
+from promo_helpers.shop.identity import same_shop
+from promo_helpers.shop.loading import load_shop
+from tests.shops import shop_frames, write_shop
 
 FACTS = {"features": {"a": "float32"}, "trained_from": "2024-01-01", "trained_to": "2024-02-01", "seed": 1, "command": "make x"}
+FACTS |= {"shop": {"name": "corner"}}
 
 
 class Evil:
@@ -82,3 +86,36 @@ def test_saving_again_replaces_the_whole_model(out):
     saved.save("m", {"old": np.ones(1)}, FACTS)
     folder = saved.save("m", {"new": np.ones(1)}, FACTS)
     assert sorted(p.name for p in folder.iterdir()) == ["model.json", "new.npz"]
+
+
+def test_a_model_of_another_shop_is_refused_by_name_and_one_of_its_own_with_later_data_is_taken(out, tmp_path):
+    made = {}
+    for name, seed, until in (("ours", 0, "2025-03-01"), ("theirs", 1, "2025-12-31"), ("later", 0, "2025-12-31")):
+        frames = shop_frames(seed)
+        frames["transactions"] = frames["transactions"][lambda t, until=until: t["TransactionDate"] < until]
+        made[name] = load_shop(write_shop(tmp_path / name, frames), folder=tmp_path / f"{name} checked")
+    saved.save("purchase_own", {"line": np.ones(1)}, FACTS | {"shop": made["ours"].fingerprint()})
+    for name in ("ours", "later"):
+        assert saved.load("purchase_own", "03_purchase", made[name])[1]["shop"]["name"] == "ours"
+    with pytest.raises(saved.OtherShop) as refused:
+        saved.load("purchase_own", "03_purchase", made["theirs"])
+    said = str(refused.value)
+    assert "was trained on the shop 'ours' (2025-01-06 to 2025-02-28), not on 'theirs' (2025-01-06 to 2025-03-16); " in said
+    assert f"make notebook N=03_purchase SHOP={tmp_path / 'theirs'} OUT={out} trains one for it" in said
+    assert "\n" not in said
+    saved.save("purchase_own", {"line": np.ones(1)}, FACTS | {"shop": None})
+    with pytest.raises(saved.OtherShop, match="was trained on a shop that it does not name"):
+        saved.load("purchase_own", "03_purchase", made["ours"])
+
+
+def test_a_shop_is_known_by_its_weeks_and_not_by_its_name(corner):
+    ours = corner.fingerprint()
+    assert (ours["customers"], ours["lines"]) == (40, corner.rows("transactions"))
+    assert len(ours["weeks"]) == 10
+    renamed = ours | {"name": "other", "customers": 1}
+    assert same_shop(ours, renamed)
+    weeks = list(ours["weeks"])
+    assert same_shop(ours, ours | {"weeks": {w: ours["weeks"][w] for w in weeks[4:]}})  # the oldest weeks are gone
+    assert same_shop(ours, ours | {"weeks": ours["weeks"] | {weeks[3]: "1 1"}})  # a week was corrected
+    assert not same_shop(ours, ours | {"weeks": dict.fromkeys(weeks, "1 1")})
+    assert not same_shop(ours, ours | {"weeks": {"2031-01-06": "1 1"}})  # no week in common

@@ -308,7 +308,14 @@ def test_tables_of_the_similar(suggester):
 def test_a_saved_recommender_is_the_same(out, bought, method):
     model = fitted(method, bought)
     items = pd.DataFrame({"item": bought.items, "name": bought.items, "category": None})
-    facts = {"features": {}, "trained_from": "2025-01-01", "trained_to": "2025-04-10", "seed": 1, "command": "make paper"}
+    facts = {
+        "shop": {},
+        "features": {},
+        "trained_from": "2025-01-01",
+        "trained_to": "2025-04-10",
+        "seed": 1,
+        "command": "make paper",
+    }
     Suggester(model, bought.customers, items).save("recommend", facts)
     loaded, known = Suggester.load("recommend")
     np.testing.assert_array_equal(loaded.recommender.scores(np.arange(60)), model.scores(np.arange(60)))

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers import paths
-from promo_helpers.report import Report, escaped, formatted, plain_text, standard_error
+from promo_helpers.report import Ended, Report, escaped, formatted, plain_text, standard_error
 
 
 @pytest.fixture
@@ -238,3 +238,20 @@ def test_a_ledger_names_the_kernels_that_it_was_computed_with(out):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     expected = "Nehalem" if platform.machine() in ("x86_64", "AMD64") else Report("shop").ledger["kernels"][0]
     assert done.stdout.strip() == expected
+
+
+def test_a_second_execution_knows_what_the_first_one_wrote(report):
+    paths.data("campaigns").mkdir(parents=True)
+    paths.data("campaigns", "list.csv").write_text("")
+    report.wrote(paths.data("campaigns", "list.csv"))
+    assert report.before == set()
+    assert Report("shop", data="journey", seed=3).before == {paths.data("campaigns", "list.csv").resolve()}
+    assert Report("shop", data="other", seed=3).before == set()
+
+
+def test_a_notebook_may_end_early_and_well(report):
+    with pytest.raises(Ended, match="no trial"), report.ends_on(ValueError):
+        raise ValueError("no trial")
+    assert ledger(report)["numbers"][-1]["value"] == "no trial"
+    with pytest.raises(KeyError), report.ends_on(ValueError):
+        raise KeyError("an error of another kind")

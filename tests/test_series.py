@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -203,3 +204,25 @@ def test_ones_own_shop_says_what_it_can_and_not_available_otherwise(tmp_path, ki
     assert ("lift_most" in names) == (kind != "of three weeks and one category")
     executed = (tmp_path / "own" / "build" / "runs" / "own" / "02_shop_own.ipynb").read_text()
     assert executed.count("not available: ") > (0 if kind == "whole" else 2)
+
+
+def test_what_is_asked_for_beside_the_paper_leaves_the_paper_alone(built, tmp_path):
+    out = tmp_path / "copy"
+    shutil.copytree(built, out)
+    retrained = make("retrain", out=out)
+    assert retrained.returncode == 0, retrained.stdout + retrained.stderr
+    numbers = json.loads((out / "data" / "numbers" / "purchase_retrain.json").read_text())["numbers"]
+    assert "top_importance" in {n["name"] for n in numbers}
+    named = make("products", out=out)
+    product = re.split(r"\s{2,}", named.stdout.splitlines()[1].strip())[1]
+    before = {p: p.read_bytes() for p in (out / "data" / "campaigns").iterdir()} | {
+        p: p.read_bytes() for p in (out / "figures").iterdir()
+    }
+    done = make("campaign", f"PRODUCT={product}", "BUDGET=2,000", "CHANNEL=e-mail", "EVEN=gender 20", out=out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"[\d,]+ customers; .*; [\d,]+ held out; the list: \S+_asked_budget2000_even_gender20_email\.csv", last
+    ), last
+    assert {p: p.read_bytes() for p in before} == before
+    assert Path(last.rsplit(" ", 1)[1]).is_file()

@@ -126,7 +126,14 @@ def view(fitted, customer, moment=56, **changes):
 
 def test_saved_models_say_the_same_as_before(fitted, out):
     purchases, classes, when, what = fitted
-    facts = {"features": {}, "trained_from": "2025-01-06", "trained_to": "2025-02-24", "seed": 1, "command": "make paper"}
+    facts = {
+        "shop": {},
+        "features": {},
+        "trained_from": "2025-01-06",
+        "trained_to": "2025-02-24",
+        "seed": 1,
+        "command": "make paper",
+    }
     loaded = []
     for name, (parts, settings) in (("timing_corner", when), ("next_product_corner", what)):
         saved.save(name, parts, {**facts, "settings": settings})
@@ -138,7 +145,7 @@ def test_saved_models_say_the_same_as_before(fitted, out):
 
 def test_a_saved_forest_has_the_same_bytes_twice(fitted, out):
     """Names of its parts are addresses in memory, and its files bear the time of day, unless that is seen to."""
-    facts = {"features": {}, "trained_from": "", "trained_to": "", "seed": 1, "command": ""}
+    facts = {"shop": {}, "features": {}, "trained_from": "", "trained_to": "", "seed": 1, "command": ""}
     features = np.random.default_rng(0).random((80, 3))
     files, models = [], []
     for name in ("a", "b"):

@@ -129,6 +129,16 @@ def asked(
     )
 
 
+def first_day(ask: Ask, end: pd.Timestamp) -> pd.Timestamp:
+    """The first day of sending: as asked, or `end`, the first midnight after the data. Raises AskError for one before that."""
+    if ask.date is not None and ask.date < end:
+        raise AskError(
+            [f"DATE={ask.date:%Y-%m-%d}: the data end on {end - pd.Timedelta(days=1):%Y-%m-%d}, and a list made for a day"
+             f" within them would know its own future; name {end:%Y-%m-%d} or a later day"]
+        )  # fmt: skip
+    return end if ask.date is None else ask.date
+
+
 def _bare(text: str) -> str:
     return re.sub(r"[^a-z]", "", str(text).lower())
 

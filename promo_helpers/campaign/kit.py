@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.campaign.ask import Ask, AskError
+from promo_helpers.campaign.ask import Ask, AskError, first_day
+from promo_helpers.campaign.names import number_of_product
 from promo_helpers.decide.forecast import Line
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.experiment.gates import CANNOT, gates
@@ -14,8 +15,9 @@ from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import saved
 from promo_helpers.models.purchase import PurchaseModel
 from promo_helpers.models.response import Response
-from promo_helpers.models.suggest import find, labels
+from promo_helpers.models.suggest import labels
 from promo_helpers.shop import Shop
+from promo_helpers.shop.identity import command
 
 OLD = 28  # days after the data end from which on a warning says that they are old
 RECENT = 91  # days: what is most bought in them stands in where no product is named
@@ -45,7 +47,8 @@ class Kit:
     def load(cls, shop: Shop, item: str = "product_id", suffix: str = "") -> "Kit":
         """Open the saved models of a shop; `suffix` is that of their names, such as _completejourney.
 
-        Raises FileNotFoundError, with the command, where the shop's trial could tell a response and nobody has learnt it yet.
+        Raises FileNotFoundError, with the command, where the shop's trial could tell a response and nobody has learnt it yet, and
+        OtherShop for a model that was trained on another shop.
         """
         purchases = Purchases.of(shop, item)
         if not len(purchases.who):
@@ -54,13 +57,17 @@ class Kit:
         notes = list[str]()
         timing, purchase, purchase_facts = None, None, dict[str, Any]()
         try:
-            parts, told = saved.load(f"timing{suffix}", "make notebook N=05_timing" + suffix)
+            parts, told = saved.load(f"timing{suffix}", "05_timing", shop)
             timing = {**parts, "settings": told["settings"]}
         except FileNotFoundError as error:
             notes.append(f"{error}; until then everybody is sent to at the shop's mean hour of purchases, on the first day.")
         try:  # also beside a response, which need not know a discount that is asked for
-            parts, purchase_facts = saved.load(f"purchase{suffix}", "make notebook N=03_purchase" + suffix)
+            parts, purchase_facts = saved.load(f"purchase{suffix}", "03_purchase", shop)
             purchase = PurchaseModel.of_parts(parts, purchase_facts)
+            age = (pd.Timestamp(purchases.moment(purchases.days)) - pd.Timestamp(purchase_facts["trained_to"])).days
+            if age > OLD:
+                again = command("03_purchase", shop)
+                notes.append(f"The saved purchase model knows nothing of the last {age} days; {again} trains it anew.")
             if purchase_facts.get("item", item) != item:
                 purchase = None
                 notes.append(f"The saved purchase model is about {purchase_facts['item']}, not {item}: past frequency stands in.")
@@ -88,22 +95,11 @@ class Kit:
 
     def date(self, ask: Ask) -> pd.Timestamp:
         """The first day of sending: as asked, or the day after the data end. Raises AskError for one before that."""
-        if ask.date is not None and ask.date < self.end:
-            raise AskError(
-                [f"DATE={ask.date:%Y-%m-%d}: the data end on {self.end - pd.Timedelta(days=1):%Y-%m-%d}, and a list made for a day"
-                 f" within them would know its own future; name {self.end:%Y-%m-%d} or a later day"]
-            )  # fmt: skip
-        return self.end if ask.date is None else ask.date
+        return first_day(ask, self.end)
 
     def product(self, named: str) -> int:
         """Number of an item by name or id, whatever its capitals. Raises AskError that suggests the nearest names."""
-        ids = [str(i).lower() for i in self.items["item"]]
-        if named.lower() in ids:
-            return ids.index(named.lower())
-        try:
-            return find(named, self.items["name"].tolist())
-        except KeyError as error:
-            raise AskError([f"PRODUCT={named}: {error.args[0]}; name one of the shop's products, or its id"]) from None
+        return number_of_product(named, self.items, "item")
 
     @property
     def lines(self) -> dict[str, Line]:
@@ -137,9 +133,8 @@ def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict
                 {},
                 f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)",
             )
-    command = f"make notebook N=09_discount{suffix}"
     try:
-        response, facts = Response.load(f"response{suffix}", command)
+        response, facts = Response.load(f"response{suffix}", "09_discount", shop)
     except FileNotFoundError:
         verdict = gates(contact_experiment(shop, "trial"), "profit").verdict
         if not verdict.startswith(CANNOT):

@@ -1,5 +1,6 @@
 """The files of a campaign: the list to send, who is held out, a form for the responses, and the plan that they are held against."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ TEXT = (
     "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Unless",
     "Basis", "Holdout",
 )  # fmt: skip
+PARTS = ("list", "holdout", "responses", "columns", "summary", "audit")
 FORM = ("Units", "Paid", "Redeemed")
 DIGITS = {
     "ProbabilityWith": 4,
@@ -131,17 +133,33 @@ def plan_of(campaign: Campaign) -> pd.DataFrame:
     return rows.assign(product_id=campaign.product_id, message=campaign.ask.cost, currency=campaign.currency)
 
 
-def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]:
-    """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan; and audit, where the
-    shop records a group of its customers: who of all that may be written to is on the list (`audit.lists`).
+def unused(folder: Path, name: str, mine: Collection[Path] = ()) -> str:
+    """The name, with a number behind it where files of a campaign of that name lie in the folder already that are not in `mine`."""
+    own, number, found = {p.resolve() for p in mine}, 1, name
+    place = paths.landing(folder)
+    while any(f.is_file() and f.resolve() not in own for f in _files(place, found).values()):
+        number += 1
+        found = f"{name}_{number}"
+    return found
+
+
+def _files(folder: Path, name: str) -> dict[str, Path]:
+    path = {part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in PARTS}
+    return path | {"plan": folder / f"{name}_plan.parquet"}
+
+
+def write(
+    campaign: Campaign, folder: Path, suffix: str = "", told: pd.DataFrame | None = None, mine: Collection[Path] = ()
+) -> dict[str, Path]:
+    """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan; summary where it is
+    `told` (by `promise.summary`); and audit, where the shop records a group of its customers: who of all that may be written to is on the
+    list (`audit.lists`).
 
     Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
-    Raises AskError, and writes nothing, where a form that somebody has filled lies in the way: that campaign was sent.
+    A file that lies there is replaced only if it is in `mine`; otherwise the name of all of them gets a number behind it.
+    Raises AskError, and writes nothing, where a form of `mine` was filled: that campaign was sent.
     """
-    name = stem(campaign, suffix)
-    path = {
-        part: folder / f"{name}{'' if part == 'list' else '_' + part}.csv" for part in ("list", "holdout", "responses", "columns")
-    }
+    path = _files(folder, unused(folder, stem(campaign, suffix), mine))
     there = paths.landing(path["responses"])
     if there.is_file():
         filled = read(there)
@@ -158,9 +176,13 @@ def write(campaign: Campaign, folder: Path, suffix: str = "") -> dict[str, Path]
     meaning = MEANING | (PLAIN if campaign.why else {})
     columns = pd.DataFrame([*((c, meaning[c]) for c in frame), *RESPONSE_COLUMNS, *AUDIT], columns=["Column", "Meaning"])
     write_sheet(columns, path["columns"], ("Column", "Meaning"))
-    path["plan"] = folder / f"{name}_plan.parquet"
+    if told is None:
+        del path["summary"]
+    else:
+        write_sheet(told, path["summary"], ("name", "unit", "meaning"))
     with whole(path["plan"]) as scratch:
         plan_of(campaign).to_parquet(scratch, index=False)
+    del path["audit"]
     if len(campaign.groups.columns) and not held.all():
         path["audit"] = audit_list(path["list"], campaign.people.who["customer_id"], campaign.groups, 0)[1]
     return path

@@ -13,7 +13,7 @@ from promo_helpers.campaign.ask import Ask, AskError, asked
 from promo_helpers.campaign.build import Campaign, build
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.listing import listed, write
-from promo_helpers.campaign.promise import summary
+from promo_helpers.campaign.promise import answer, summary
 
 WIDE = {"description_width": "11em"}
 SHOWN = ("CustomerID", "Name", "Priority", "Discount", "SendDay", "SendHour", "Bundle", "ExpectedProfit", "Reason")
@@ -67,10 +67,11 @@ def menu(
             alike = f"{even.value} {apart.value}" if even.value else ""
             ask = asked(product.value, budget.value, number.value, fixed, "", channel.value, holdout, bundle.value, costs, alike)
             found = make(kit, Ask(**{**vars(ask), "between": (float(low), float(high))}), seed)
-            files = write(found, folder, suffix)
-            state.value = f"<b>{len(found.sent):,} customers are to be written to.</b> The list: {paths.shown(files['list'])}"
+            told = summary(found, kit)
+            files = write(found, folder, suffix, told)
+            state.value = f"<b>{answer(found, told)}.</b> The list: {paths.shown(files['list'])}"
             with out:
-                _show(found, summary(found, kit))
+                _show(found, told)
         except (AskError, FileNotFoundError) as problem:
             state.value = "<br>".join(str(problem).splitlines())
         finally:

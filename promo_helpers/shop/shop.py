@@ -71,6 +71,22 @@ class Shop:
         """The table in memory, in the order of the file, strings as Arrow strings."""
         return pq.read_table(self.path(table), columns=columns).to_pandas(types_mapper=_pandas_type)
 
+    def fingerprint(self) -> dict[str, Any]:
+        """By what a saved model knows its shop: name, first_day, last_day, customers, lines, and weeks, Monday -> "lines cents" sold."""
+        file = str(self.path("transactions")).replace("'", "''")
+        weeks = self.connection.sql(
+            "SELECT date_trunc('week', time)::DATE AS week, count(*), sum(paid_cents)::BIGINT, min(time)::DATE, max(time)::DATE "
+            f"FROM read_parquet('{file}') GROUP BY week ORDER BY week"
+        ).fetchall()
+        return {
+            "name": str(self.info["source"]),
+            "first_day": str(weeks[0][3]) if weeks else "",
+            "last_day": str(weeks[-1][4]) if weeks else "",
+            "customers": self.rows("customers"),
+            "lines": sum(w[1] for w in weeks),
+            "weeks": {str(week): f"{lines} {cents}" for week, lines, cents, *_ in weeks},
+        }
+
     @property
     def currency(self) -> str:
         """The currency of every price, such as LKR."""

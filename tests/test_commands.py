@@ -1,0 +1,197 @@
+"""Each command of the README, as typed, on a small shop without a trial; the simulated one has its commands in tests/test_series.py.
+
+The runs are made once; every test asks what they left. `year_shop` is what such a shop looks like: no contacts, no promotions.
+"""
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from promo_helpers import folders, paths
+from promo_helpers.shop.sheets import read_sheet
+from tests.shops import year_shop
+
+ROOT = paths.ROOT
+NO_TRIAL = "the shop has no contacts about a product"
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PROMO_"))}
+    return subprocess.run(["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory) -> Path:
+    return year_shop(tmp_path_factory.mktemp("shops") / "Corner Shop 2".replace(" ", "-"), customers=60)
+
+
+@pytest.fixture(scope="module")
+def typed(shop, tmp_path_factory):
+    """Type a command about the shop: its results go to a folder of the test's."""
+    out = tmp_path_factory.mktemp("results")
+
+    def type_(*arguments: str) -> subprocess.CompletedProcess:
+        return make(*arguments, f"SHOP={shop}", f"OUT={out}", "MARGIN=.25")
+
+    type_.out = out
+    return type_
+
+
+@pytest.fixture(scope="module")
+def models(typed):
+    """What a campaign reads: 03, 05 and 09, made by asking for the notebook on campaigns."""
+    done = typed("notebook", "N=15_campaign")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def ledger(out: Path, name: str) -> dict:
+    return json.loads((out / "data" / "numbers" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def lists(out: Path) -> set[str]:
+    return {
+        p.name for p in (out / "data" / "campaigns").glob("campaign_*.csv") if re.search(r"(sms|e_?mail|\d)(_\d+)?\.csv$", p.name)
+    }
+
+
+def test_a_shop_without_a_trial_has_its_notebooks_and_no_trial_is_a_sentence(models, typed):
+    assert f"09_discount_own: not available: {NO_TRIAL}" in models.stdout
+    numbers = {n["name"]: n["value"] for n in ledger(typed.out, "discount_own")["numbers"]}
+    assert numbers["not_available"].startswith(NO_TRIAL)
+    executed = json.loads((typed.out / "build" / "runs" / "own" / "09_discount_own.ipynb").read_text(encoding="utf-8"))
+    assert not any("papermill-error-cell-tag" in c["metadata"].get("tags", []) for c in executed["cells"])
+    assert {"purchase_own", "timing_own"} <= {p.name for p in (typed.out / "data" / "models").iterdir()}
+    facts = json.loads((typed.out / "data" / "models" / "purchase_own" / "model.json").read_text(encoding="utf-8"))
+    assert facts["shop"]["first_day"] <= facts["trained_from"] < facts["trained_to"] <= "2025-02-04"
+
+
+@pytest.mark.parametrize("notebook", ["02_shop", "08_uplift", "13_explanation", "14_fairness"])
+def test_a_notebook_runs_alone_and_trains_nothing_again(models, typed, notebook):
+    model = typed.out / "data" / "models" / "purchase_own" / "model.json"
+    before = model.stat().st_mtime_ns
+    done = typed("notebook", f"N={notebook}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{notebook}_own done in" in done.stdout
+    assert model.stat().st_mtime_ns == before
+    assert (f"not available: {NO_TRIAL}" in done.stdout) == (notebook == "08_uplift")
+
+
+def test_retrain_says_whether_the_new_model_is_better(models, typed):
+    done = typed("retrain")
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {n["name"] for n in ledger(typed.out, "purchase_own_retrain")["numbers"]}
+    assert {"top_importance", "customers"} <= names
+    executed = (typed.out / "build" / "runs" / "retrain" / "03_purchase_own_retrain.ipynb").read_text(encoding="utf-8")
+    assert "a window must have passed since" in executed
+
+
+def test_a_campaign_ends_with_its_answer_and_a_second_one_keeps_the_first(models, typed):
+    asked = ("campaign", "PRODUCT=item 3", "CUSTOMERS=10", "DISCOUNT=10")
+    before, known = lists(typed.out), {}
+    for number in (1, 2):
+        done = typed(*asked)
+        assert done.returncode == 0, done.stdout + done.stderr
+        last = done.stdout.strip().splitlines()[-1]
+        told = re.fullmatch(r"(\d+) customers; ranked by who is likely to buy; .*; (\d+) held out; the list: (\S+)", last)
+        assert told, last
+        path = Path(told[3])
+        assert path.name == f"campaign_item_3_2025-02-04_own_asked_customers10_off10_sms{'_2' * (number == 2)}.csv"
+        sent = read_sheet(path, ("CustomerID",))
+        assert len(sent) == int(told[1])
+        assert len(sent) + int(told[2]) == 10
+        assert all(known[p] == p.read_bytes() for p in known)
+        known = {p: p.read_bytes() for p in path.parent.iterdir()}
+        run = "campaign_own_asked_item_3_customers10_off10_sms" + "_2" * (number == 2)
+        assert path.name in "".join(ledger(typed.out, run)["files"])
+    assert len(lists(typed.out) - before) == 2
+    assert {
+        "15_campaign_own_asked_item_3_customers10_off10_sms.ipynb",
+        "15_campaign_own_asked_item_3_customers10_off10_sms_2.ipynb",
+    } <= {p.name for p in (typed.out / "build" / "runs" / "campaign").iterdir()}
+
+
+def test_the_form_of_a_campaign_comes_back(models, typed):
+    form = next((typed.out / "data" / "campaigns").glob("campaign_*_own_responses.csv"))
+    filled = pd.read_csv(form, dtype=str).assign(Units="1", Paid="100")
+    back = form.with_name(form.name.replace("campaign_", "campaign_sent_"))
+    filled.to_csv(back, index=False)
+    plan = form.with_name(form.name.replace("_responses.csv", "_plan.parquet"))
+    back.with_name(back.name.replace("_responses.csv", "_plan.parquet")).write_bytes(plan.read_bytes())
+    done = make("responses", f"FILE={back}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "revenue beyond the holdout's" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ([], 'Which product? As in PRODUCT="'),
+        (["PRODUCT=Itm 3"], "PRODUCT=Itm 3: no product is called 'Itm 3'; the nearest: Item 3"),
+        (["PRODUCT=Item 3", "BUDGET=abc"], "BUDGET=abc: a budget is an amount above 0"),
+        (["PRODUCT=Item 3", "CUSTOMERS=fifty"], "CUSTOMERS=fifty: a number of customers"),
+        (["PRODUCT=Item 3", "DISCOUNT=200"], "DISCOUNT=200: a discount is given in percent"),
+        (["PRODUCT=Item 3", "CHANNEL=fax"], "CHANNEL=fax: the channels are SMS and e-mail"),
+        (["PRODUCT=Item 3", "DATE=2024-05-01"], "DATE=2024-05-01: the data end on 2025-02-03"),
+        (["PRODUCT=Item 3", "EVEN=foo"], "EVEN=foo: name what makes the groups"),
+    ],
+)
+def test_what_cannot_be_asked_is_answered_before_a_kernel_starts(typed, asked, answer):
+    done = typed("campaign", *asked)
+    assert done.returncode != 0
+    assert not re.search(r"^  15_campaign", done.stdout, re.M)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
+    assert len(said) == 1
+    assert said[0].startswith(answer)
+    assert asked or "make products SHOP=" in said[0]
+
+
+def test_the_products_are_listed_by_name(typed):
+    done = typed("products")
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"\bItem \d+\b", done.stdout)) == 40
+
+
+def test_models_of_another_shop_are_refused_by_name(models, typed, tmp_path):
+    other = year_shop(tmp_path / "other", customers=40, start="2029-06-23", seed=1)
+    done = make("campaign", f"SHOP={other}", f"OUT={typed.out}", "PRODUCT=Item 3", "CUSTOMERS=10")
+    assert done.returncode != 0
+    told = r"The saved model \S+/(?:purchase|timing)_own was trained on the shop '[^']+' \(2024-01-01 to 2025-02-0\d\), not on 'other' "
+    assert re.search(told + rf"\(.*\); make notebook N=0\d_\w+ SHOP={other} .* trains one for it", done.stderr), done.stderr
+
+
+def test_each_shop_has_a_folder_of_results(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
+    (tmp_path / "notebooks" / "profiles" / "seed.yml").touch()
+    for name in ("a/My Shop", "b/My Shop", "a/seed", "a/\u0d9a"):
+        (tmp_path / name).mkdir(parents=True)
+    assert folders.claim(str(tmp_path / "a" / "My Shop"), "LKR") == "build/my-shop"
+    second = folders.claim("b/My Shop", "LKR")
+    assert re.fullmatch(r"build/my-shop-[0-9a-f]{6}", second)
+    assert folders.claim("a/My Shop", "LKR") == "build/my-shop"
+    assert folders.claim("b/My Shop/", "LKR") == second
+    assert re.fullmatch(r"build/seed-[0-9a-f]{6}", folders.claim("a/seed", "LKR"))
+    assert re.fullmatch(r"build/shop-[0-9a-f]{6}", folders.claim("a/\u0d9a", "LKR"))
+    mark = tmp_path / "build" / "my-shop" / folders.MARK
+    before = mark.stat().st_mtime_ns
+    folders.claim("a/My Shop", "LKR")
+    assert mark.stat().st_mtime_ns == before
+    folders.claim("a/My Shop", "LKR .25")
+    assert mark.stat().st_mtime_ns > before
+    assert folders.claim("nowhere/my-shop", "LKR") != "build/my-shop"
+    assert not (tmp_path / "build" / "nowhere").exists()
+
+
+def test_the_other_commands(tmp_path):
+    for wanted in ("template", "check"):
+        planned = make("-n", wanted)
+        assert planned.returncode == 0, planned.stderr
+    done = subprocess.run([ROOT / ".venv/bin/python", "-m", "promo_helpers.shop.template", str(tmp_path / "mine")], cwd=ROOT)
+    assert done.returncode == 0
+    assert (tmp_path / "mine" / "Transactions.csv").is_file()

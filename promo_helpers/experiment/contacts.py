@@ -165,7 +165,7 @@ def _slice(
     at, everyone = moments(contacts), moments(all_of)
     kinds = pd.factorize(products["category"].fillna("?"), sort=True)[0]
     days = int(max(lines.second.max(initial=0), at.second.max()) // DAY) + 1
-    depth = shelf_depth(shop.frame("promotions"), items, start, days + 15)
+    depth = shelf_depth(shop.frame("promotions") if shop.has("promotions") else pd.DataFrame(), items, start, days + 15)
     features = described(customers, at, start)
     features |= contact_history(lines, at, kinds, products["price"].to_numpy(float), depth)
     sent = (all_of["arm"] != CONTROL).to_numpy()

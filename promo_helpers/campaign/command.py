@@ -14,7 +14,7 @@ import pandas as pd
 from promo_helpers import depends, paths
 from promo_helpers.campaign.ask import Ask, AskError, asked, first_day
 from promo_helpers.campaign.names import number_of_product, products
-from promo_helpers.run import margin_of, start
+from promo_helpers.run import margin_of, profile, start
 from promo_helpers.shop import Shop
 from promo_helpers.shop.checks import ShopError
 from promo_helpers.shop.loading import load_shop
@@ -71,10 +71,11 @@ def _run(ask: Ask, typed: dict[str, str], options: argparse.Namespace) -> str:
     while depends.stamp_of(f"{base}_{name}", "campaign").exists() or depends.ledger_of(f"{base}_{name}").exists():
         number += 1
         name = f"{wanted}_{number}"
-    parameters: dict[str, Any] = {"label": "asked", "ledger": f"own_{name}" if options.shop else name, "claims": False, **typed}
+    parameters: dict[str, Any] = profile("campaign")[f"{base}_asked"]
+    parameters |= {"ledger": f"own_{name}" if options.shop else name, **typed}
     if options.shop:
         folder = str(Path(options.shop).expanduser().resolve())
-        parameters |= {"data": "own", "folder": folder, "currency": options.currency, "margin": margin_of(options.margin)}
+        parameters |= {"folder": folder, "currency": options.currency, "margin": margin_of(options.margin)}
     run = f"{base}_{name}"
     start(run, parameters, depends.stamp_of(run, "campaign"))
     ledger = depends.read_ledger(run)

@@ -20,7 +20,7 @@ from promo_helpers.shop.receipts import part_receipts
 from promo_helpers.shop.shop import Shop, ShopWriter
 from promo_helpers.shop.tables import TABLES, Column, Table
 
-FORMAT = 1  # raised by hand when a shop is read, checked or written in another way, so that earlier checked copies are made anew
+FORMAT = 2  # raised by hand when a shop is read, checked or written in another way, so that earlier checked copies are made anew
 
 
 def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None = None, margin: float = 0.0) -> Shop:

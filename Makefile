@@ -73,7 +73,7 @@ CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
 # a run that is asked for by name is made again, and so is one on a shop whose files or settings have changed since
 $(CHOSEN): FORCE
 ifneq (,$(SHOP))
-$(RUNS): $(if $(word 2,$(SHOP)),FORCE,$(PROMO_OUT)/shop.txt $(wildcard $(SHOP)/*.csv $(SHOP)/*.parquet))
+$(RUNS): $(if $(word 2,$(SHOP)),FORCE,$(wildcard $(PROMO_OUT)/shop.txt $(SHOP)/*.csv $(SHOP)/*.parquet))
 endif
 
 # what one run reads of another, by hand

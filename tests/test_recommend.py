@@ -11,8 +11,9 @@ from scipy import sparse
 
 from promo_helpers.evaluate import lists, ranking
 from promo_helpers.models import recommend
-from promo_helpers.models.suggest import Suggester, customer_likeness, find, item_likeness, labels
+from promo_helpers.models.suggest import Suggester, customer_likeness, item_likeness, labels
 from promo_helpers.shop import Shop, ShopWriter
+from promo_helpers.shop.nearest import find
 from tests.baskets import purchases_of, random_purchases
 
 SMALL = {

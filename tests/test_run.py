@@ -287,7 +287,7 @@ def test_a_notebook_that_takes_no_product_says_so(project, command):
 
 
 def test_an_unknown_product_is_answered_with_the_nearest_in_one_line(project, command, capsys):
-    asks = {**LOOKS, "source": 'from promo_helpers.models.suggest import find\nfind(product, ["White Bread", "Jam"])'}
+    asks = {**LOOKS, "source": 'from promo_helpers.shop.nearest import find\nfind(product, ["White Bread", "Jam"])'}
     notebook(project, PROSE, TAKES, asks, WRITES)
     with pytest.raises(SystemExit):
         command("--product", "Whit Bread")

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from promo_helpers.campaign.ask import AskError
-from promo_helpers.models.suggest import find
 from promo_helpers.shop import Shop
+from promo_helpers.shop.nearest import find
 
 
 def products(shop: Shop) -> pd.DataFrame:

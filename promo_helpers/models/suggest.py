@@ -1,6 +1,5 @@
 """A recommender with the names of customers and items: one customer's list, what is similar to what, and the saved model."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from scipy import sparse
 from promo_helpers.models import saved
 from promo_helpers.models.recommend import Recommender
 from promo_helpers.shop import Shop
+from promo_helpers.shop.nearest import find
 
 SHORT = 16  # letters of a type's name that may need its category to be understood
 
@@ -43,16 +43,6 @@ def _told(name: str, category: str | None) -> str:
         category is None or len(name) > SHORT or set(re.findall(r"\w+", name.lower())) & set(re.findall(r"\w+", category.lower()))
     )
     return name if known else f"{name} ({str(category).split(',')[0]})"
-
-
-def find(asked: str, names: Sequence[str], kind: str = "product") -> int:
-    """Place of a name, whatever its capitals. Raises KeyError that suggests the nearest names where there is none."""
-    small = [str(n).lower() for n in names]
-    if str(asked).lower() in small:
-        return small.index(str(asked).lower())
-    near = difflib.get_close_matches(str(asked).lower(), small, n=3, cutoff=0.5)
-    hint = f"; the nearest: {', '.join(str(names[small.index(n)]) for n in near)}" if near else ""
-    raise KeyError(f"no {kind} is called '{asked}'{hint}")
 
 
 def item_likeness(counts: sparse.csr_matrix, number: int) -> np.ndarray:

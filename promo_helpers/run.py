@@ -31,7 +31,16 @@ FIXED = {
 # folders that several runs write to; any other is one result, and replaced whole
 SHARED = ("data/campaigns", "data/models", "data/numbers", "data/processed", "data/raw", "data/tables", "figures", "build/twin")
 # errors whose sentence is written for people and needs no trace
-FOR_PEOPLE = ("AskError", "ExperimentError", "NotAvailable", "OtherShop", "ParameterError", "ResponseError", "ShopError", "Unreadable")
+FOR_PEOPLE = (
+    "AskError",
+    "ExperimentError",
+    "NotAvailable",
+    "OtherShop",
+    "ParameterError",
+    "ResponseError",
+    "ShopError",
+    "Unreadable",
+)
 ENDED = "Ended"  # of the report, which a run raises that ends early and well
 
 

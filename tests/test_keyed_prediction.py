@@ -297,7 +297,9 @@ def test_a_larger_table_of_orders_begins_with_the_smaller_one():
 
 def test_customers_who_buy_nothing_change_no_bundle():
     rng = np.random.default_rng(3)
-    who, day, what = np.nonzero(rng.random((120, 25, 12)) < 0.3)
+    has = rng.random((120, 25, 12)) < 0.3
+    has[::2, :, 5] = has[::2, :, 0]  # what half of the customers always buy together: groups of customers differ
+    who, day, what = np.nonzero(has)
     kinds = np.repeat(np.array(list("abc"), object), 4)
     plain = purchases_of(who, what, day, customers=120, items=12)
     more = replace(plain, customers=plain.customers.insert(0, "A"), who=plain.who + 1)

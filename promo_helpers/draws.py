@@ -236,4 +236,14 @@ def _hashed(column: Any) -> np.ndarray:
         values = values.astype("datetime64[ns]" if values.dtype.kind == "M" else "timedelta64[ns]").view(np.int64)
     if values.dtype.kind in "iub":
         return values.astype(np.int64).view(np.uint64)
-    return pd.util.hash_array(values if values.dtype.kind == "f" else np.asarray(values, object), categorize=True)
+    if values.dtype.kind == "f":
+        return pd.util.hash_array(values)
+    values = np.asarray(values, object)
+    return pd.util.hash_array(values, categorize=_often(values))
+
+
+def _often(values: np.ndarray) -> bool:
+    """Whether each value stands there so often that hashing it once saves time, by how many of some thousand rows are alike."""
+    some = values[:: max(len(values) // 4096, 1)]
+    alike = len(some) - len(pd.unique(some))
+    return 4 * len(some) ** 2 < alike * len(values)  # len(some) ** 2 / 2 / alike different values, each eight times at least

@@ -99,20 +99,21 @@ def search(frame: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
 def against(frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, samples: int, size: int, seed: int) -> pd.DataFrame:
     """Every pair of variables over bootstrap samples of customers: left, truth, right, linked, right_way, reversed, open.
 
-    A customer counts Poisson(1) times in each sample, in an order of its own, and `size` rows are taken of it. linked is the share of
-    samples in which the pair is linked; of all samples again, in
-    right_way the marks are those of the truth, in reversed they contradict it (an arrow the other way, or a cause where there is
-    a hidden one, or the reverse), in open they leave it undecided. truth is "" where there is no link.
+    A customer counts Poisson(1) times in each sample, each time in a place of its own, and `size` rows are taken. linked is the share
+    of samples in which the pair is linked; of all samples again, in right_way the marks are those of the truth, in reversed they
+    contradict it (an arrow the other way, or a cause where there is a hidden one, or the reverse), in open they leave it undecided.
+    truth is "" where there is no link.
     """
     found = []
     code, people = pd.factorize(customer)
     order = np.argsort(code, kind="stable")
     start = np.searchsorted(code[order], np.arange(len(people) + 1))
     times_in = draws.bootstrap(seed, "samples of a graph", people, n=samples).astype(int)
-    place = draws.uniform(seed, "order in samples of a graph", people, n=samples)
+    who = draws.words(seed, "order in samples of a graph", people)
     for k in range(samples):
-        drawn = np.argsort(place[:, k], kind="stable")
-        drawn = np.repeat(drawn, times_in[k, drawn])
+        drawn = np.repeat(np.arange(len(people)), times_in[k])
+        copy = np.arange(len(drawn)) - np.repeat(np.cumsum(times_in[k]) - times_in[k], times_in[k])
+        drawn = drawn[draws.order(seed, "turns in samples of a graph", who[drawn], copy, np.full(len(drawn), k))]
         rows = np.concatenate([order[start[p] : start[p + 1]] for p in drawn])[:size]
         found.append(search(frame.iloc[rows]))
     table = pd.concat(found).value_counts(["left", "right", "mark"]).rename("times").reset_index()

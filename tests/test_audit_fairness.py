@@ -377,3 +377,10 @@ def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
 def test_figures_with_their_ends_are_text_in_per_cent():
     table = pd.DataFrame({"value": [-0.0313], "value_low": [-0.0438], "value_high": [-0.0187]})
     assert page.with_ends(table, {"value": "true, %"})["true, %"].tolist() == ["-3.1 [-4.4, -1.9]"]
+
+
+def test_gaps_of_groups_that_are_too_small_to_judge_are_an_empty_table():
+    labels = pd.DataFrame({"age": ["young", "old"] * 3})
+    none = fairness.gaps([fairness.Measure("contacted", np.ones(6), np.ones(6))], labels, np.arange(6), 1, 20, least=20)
+    assert none.empty
+    assert {"measure", "gap", "low", "high"} <= set(none)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers import folders, paths
-from promo_helpers.shop.sheets import read_sheet
+from promo_helpers.campaign import listing
 from tests.shops import year_shop
 
 ROOT = paths.ROOT
@@ -54,12 +54,6 @@ def ledger(out: Path, name: str) -> dict:
     return json.loads((out / "data" / "numbers" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def lists(out: Path) -> set[str]:
-    return {
-        p.name for p in (out / "data" / "campaigns").glob("campaign_*.csv") if re.search(r"(sms|e_?mail|\d)(_\d+)?\.csv$", p.name)
-    }
-
-
 def test_a_shop_without_a_trial_has_its_notebooks_and_no_trial_is_a_sentence(models, typed):
     assert f"09_discount_own: not available: {NO_TRIAL}" in models.stdout
     numbers = {n["name"]: n["value"] for n in ledger(typed.out, "discount_own")["numbers"]}
@@ -91,39 +85,39 @@ def test_retrain_says_whether_the_new_model_is_better(models, typed):
     assert "a window must have passed since" in executed
 
 
-def test_a_campaign_ends_with_its_answer_and_a_second_one_keeps_the_first(models, typed):
-    asked = ("campaign", "PRODUCT=item 3", "CUSTOMERS=10", "DISCOUNT=10")
-    before, known = lists(typed.out), {}
-    for number in (1, 2):
-        done = typed(*asked)
+@pytest.fixture(scope="module")
+def campaigns(models, typed):
+    """The same campaign asked for twice: what make said, and the files that lay there after each."""
+    made = []
+    for _ in range(2):
+        done = typed("campaign", "PRODUCT=item 3", "CUSTOMERS=10", "DISCOUNT=10")
         assert done.returncode == 0, done.stdout + done.stderr
-        last = done.stdout.strip().splitlines()[-1]
+        made.append((done.stdout, {p: p.read_bytes() for p in (typed.out / "data" / "campaigns").iterdir()}))
+    return made
+
+
+def test_a_campaign_ends_with_its_answer_and_a_second_one_keeps_the_first(campaigns, typed):
+    for number, (said, files) in enumerate(campaigns, 1):
+        again, last = "_2" * (number == 2), said.strip().splitlines()[-1]
         told = re.fullmatch(r"(\d+) customers; ranked by who is likely to buy; .*; (\d+) held out; the list: (\S+)", last)
         assert told, last
         path = Path(told[3])
-        assert path.name == f"campaign_item_3_2025-02-04_own_asked_customers10_off10_sms{'_2' * (number == 2)}.csv"
-        sent = read_sheet(path, ("CustomerID",))
-        assert len(sent) == int(told[1]) == 10  # written to; those held out are chosen besides
+        assert path.name == f"campaign_item_3_2025-02-04_own_asked_customers10_off10_sms{again}.csv"
+        assert path in files
+        assert len(listing.read(path)) == int(told[1]) == 10  # written to; those held out are chosen besides
         assert int(told[2]) > 0
-        assert all(known[p] == p.read_bytes() for p in known)
-        known = {p: p.read_bytes() for p in path.parent.iterdir()}
-        run = "campaign_own_asked_item_3_customers10_off10_sms" + "_2" * (number == 2)
-        assert path.name in "".join(ledger(typed.out, run)["files"])
-    assert len(lists(typed.out) - before) == 2
-    assert {
-        "15_campaign_own_asked_item_3_customers10_off10_sms.ipynb",
-        "15_campaign_own_asked_item_3_customers10_off10_sms_2.ipynb",
-    } <= {p.name for p in (typed.out / "build" / "runs" / "campaign").iterdir()}
+        run = f"own_asked_item_3_customers10_off10_sms{again}"
+        assert path.name in "".join(ledger(typed.out, f"campaign_{run}")["files"])
+        assert (typed.out / "build" / "runs" / "campaign" / f"15_campaign_{run}.ipynb").is_file()
+    first, second = campaigns[0][1], campaigns[1][1]
+    assert len(second) > len(first)
+    assert {p: second[p] for p in first} == first
 
 
-def test_the_form_of_a_campaign_comes_back(models, typed):
-    form = next((typed.out / "data" / "campaigns").glob("campaign_*_own_responses.csv"))
-    filled = pd.read_csv(form, dtype=str).assign(Units="1", Paid="100")
-    back = form.with_name(form.name.replace("campaign_", "campaign_sent_"))
-    filled.to_csv(back, index=False)
-    plan = form.with_name(form.name.replace("_responses.csv", "_plan.parquet"))
-    back.with_name(back.name.replace("_responses.csv", "_plan.parquet")).write_bytes(plan.read_bytes())
-    done = make("responses", f"FILE={back}")
+def test_the_form_of_a_campaign_comes_back(campaigns, typed):
+    form = next((typed.out / "data" / "campaigns").glob("campaign_item_3_*_sms_2_responses.csv"))
+    pd.read_csv(form, dtype=str).assign(Units="1", Paid="100").to_csv(form, index=False)
+    done = make("responses", f"FILE={form}")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "revenue beyond the holdout's" in done.stdout
 

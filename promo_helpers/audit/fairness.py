@@ -142,7 +142,7 @@ def gaps(
                 low, high = np.nanpercentile(spread_of_other - spread, TAILS)
                 row |= {"other_gap": second, "change": second - point, "change_low": low, "change_high": high}
             rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=None if rows else ["attribute", "measure", "groups", "gap", "low", "high", "by_chance"])
 
 
 def varying(measures: Sequence[Measure]) -> list[Measure]:

@@ -64,7 +64,7 @@ CASES = {
     "default, 200,000": Case((600, 601), (200_000,), FEW, DEFAULT),
     "threshold": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("threshold")),
     "additive": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("additive")),
-    "probe": Case((600,), (1_200,), COMPARED, Populations("default", 600, (1, 2), 1), 300),
+    "probe": Case((600,), (1_200,), COMPARED, Populations("default", 400, (1, 2), 1), 300),
 }
 
 

@@ -1,7 +1,10 @@
 """Helpers for a reproducible study of personalised promotions: every method is a policy, and every policy has a value."""
 
+import hashlib
 import os
+import shutil
 import sys
+from pathlib import Path
 
 __version__ = "0.1.0"
 
@@ -21,4 +24,31 @@ def _one_thread() -> None:
         threadpool_limits(1, "blas")
 
 
+def _digest(package: Path) -> str:
+    """Changes when a file does that holds compiled functions."""
+    files = [package / "draws.py", *sorted(package.glob("market/*.py")), *sorted(package.glob("decide/*.py"))]
+    texts = (file.read_bytes() for file in files if file.is_file())
+    return hashlib.sha256(b"".join(t for t in texts if b"@njit" in t or b"@fast" in t)).hexdigest()[:12]
+
+
+def _compiled() -> None:
+    """Let Numba keep what it compiled in a folder named for all the code that it compiles.
+
+    By itself it looks for changes in the file of a function only: customers would go on living by an earlier law, which lies in another.
+    """
+    kept = Path(__file__).parent / "__pycache__"
+    folder = kept / f"numba-{_digest(Path(__file__).parent)}"
+    try:
+        if not folder.is_dir():
+            for old in kept.glob("numba-*"):
+                shutil.rmtree(old, ignore_errors=True)
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # a package that nobody may write to
+        return
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.CACHE_DIR = str(folder)
+
+
 _one_thread()
+_compiled()

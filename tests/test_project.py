@@ -308,3 +308,23 @@ def test_no_path_of_a_machine_is_committed():
         if name.endswith((".py", ".ipynb", ".md", ".tex", ".yml", ".toml", ".sh")) or "/" not in name:
             text = Path(ROOT / name).read_bytes()
             assert name == "tests/test_project.py" or not homes.search(text), name
+
+
+def test_compiled_code_is_anew_where_any_file_of_it_changed(tmp_path):
+    """Numba by itself does not see that a law changed which a walk in another file has compiled in."""
+    shutil.copytree(ROOT / "promo_helpers", tmp_path / "promo_helpers", ignore=shutil.ignore_patterns("__pycache__"))
+    law, other = tmp_path / "promo_helpers" / "market" / "law.py", tmp_path / "promo_helpers" / "market" / "presets.py"
+    code = "import promo_helpers, os; print(os.environ['NUMBA_CACHE_DIR'])"
+
+    def folder():
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    first = folder()
+    assert first.startswith(str(tmp_path / "promo_helpers" / "__pycache__"))
+    other.write_text(other.read_text() + "# compiled nowhere\n")
+    assert folder() == first
+    law.write_text(law.read_text().replace("return folk.rate[i]", "return 2.0 * folk.rate[i]"))
+    assert folder() != first
+    assert not Path(first).exists()

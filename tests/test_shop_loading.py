@@ -358,8 +358,8 @@ def test_tables_of_another_structure_are_another_format():
         for t in TABLES.values()
     ]
     found = hashlib.sha256(repr(structure).encode()).hexdigest()[:16]
-    assert (loading.FORMAT, found) == (1, "d283d1758b768768"), (
-        "the tables' structure changed: raise FORMAT in shop/loading.py, and put both here"
+    assert (loading.FORMAT, found) == (2, "d283d1758b768768"), (
+        "the structure of the tables changed, so raise FORMAT in shop/loading.py, or FORMAT was raised; put both here"
     )
 
 

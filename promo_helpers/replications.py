@@ -153,7 +153,7 @@ def differences(noun: str, before: pd.DataFrame, now: pd.DataFrame) -> list[str]
 
 
 def make(noun: str, always: bool = False) -> None:
-    """Compute a kept file where its probe gives other numbers than before, or `always`.
+    """Compute a kept file where its probe gives other numbers than before, where its rows are older than its probe, or `always`.
 
     Finished cases lie in build/replications/<noun>/ until the last one is. A run that was stopped goes on from them, if the probe that
     lies beside them still gives the same.
@@ -161,7 +161,8 @@ def make(noun: str, always: bool = False) -> None:
     job, start = JOBS[noun], time.perf_counter()
     columns, guard = _lines(job.load()(PROBE), PROBE, PROBE_DIGITS)
     now = _table(columns, guard)
-    if not always and file(noun).is_file() and not differences(noun, kept_probe(noun), now):
+    older = file(noun).is_file() and RENEWED in kept(noun).head
+    if not always and not older and file(noun).is_file() and not differences(noun, kept_probe(noun), now):
         print(f"{noun}: up to date, as its probe says ({time.perf_counter() - start:.0f} s)", flush=True)
         return
     folder = paths.ROOT / "build" / "replications" / noun
@@ -199,10 +200,11 @@ def renew_probe(noun: str) -> None:
         raise ValueError(f"{noun}: the columns are {columns}, those of the file {found.columns}; `make replications N={noun}`")
     said = differences(noun, kept_probe(noun), _table(columns, guard))
     if said:
-        Kept(f"{found.head.split('; ')[0]}; probe: {_today()}", columns, found.rows, tuple(guard)).write(file(noun))
+        Kept(f"{found.head.split(RENEWED)[0]}{RENEWED}{_today()}", columns, found.rows, tuple(guard)).write(file(noun))
     print(f"{noun}: {len(guard)} rows of the probe {'written' if said else 'as they were'} ({seconds})", flush=True)
 
 
+RENEWED = "; probe: "  # in the head of a file whose rows are older than its probe
 TEXT = {"case": str, "arm": str}
 BLANKS: dict[str, Any] = {"keep_default_na": False, "na_values": [""]}
 

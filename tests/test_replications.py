@@ -134,6 +134,12 @@ def test_probes_alone_are_renewed_with_one_command_and_the_head_says_so(toy, cap
     other.write(replications.file("toy"))
     with pytest.raises(ValueError, match="toy: the columns are case,seed,arm,x,found, those of the file case,seed,arm,x,found,z"):
         replications.main(["--probes"])
+    after.write(replications.file("toy"))
+    replications.make("toy")  # rows that are older than their probe are not up to date
+    assert replications.RENEWED not in replications.kept("toy").head
+    capsys.readouterr()
+    replications.make("toy")
+    assert "up to date, as its probe says" in capsys.readouterr().out
 
 
 def test_a_noun_that_is_not_there_is_named(toy, capsys):

@@ -54,7 +54,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
-ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign products responses demo release verify lint test tex poppler .venv/ready,$(MAKECMDGOALS)))
+ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign products responses demo release verify lint test quick tex poppler .venv/ready,$(MAKECMDGOALS)))
 $(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
@@ -91,13 +91,14 @@ $(R)/14_fairness.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 
 $(R)/14_fairness_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase)),$(RUNS))
 $(R)/14_fairness_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 09_discount)),$(RUNS))
 
-.PHONY: help paper runs test lint lab html notebook retrain campaign products responses demo check release verify replications bench template lock clean tex poppler FORCE
+.PHONY: help paper runs test quick lint lab html notebook retrain campaign products responses demo check release verify replications bench template lock clean tex poppler FORCE
 FORCE:
 
 help:
 	@echo "make paper               everything: packages, TeX, notebooks, numbers, paper/paper.pdf"
 	@echo "make paper PROFILE=smoke the same, small and quick, below build/smoke/"
 	@echo "make test                everything that proves it works"
+	@echo "make quick               the tests that need no notebook and no TeX, in a minute"
 	@echo "make lab                 JupyterLab, with the notebooks open"
 	@echo "make notebook N=02_shop  run one notebook (with its variants) and say where its results lie"
 	@echo "      ... SHOP=my/folder CURRENCY=LKR   the same on your own shop, below build/folder/"
@@ -148,6 +149,10 @@ lint: .venv/ready
 test: .venv/ready lint tex poppler
 	@echo "Testing, the whole series at the smoke profile included (a few minutes) ..."
 	@start=$$(date +%s); $(BIN)/python -m pytest && echo "All tests passed, in $$(($$(date +%s) - start)) s; nothing of them is left in the project"
+
+quick: .venv/ready
+	@start=$$(date +%s); $(BIN)/python -m pytest -m "not slow" --durations 0 --durations-min 2 && \
+	echo "The quick tests passed, in $$(($$(date +%s) - start)) s; make test runs all of them"
 
 lab: .venv/ready
 	@$(BIN)/jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)

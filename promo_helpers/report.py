@@ -129,8 +129,8 @@ class Report:
 
         `value` is held against one bound: it should lie `above` or `below` a number, or `between` two. The margin is its distance from
         the bound, positive where the claim holds, in standard errors where `se` is given and in the unit of `value` otherwise. A claim
-        without a statistic takes `holds` instead. `basis` says what it rests on, such as "20 markets". A value of None or NaN is not
-        available: the claim then neither holds nor fails. Returns whether it holds.
+        without a statistic takes `holds` instead. `basis` says what it rests on, such as "20 markets". A value or bound that is None, NaN
+        or infinite is not available: the claim then neither holds nor fails. Returns whether it holds.
         `value` may name a number recorded before, whose value, unit and interval are taken. `distinguishable`: the claim holds only
         where its margin exceeds 1.96 standard errors, so that a 95 % interval excludes the bound ("level" means: within the bounds
         of `between`, distinguishably); without a standard error it is then not available.
@@ -151,21 +151,31 @@ class Report:
             raise ValueError(f"'{name}': a claim needs exactly one of above, below, between, holds; {sum(given)} are given")
         if se is not None and se < 0:
             raise ValueError(f"'{name}': se = {se}: a standard error is at least 0")
+        value, se = _finite(value), _finite(se)
+        bounds = [_finite(b) for b in (between or [b for b in (above, below) if b is not None])]
         distance = None
-        if holds is None and value is not None and not pd.isna(value):
+        if holds is None and value is not None and None not in bounds:
             low, high = between if between else (-math.inf if above is None else above, math.inf if below is None else below)
             distance = min(float(value) - low, high - float(value))
-        if distinguishable and (se is None or pd.isna(se)):
+        if distinguishable and se is None:
             distance = None
         in_errors = distance is not None and se is not None and se > 0
         least = NORMAL * se if distinguishable and in_errors else 0.0  # type: ignore[operator]
         entry: dict[str, Any] = {
             "name": name,
             "text": text,
-            "holds": (None if distance is None else bool(distance > least)) if holds is None else bool(holds),
-            "value": None if value is None or pd.isna(value) else _plain(value),
-            "bound": [_plain(b) for b in (between or [b for b in (above, below) if b is not None])],
-            "side": "between" if between else "above" if above is not None else "below" if below is not None else "",
+            "holds": (None if distance is None else bool(distance > least)) if holds is None or pd.isna(holds) else bool(holds),
+            "value": value,
+            "bound": [] if None in bounds else bounds,
+            "side": ""
+            if None in bounds
+            else "between"
+            if between
+            else "above"
+            if above is not None
+            else "below"
+            if bounds
+            else "",
             "margin": distance if distance is None or not in_errors else distance / se,  # type: ignore[operator]
             "margin_unit": "SE" if in_errors else unit,
             "unit": unit,
@@ -345,6 +355,11 @@ def _named(name: str) -> str:
     if not NAME.fullmatch(name):
         raise ValueError(f"'{name}' is no name: small letters, digits and underscores, a letter first")
     return name
+
+
+def _finite(value: Any) -> float | int | None:
+    """The number as JSON keeps it; None for what is missing or infinite."""
+    return None if value is None or pd.isna(value) or not math.isfinite(value) else _plain(value)
 
 
 def _plain(value: Any) -> Any:

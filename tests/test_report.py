@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import paths
+from promo_helpers import claims, paths
 from promo_helpers.report import Ended, Report, escaped, formatted, plain_text, standard_error
 
 
@@ -255,3 +255,25 @@ def test_a_notebook_may_end_early_and_well(report):
     assert ledger(report)["numbers"][-1]["value"] == "no trial"
     with pytest.raises(KeyError), report.ends_on(ValueError):
         raise KeyError("an error of another kind")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf"), np.float64("nan")])
+def test_a_claim_of_what_is_no_number_is_not_available_and_the_run_goes_on(out, bad):
+    report = Report("toy", seed=1)
+    assert report.claim("value", "a ratio to nothing", bad, above=0) is None
+    assert report.claim("bound", "more than what is unknown", 1.0, above=bad) is None
+    assert report.claim("both", "between what is unknown", 1.0, between=(0, bad)) is None
+    assert report.claim("error", "distinguishably more", 1.0, above=0, se=abs(bad), distinguishable=True) is None
+    assert report.claim("error_only", "more", 1.0, above=0, se=abs(bad)) is True
+    report.record("n", 3, meaning="what comes after")
+    ledger = json.loads(paths.ledger("toy").read_text())
+    assert [c["holds"] for c in ledger["claims"]] == [None, None, None, None, True]
+    assert ledger["numbers"][0]["value"] == 3
+    found = claims.of([ledger])
+    assert "1 of 5 claims hold, 4 not available" in claims.sentence(found)
+    assert len(claims.table(found)) == 5
+    assert claims.latex(found).count("not available") >= 4
+
+
+def test_a_claim_may_be_told_that_nobody_knows(out):
+    assert Report("toy", seed=1).claim("unknown", "the best one is known", holds=float("nan")) is None  # type: ignore[arg-type]

@@ -4,9 +4,12 @@ import hashlib
 import os
 import shutil
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 __version__ = "0.1.0"
+DAY = 86_400  # seconds
 
 
 def _one_thread() -> None:
@@ -25,24 +28,39 @@ def _one_thread() -> None:
 
 
 def _digest(package: Path) -> str:
-    """Changes when a file does that holds compiled functions."""
-    files = [package / "draws.py", *sorted(package.glob("market/*.py")), *sorted(package.glob("decide/*.py"))]
-    texts = (file.read_bytes() for file in files if file.is_file())
-    return hashlib.sha256(b"".join(t for t in texts if b"@njit" in t or b"@fast" in t)).hexdigest()[:12]
+    """Changes when a file does that holds compiled functions or may hold a constant of theirs.
+
+    Numba freezes what a function reads of its module, imported constants as well, and those may lie in any of these files.
+    """
+    files = [
+        package / "draws.py",
+        package / "ties.py",
+        *sorted(package.glob("market/*.py")),
+        *sorted(package.glob("decide/*.py")),
+    ]
+    hashed = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            hashed.update(file.read_bytes())
+    return hashed.hexdigest()[:12]
 
 
 def _compiled() -> None:
     """Let Numba keep what it compiled in a folder named for all the code that it compiles.
 
     By itself it looks for changes in the file of a function only: customers would go on living by an earlier law, which lies in another.
+    Folders of other code go when nobody has started with them for a day: an open notebook may still read its own.
     """
     kept = Path(__file__).parent / "__pycache__"
     folder = kept / f"numba-{_digest(Path(__file__).parent)}"
     try:
         if not folder.is_dir():
             for old in kept.glob("numba-*"):
-                shutil.rmtree(old, ignore_errors=True)
+                with suppress(FileNotFoundError):  # another process that starts now has removed it
+                    if old.stat().st_mtime < time.time() - DAY:
+                        shutil.rmtree(old, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
     except OSError:  # a package that nobody may write to
         return
     os.environ["NUMBA_CACHE_DIR"] = str(folder)

@@ -311,9 +311,9 @@ def test_no_path_of_a_machine_is_committed():
 
 
 def test_compiled_code_is_anew_where_any_file_of_it_changed(tmp_path):
-    """Numba by itself does not see that a law changed which a walk in another file has compiled in."""
+    """Numba by itself does not see that a law or a constant changed which a walk in another file has compiled in."""
     shutil.copytree(ROOT / "promo_helpers", tmp_path / "promo_helpers", ignore=shutil.ignore_patterns("__pycache__"))
-    law, other = tmp_path / "promo_helpers" / "market" / "law.py", tmp_path / "promo_helpers" / "market" / "presets.py"
+    package = tmp_path / "promo_helpers"
     code = "import promo_helpers, os; print(os.environ['NUMBA_CACHE_DIR'])"
 
     def folder():
@@ -321,10 +321,19 @@ def test_compiled_code_is_anew_where_any_file_of_it_changed(tmp_path):
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout.strip()
 
+    def changed(name, old, new):
+        text = (package / name).read_text()
+        assert old in text
+        (package / name).write_text(text.replace(old, new))
+        return folder()
+
     first = folder()
-    assert first.startswith(str(tmp_path / "promo_helpers" / "__pycache__"))
-    other.write_text(other.read_text() + "# compiled nowhere\n")
-    assert folder() == first
-    law.write_text(law.read_text().replace("return folk.rate[i]", "return 2.0 * folk.rate[i]"))
-    assert folder() != first
-    assert not Path(first).exists()
+    assert first.startswith(str(package / "__pycache__"))
+    assert changed("explore/sales.py", "import", "# compiled nowhere\nimport") == first
+    second = changed("market/law.py", "return folk.rate[i]", "return 2.0 * folk.rate[i]")
+    assert second != first
+    os.utime(first, (1, 1))
+    third = changed("market/parameters.py", "WINDOW = 14 ", "WINDOW = 15 ")
+    assert third not in (first, second), "a constant that walks in other files have compiled in"
+    assert not Path(first).exists(), "nobody has started with it for a day"
+    assert Path(second).is_dir(), "an open notebook may still read it"

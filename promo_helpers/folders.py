@@ -13,7 +13,8 @@ from pathlib import Path
 from promo_helpers import paths
 
 MARK = "shop.txt"  # in a folder of results: the absolute path of the shop that they are about, and how it is read
-TAKEN = {"ipython", "runs", "explore", "paper", "own"}  # below build/, beside the names of profiles
+# what the project keeps below build/, beside the names of profiles
+TAKEN = {"runs", "running", "replications", "twin", "explore", "html", "ipython", "latex", "paper", "own"}
 
 
 def of_shop(folder: str) -> str:

@@ -182,6 +182,16 @@ def test_each_shop_has_a_folder_of_results(tmp_path, monkeypatch):
     assert not (tmp_path / "build" / "nowhere").exists()
 
 
+def test_a_shop_named_like_a_folder_of_the_project_below_build_has_another():
+    """The names are searched for in the code, so that a new one cannot be forgotten."""
+    texts = [f.read_text(encoding="utf-8") for f in (paths.ROOT / "promo_helpers").rglob("*.py")]
+    texts += [f.read_text(encoding="utf-8").replace('\\"', '"') for f in paths.notebooks().glob("*.ipynb")]
+    used = set(re.findall(r'"build" / "([a-z]+)"', "".join(texts)))
+    assert used >= {"runs", "running", "replications", "twin", "explore", "html", "ipython", "latex"}
+    for name in used:
+        assert re.fullmatch(rf"build/{name}-[0-9a-f]{{6}}", folders.of_shop(f"/nowhere/{name.title()}")), name
+
+
 def test_the_other_commands(tmp_path):
     for wanted in ("template", "check"):
         planned = make("-n", wanted)

@@ -80,11 +80,11 @@ def move_into(new: Path, final: Path, shared: Collection[str]) -> None:
         if path.is_dir() and path.name in first:
             move_into(path, final / path.name, [s.partition("/")[2] for s in shared if s.startswith(f"{path.name}/")])
         else:
-            _take(path, final / path.name)
+            take(path, final / path.name)
 
 
-def _take(path: Path, place: Path) -> None:
-    """Put a file or a folder in its place."""
+def take(path: Path, place: Path) -> None:
+    """Put a file or a folder in its place, whole, from another file system as well."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if path.is_dir() and place.is_dir() and _same(path, place):
         return

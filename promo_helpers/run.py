@@ -20,7 +20,7 @@ import yaml
 
 from promo_helpers import depends, paths, seal
 from promo_helpers.depends import notebook_of
-from promo_helpers.files import alive, move_into, remove, whole, write_text
+from promo_helpers.files import alive, move_into, remove, take, whole, write_text
 
 # the same bytes on every run and every machine: no time of day in a figure, no random order in a set; and pictures in the executed copy
 FIXED = {
@@ -100,7 +100,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
         os.utime(scratch, (began, began))
         stamp.unlink(missing_ok=True)  # from here on results change: a run that is killed now is made again
         with whole(ledger) as last:
-            os.replace(written, last)
+            take(written, last)
             move_into(own, paths.out(), SHARED)
 
 

@@ -4,7 +4,9 @@ import ast
 import json
 import os
 import subprocess
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 from jupyter_client import KernelManager
@@ -100,6 +102,19 @@ def test_a_run_reads_the_results_and_replaces_a_folder_whole(project):
     cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
     said = ["".join(o["text"]) for c in cells for o in c.get("outputs", []) if o["output_type"] == "stream"]
     assert said == [f"{project}/data/models/m\n"]
+
+
+def test_a_run_that_writes_on_another_file_system_moves_its_ledger_too(project):
+    other = Path("/dev/shm")
+    if not (os.access(other, os.W_OK) and other.stat().st_dev != project.stat().st_dev):
+        pytest.skip("this machine has no second file system to write to")
+    with tempfile.TemporaryDirectory(dir=other) as build:
+        (project / "build").symlink_to(build)
+        notebook(project, PARAMETERS, WRITES)
+        run.execute("02_shop_a", {}, project / "stamp.ipynb")
+        assert [f.name for f in (project / "data" / "numbers").iterdir()] == ["shop_a.json"]
+        assert not list((project / "build" / "running").iterdir())
+    assert (project / "data" / "numbers" / "shop_a.json").read_text() == "{}"
 
 
 def test_what_a_killed_run_left_is_removed_and_that_of_a_living_one_stays(project):

@@ -6,6 +6,7 @@
 import difflib
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from promo_helpers import claims, depends, paths, prose, run, seal
+from promo_helpers import claims, depends, folders, paths, prose, run, seal
 from promo_helpers.files import whole, write_text
 from promo_helpers.report import interval_text, latex_table
 
@@ -72,12 +73,32 @@ MADE = {  # what a command shows
     "resultfigure": "figure",
     "resulttable": "table",
 }
-NOTHING = "No run has been made yet; `make paper` makes them."
 
 
 def profile() -> str:
     """The profile whose runs the paper is about: "paper", unless PROMO_PROFILE names another."""
     return os.environ.get("PROMO_PROFILE") or "paper"
+
+
+def command(goal: str = "paper", notebook: str = "") -> str:
+    """The make command of a goal for the present profile and folder, such as: make paper PROFILE=smoke."""
+    words, out, usual = ["make", goal], paths.out(), paths.ROOT
+    mark = out / folders.MARK
+    shop = mark.read_text(encoding="utf-8").splitlines()[:1] if mark.is_file() else []
+    words += [f"N={notebook}"] * bool(notebook)
+    if profile() == "own" and shop:
+        words[1] = "runs" if goal == "paper" else goal  # the paper is about no shop of one's own
+        words.append(f"SHOP={shlex.quote(shop[0])}")
+        usual = paths.ROOT / folders.of_shop(shop[0])
+    elif profile() != "paper":
+        words.append(f"PROFILE={profile()}")
+        usual = paths.ROOT / "build" / profile()
+    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual))
+
+
+def nothing() -> str:
+    """What is said where the profile has no run yet."""
+    return f"No run has been made yet; `{command()}` makes them."
 
 
 def ledgers() -> list[dict[str, Any]]:
@@ -176,7 +197,7 @@ def _meant(name: str, there: set[str]) -> str:
 
 def _lost(known: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{paths.shown(f)} is missing, though the run {ledger['run']} made it; `make paper` makes it again"
+        f"{paths.shown(f)} is missing, though the run {ledger['run']} made it; `{command()}` makes it again"
         for ledger in known
         for f in depends.outputs(ledger)
         if not f.exists()
@@ -236,19 +257,19 @@ def _stale() -> list[str]:
             continue
         ledger, sealed = depends.ledger_of(name), seal.of(stamp)
         if not depends.read_ledger(name) or not stamp.is_file():
-            found.append(f"the run {name} has not come to its end; `make paper` makes it")
+            found.append(f"the run {name} has not come to its end; `{command()}` makes it")
         elif sealed and sealed["parameters"] != parameters.get(name, {}):
             other = ", ".join(f"{k} = {v!r}" for k, v in sealed["parameters"].items()) or "no parameters of its own"
             found.append(
-                f"{paths.shown(ledger)} was made with {other}, which the profile {profile()} does not say; `make paper` makes it again"
+                f"{paths.shown(ledger)} was made with {other}, which the profile {profile()} does not say; `{command()}` makes it again"
             )
         elif stamp.stat().st_mtime < newest.stat().st_mtime:
-            found.append(f"{paths.shown(ledger)} is older than {paths.shown(newest)}; `make paper` makes it again")
+            found.append(f"{paths.shown(ledger)} is older than {paths.shown(newest)}; `{command()}` makes it again")
         elif not sealed or ledger not in _sealed(sealed):
-            found.append(f"{paths.shown(ledger)} is not known to the run {name}; `make notebook N={name}` makes it again")
+            found.append(f"{paths.shown(ledger)} is not known to the run {name}; `{command('notebook', name)}` makes it again")
         else:
             found += [
-                f"{paths.shown(file)} is not what the run {name} wrote; `make notebook N={name}` makes it again"
+                f"{paths.shown(file)} is not what the run {name} wrote; `{command('notebook', name)}` makes it again"
                 for file in seal.altered(paths.out(), sealed)
             ]
     return found
@@ -266,7 +287,7 @@ def check() -> str:
     except depends.Unreadable as problem:
         sys.exit(str(problem))
     if not known:
-        sys.exit(NOTHING)
+        sys.exit(nothing())
     if found:
         sys.exit("\n  ".join([f"The paper and the results disagree in {_counted(len(found), 'place')}:", *found]))
     numbers = _counted(sum(len(ledger["numbers"]) for ledger in known), "number")

@@ -37,7 +37,7 @@ def write(profile: str) -> Path:
 
     stamps = [s for run in depends.runs(profile) if (s := depends.stamp_of(run, profile)).is_file()]
     if not stamps:
-        sys.exit(collect.NOTHING)
+        sys.exit(collect.nothing())
     folder, exporter, rows = paths.out() / "build" / "html", HTMLExporter(embed_images=True), []
     scratch = scratch_beside(folder)
     scratch.mkdir(parents=True)

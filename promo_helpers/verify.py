@@ -309,7 +309,7 @@ def sides(a: str | None, b: str | None) -> tuple[Build, Build]:
         return release.read(a), release.read(b)
     build = release.present()
     if build is None:
-        sys.exit(collect.NOTHING)
+        sys.exit(collect.nothing())
     if not a and not (release.published() / "release.json").is_file():
         sys.exit(
             f"No release of the profile '{collect.profile()}' lies in {paths.shown(release.published())}; `make release` makes one of "

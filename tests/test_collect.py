@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from promo_helpers import collect, depends, paths, seal
+from promo_helpers import collect, depends, folders, paths, seal
 from promo_helpers.report import Report
 
 SECTION = "paper/sections/data.tex"
@@ -338,6 +338,26 @@ def test_before_the_first_run(project):
 def test_a_ledger_that_is_not_whole(project):
     (project / "data" / "numbers" / "shop.json").write_text('{"run":')
     assert stopped() == "No run has been made yet; `make paper` makes them."
+
+
+def test_commands_name_the_profile_and_the_folder_of_results(project, monkeypatch):
+    assert collect.command() == "make paper"
+    monkeypatch.setenv("PROMO_PROFILE", "smoke")
+    monkeypatch.setenv("PROMO_OUT", str(project / "build" / "smoke"))
+    (project / "notebooks" / "profiles" / "smoke.yml").write_text("02_shop: {}\n")
+    assert stopped() == "No run has been made yet; `make paper PROFILE=smoke` makes them."
+    report = Report("shop", seed=1)
+    report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
+    assert "the run 02_shop has not come to its end; `make paper PROFILE=smoke` makes it" in said(project)
+    monkeypatch.setenv("PROMO_OUT", str(project / "build" / "seed"))
+    assert collect.command("notebook", "02_shop") == "make notebook N=02_shop PROFILE=smoke OUT=build/seed"
+
+
+def test_commands_of_a_shop_of_ones_own_name_the_shop(project, monkeypatch):
+    monkeypatch.setenv("PROMO_PROFILE", "own")
+    (project / "my shop").mkdir()
+    monkeypatch.setenv("PROMO_OUT", str(project / folders.claim("my shop", "LKR")))
+    assert collect.command() == f"make runs SHOP='{project}/my shop'"
 
 
 def test_an_unknown_profile(project, monkeypatch):

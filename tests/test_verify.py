@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import collect, paths, release, verify
+from promo_helpers import paths, release, verify
 from promo_helpers.report import Report
 from promo_helpers.verify import compare
 from promo_helpers.verify_page import page
@@ -238,7 +238,8 @@ def test_the_present_build_is_compared_with_its_profile_and_this_machine(tmp_pat
 
 
 def test_where_nothing_can_be_compared_a_sentence_says_what_to_do(tmp_path):
-    assert run(out=tmp_path).stderr.strip() == collect.NOTHING
+    said = f"No run has been made yet; `make paper PROFILE=smoke OUT={tmp_path}` makes them."
+    assert run(out=tmp_path).stderr.strip() == said
     assert "release.json" in run("--a", tmp_path, "--b", tmp_path, out=tmp_path).stderr
     assert "B needs an A" in run("--b", tmp_path, out=tmp_path).stderr
 

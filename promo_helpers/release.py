@@ -9,6 +9,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ NUMBERS = ["run", "name", "value", "low", "high", "unit", "digits", "text"]
 CLAIMS = ["run", "name", "holds", "text", "value", "margin", "margin_unit", "basis"]
 HOLDS = {True: "yes", False: "no", None: "not available"}
 WHO = "CustomerID"  # the column of a campaign's files that names the customer
+BESIDE = re.compile(r"_(?:responses|columns|summary|audit)(?:_\d+)?$")  # ends of files beside a list: forms, explanations, audits
 LONG = 10  # characters of a number above which it is shortened to nine significant digits
 
 
@@ -41,6 +43,7 @@ class Build:
     tables: dict[str, pd.DataFrame]
     facts: dict[str, Any]  # of the machine; empty where nobody noted them
     lists: dict[str, list[str]] = field(default_factory=dict)  # file of a campaign -> customers on it
+    unread: list[str] = field(default_factory=list)  # files of campaigns that could not be read, each with why
     altered: bool = False  # whether the rows of a release are other ones than `make release` wrote
 
 
@@ -86,11 +89,17 @@ def read(folder: Path | str) -> Build:
 
 
 def present() -> Build | None:
-    """The present build of the profile with the facts of this machine, or None where no run has been made."""
+    """The present build of the profile with the facts of this machine, or None where no run has been made.
+
+    Raises SystemExit with a sentence where a file of it cannot be read.
+    """
     ledgers = [f for run in depends.runs(collect.profile()) if (f := depends.ledger_of(run)).is_file()]
     if not ledgers:
         return None
-    build = _read_built(paths.out(), ledgers)
+    try:
+        build = _read_built(paths.out(), ledgers)
+    except (ValueError, KeyError, OSError) as problem:
+        sys.exit(f"{paths.shown(paths.out())} cannot be read: {problem}")
     build.facts = facts() | {"kernels": build.facts.get("kernels") or facts()["kernels"]}
     return build
 
@@ -147,7 +156,7 @@ def _read_built(folder: Path, files: list[Path]) -> Build:
     ]
     tables = {t: folder / "data" / "tables" / f"{t}.csv" for led in ledgers for t in led["tables"]}
     kernels = {k for led in ledgers for k in led.get("kernels", [])}
-    lists = {f.name: _csv(f) for f in sorted((folder / "data" / "campaigns").glob("*.csv"))}
+    lists, unread = _lists(folder / "data" / "campaigns")
     return Build(
         place=paths.shown(folder),
         runs={
@@ -158,8 +167,26 @@ def _read_built(folder: Path, files: list[Path]) -> Build:
         claims=pd.DataFrame(claims, columns=CLAIMS, dtype=str).set_index(["run", "name"]),
         tables={t: _csv(f) for t, f in tables.items() if f.is_file()},
         facts={"kernels": ", ".join(sorted(kernels))} if kernels else {},
-        lists={name: sorted(t[WHO]) for name, t in lists.items() if WHO in t},
+        lists=lists,
+        unread=unread,
     )
+
+
+def _lists(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Customers of each list of a campaign, and the files that cannot be read, each with why.
+
+    What lies beside a list is passed over: people fill in its form, in whatever a spreadsheet makes of it.
+    """
+    lists, unread = {}, []
+    for file in sorted(f for f in folder.glob("*.csv") if not BESIDE.search(f.stem)):
+        try:
+            table = _csv(file)
+        except (ValueError, OSError) as problem:  # pandas' own errors and those of decoding are ValueErrors
+            unread.append(f"{file.name}: {problem}".strip())
+            continue
+        if WHO in table:
+            lists[file.name] = sorted(table[WHO].fillna(""))  # a short row has no cell there
+    return lists, unread
 
 
 def _csv(file: Path) -> pd.DataFrame:

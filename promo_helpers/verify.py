@@ -246,6 +246,11 @@ def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame, a: Build, b: Build) -> Iter
             yield run, name, left.get((run, name)), right.get((run, name))
 
 
+def aside(a: Build, b: Build) -> list[str]:
+    """What was not compared, and why: a line each."""
+    return [f"Not compared, since it cannot be read in {build.place}: {name}" for build in (a, b) for name in build.unread]
+
+
 def sentence(rows: list[Row]) -> str:
     """What the comparison comes to, in a sentence or two."""
     graded = {g: [r for r in rows if r.grade == g and r.what != "claim"] for g in GRADES}
@@ -336,6 +341,8 @@ def main() -> None:
         print(f"  {r.what} {r.run}{'.' if r.run else ''}{r.name}: {' -> '.join(r.texts)}")
     if len(different) > LISTED:
         print(f"  and {len(different) - LISTED:,} more, on the page")
+    for line in aside(a, b):
+        print(f"  {line}")
     print(f"{sentence(rows)} The page: {paths.shown(Path(file))}")
     sys.exit(0 if alike(rows) else 1)
 

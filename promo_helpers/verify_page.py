@@ -32,7 +32,8 @@ td.number { text-align: right; white-space: nowrap } tr { break-inside: avoid } 
 </style></head><body>
 <h1>Is the run the same?</h1>
 <p class="verdict">{{ sentence }}</p>
-<h2>The two builds</h2>
+{% for line in aside %}<p>{{ line }}</p>
+{% endfor %}<h2>The two builds</h2>
 <table><thead><tr><th></th><th>A: {{ a.place }}</th><th>B: {{ b.place }}</th></tr></thead><tbody>
 {% for name, ours, theirs in facts %}<tr><td>{{ name }}</td><td>{{ ours }}</td><td>{{ theirs }}</td></tr>
 {% endfor %}</tbody></table>
@@ -68,6 +69,7 @@ def page(a: Build, b: Build, rows: list[verify.Row], file: Path) -> Path:
             b=b,
             alike=verify.alike(rows),
             sentence=verify.sentence(rows),
+            aside=verify.aside(a, b),
             facts=list(_facts(a.facts, b.facts)),
             lists=list(lists.items()),
             runs=verify.by_run(rows),

@@ -189,6 +189,33 @@ def test_whom_lists_hold_is_told_and_is_no_difference_by_itself(tmp_path, monkey
     assert verify.alike(compare(*sides))
 
 
+def test_lists_alone_are_read_and_one_that_cannot_be_is_named(tmp_path, monkeypatch):
+    build(tmp_path / "a", monkeypatch)
+    folder = tmp_path / "a" / "data" / "campaigns"
+    folder.mkdir()
+    (folder / "good.csv").write_text("CustomerID\nC1\n")
+    for name in ("good_responses", "good_summary", "good_audit", "good_columns", "asked_responses_2"):
+        (folder / f"{name}.csv").write_text("CustomerID\nC1,1,2,3\n,,,,,,\nC1\n")
+    (folder / "empty.csv").write_text("")
+    (folder / "ragged.csv").write_text("CustomerID,Name\nC1,a\nC2,b,c,d\n")
+    (folder / "western.csv").write_bytes("CustomerID,Name\nC1,Zo\u00eb\n".encode("cp1252"))
+    monkeypatch.setenv("PROMO_PROFILE", "smoke")
+    for made in (release.read(tmp_path / "a"), release.present()):
+        assert made.lists == {"good.csv": ["C1"]}
+        assert [line.partition(":")[0] for line in made.unread] == ["empty.csv", "ragged.csv", "western.csv"]
+        assert verify.alike(compare(made, made))
+        text = page(made, made, compare(made, made), tmp_path / "verify.html").read_text(encoding="utf-8")
+        assert "western.csv: " in text
+
+
+def test_a_present_build_that_cannot_be_read_is_a_sentence(tmp_path, monkeypatch):
+    build(tmp_path / "a", monkeypatch)
+    monkeypatch.setenv("PROMO_PROFILE", "smoke")
+    (tmp_path / "a" / "data" / "numbers" / "uplift.json").write_text('{"run":')
+    with pytest.raises(SystemExit, match="a cannot be read: "):
+        release.present()
+
+
 def test_a_run_that_one_side_lacks_is_said_once(tmp_path, monkeypatch):
     a = build(tmp_path / "a", monkeypatch)
     build(tmp_path / "b", monkeypatch)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers import paths, run
+from promo_helpers.campaign import command
 from promo_helpers.campaign.ask import AskError, asked, number_of
 from promo_helpers.campaign.build import build
 from promo_helpers.campaign.chance import chances
@@ -14,6 +15,7 @@ from promo_helpers.campaign.kit import Kit
 from promo_helpers.models.response import Response
 from promo_helpers.run import margin_of
 from promo_helpers.shop.loading import load_shop
+from promo_helpers.shop.shop import Shop, ShopWriter
 from tests.campaigns import facts, response_of, shop_of
 from tests.shops import shop_frames, write_shop
 
@@ -181,3 +183,19 @@ def test_groups_to_choose_alike_are_read_as_they_are_typed(typed, kind, apart):
     assert (found.even.kind, found.even.apart) == (kind, pytest.approx(apart))
     assert found.slug.startswith(f"even_{found.even.name.replace(' ', '_')}{100 * apart:g}")
     assert asked(even=" ").even is None
+
+
+def test_a_shop_without_products_is_a_sentence_and_a_fault_of_the_code_is_not(tmp_path, out, monkeypatch):
+    folder = write_shop(tmp_path / "whole")
+    whole = load_shop(folder)
+    with ShopWriter(tmp_path / "empty", source="empty", currency="LKR") as writer:
+        for table in ("products", "transactions"):
+            writer.append(table, whole.frame(table).iloc[:0])
+    for product in ("", "Bread"):
+        with pytest.raises(AskError, match="The shop has no products"):
+            command._check(asked(product), Shop(tmp_path / "empty"), "")
+    with pytest.raises(SystemExit, match="Which product"):
+        command.main(["--shop", str(folder)])
+    monkeypatch.setattr(command, "asked", lambda **typed: int("a fault"))
+    with pytest.raises(ValueError, match="a fault"):
+        command.main(["--shop", str(folder)])

@@ -16,7 +16,7 @@ from promo_helpers.campaign.ask import Ask, AskError, asked, first_day
 from promo_helpers.campaign.names import number_of_product, products
 from promo_helpers.run import margin_of, profile, start
 from promo_helpers.shop import Shop
-from promo_helpers.shop.checks import ShopError
+from promo_helpers.shop.checks import Misplaced, ShopError
 from promo_helpers.shop.loading import load_shop
 
 NAMED = 5  # products that an ask without one is answered with
@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
         ask = asked(**typed)
         shop = _shop(options)
         _check(ask, shop, options.shop)
-    except (AskError, ShopError, FileNotFoundError, ValueError) as problem:
+    except (AskError, ShopError, Misplaced, FileNotFoundError) as problem:
         sys.exit(str(problem))
     print(_run(ask, typed, options))
 
@@ -52,8 +52,12 @@ def _shop(options: argparse.Namespace) -> Shop:
 
 def _check(ask: Ask, shop: Shop, folder: str) -> None:
     """Raises AskError for a product or a day that the shop cannot have a campaign about."""
+    known = products(shop)["name"].astype(str)
+    if known.empty:
+        raise AskError(
+            ["The shop has no products, so that there is nothing to write to customers about; Products.csv lists them"]
+        )
     if not ask.product:
-        known = products(shop)["name"].astype(str)
         more = f"; make products{f' SHOP={folder}' if folder else ''} lists all {len(known):,}" if len(known) > NAMED else ""
         raise AskError([f'Which product? As in PRODUCT="{known.iloc[0]}"; the most bought: {", ".join(known[:NAMED])}{more}'])
     number_of_product(ask.product, products(shop))

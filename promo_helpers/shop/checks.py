@@ -23,6 +23,10 @@ class ShopError(Exception):
         super().__init__("\n  ".join([f"The shop in {source} cannot be used: {count}, and nothing was written.", *self.problems]))
 
 
+class Misplaced(ValueError):
+    """The shop lies where its checked copy would replace it; the message says where to."""
+
+
 @dataclass
 class Problems:
     """The problems found so far. Rows are numbered as a spreadsheet shows them: the heading is row 1."""

@@ -14,7 +14,7 @@ from promo_helpers import paths
 from promo_helpers.shop import journey
 from promo_helpers.shop.batches import Batches, csv_batches, parquet_batches
 from promo_helpers.shop.cells import WRONG, read_cells
-from promo_helpers.shop.checks import SHOWN, Problems, ShopError, check_batch, check_keys
+from promo_helpers.shop.checks import SHOWN, Misplaced, Problems, ShopError, check_batch, check_keys
 from promo_helpers.shop.lines import check_paid, complete_lines
 from promo_helpers.shop.receipts import part_receipts
 from promo_helpers.shop.shop import Shop, ShopWriter
@@ -52,7 +52,7 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     there = Path(folder or paths.find("raw", name)).resolve()
     folder = Path(folder or paths.data("raw", name)).resolve()
     if isinstance(source, Path) and any(source.resolve().is_relative_to(f) for f in (there, folder, paths.landing(folder))):
-        raise ValueError(
+        raise Misplaced(
             f"The shop in {paths.shown(source)} lies where its checked copy would replace it; move it elsewhere, such as out of data/raw"
         )
     mark = hashlib.sha256(f"{mark} {currency} {FORMAT}".encode()).hexdigest()[:16]

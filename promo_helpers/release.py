@@ -13,7 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -86,6 +86,20 @@ def read(folder: Path | str) -> Build:
     except (ValueError, KeyError, OSError) as problem:
         sys.exit(f"{paths.shown(folder)} cannot be read: {problem}")
     sys.exit(f"{paths.shown(folder)} is no build: neither release.json (a release) nor data/numbers (what runs wrote) lies there")
+
+
+def without(build: Build, left_out: set[str]) -> Build:
+    """The same build without some runs: their numbers, claims and tables go with them."""
+    if not left_out:
+        return build
+    owner = {t: max((r for r in build.runs if t.startswith(f"{r}_")), key=len, default="") for t in build.tables}
+    return replace(
+        build,
+        runs={run: facts for run, facts in build.runs.items() if run not in left_out},
+        numbers=build.numbers[~build.numbers.index.isin(list(left_out), level="run")],
+        claims=build.claims[~build.claims.index.isin(list(left_out), level="run")],
+        tables={t: table for t, table in build.tables.items() if owner[t] not in left_out},
+    )
 
 
 def present() -> Build | None:
@@ -177,7 +191,8 @@ def _lists(folder: Path) -> tuple[dict[str, list[str]], list[str]]:
 
     What lies beside a list is passed over: people fill in its form, in whatever a spreadsheet makes of it.
     """
-    lists, unread = {}, []
+    lists: dict[str, list[str]] = {}
+    unread: list[str] = []
     for file in sorted(f for f in folder.glob("*.csv") if not BESIDE.search(f.stem)):
         try:
             table = _csv(file)

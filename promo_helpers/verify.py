@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from promo_helpers import collect, paths, release
+from promo_helpers import collect, depends, paths, release
 from promo_helpers.release import Build
 from promo_helpers.report import SHARES, plain_text
 
@@ -246,8 +246,20 @@ def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame, a: Build, b: Build) -> Iter
             yield run, name, left.get((run, name)), right.get((run, name))
 
 
+def common(a: Build, b: Build) -> tuple[Build, Build, list[str]]:
+    """Both builds without the runs that only one has and the profile does not name, such as an asked campaign; and a line about those."""
+    own = {depends.ledger_of(run).stem for run in depends.runs(collect.profile())}
+    extra = (a.runs.keys() ^ b.runs.keys()) - own
+    lines = [
+        f"Only in {build.place}, of no run of the profile {collect.profile()}, and not compared: {', '.join(sorted(found))}"
+        for build in (a, b)
+        if (found := extra & build.runs.keys())
+    ]
+    return release.without(a, extra), release.without(b, extra), lines
+
+
 def aside(a: Build, b: Build) -> list[str]:
-    """What was not compared, and why: a line each."""
+    """What of the campaigns' lists was not compared, and why: a line each."""
     return [f"Not compared, since it cannot be read in {build.place}: {name}" for build in (a, b) for name in build.unread]
 
 
@@ -333,15 +345,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.b and not options.a:
         sys.exit("B needs an A: make verify A=folder B=folder")
-    a, b = sides(options.a, options.b)
+    a, b, lines = common(*sides(options.a, options.b))
     rows = compare(a, b)
-    file = page(a, b, rows, paths.out() / "build" / "verify.html")
+    lines += aside(a, b)
+    file = page(a, b, rows, lines, paths.out() / "build" / "verify.html")
     different = [r for r in rows if r.grade == "differs"]
     for r in different[:LISTED]:
         print(f"  {r.what} {r.run}{'.' if r.run else ''}{r.name}: {' -> '.join(r.texts)}")
     if len(different) > LISTED:
         print(f"  and {len(different) - LISTED:,} more, on the page")
-    for line in aside(a, b):
+    for line in lines:
         print(f"  {line}")
     print(f"{sentence(rows)} The page: {paths.shown(Path(file))}")
     sys.exit(0 if alike(rows) else 1)

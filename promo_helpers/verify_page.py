@@ -53,8 +53,8 @@ td.number { text-align: right; white-space: nowrap } tr { break-inside: avoid } 
 """
 
 
-def page(a: Build, b: Build, rows: list[verify.Row], file: Path) -> Path:
-    """Write the page of a comparison into `file`; returns it."""
+def page(a: Build, b: Build, rows: list[verify.Row], lines: list[str], file: Path) -> Path:
+    """Write the page of a comparison into `file`; returns it. lines: sentences on what was not compared."""
     lists = {
         "What differs": [r for r in rows if r.grade == "differs"],
         "Lists of customers": [r for r in rows if r.what == "list"],
@@ -69,7 +69,7 @@ def page(a: Build, b: Build, rows: list[verify.Row], file: Path) -> Path:
             b=b,
             alike=verify.alike(rows),
             sentence=verify.sentence(rows),
-            aside=verify.aside(a, b),
+            aside=lines,
             facts=list(_facts(a.facts, b.facts)),
             lists=list(lists.items()),
             runs=verify.by_run(rows),

@@ -204,7 +204,9 @@ def test_lists_alone_are_read_and_one_that_cannot_be_is_named(tmp_path, monkeypa
         assert made.lists == {"good.csv": ["C1"]}
         assert [line.partition(":")[0] for line in made.unread] == ["empty.csv", "ragged.csv", "western.csv"]
         assert verify.alike(compare(made, made))
-        text = page(made, made, compare(made, made), tmp_path / "verify.html").read_text(encoding="utf-8")
+        text = page(made, made, compare(made, made), verify.aside(made, made), tmp_path / "verify.html").read_text(
+            encoding="utf-8"
+        )
         assert "western.csv: " in text
 
 
@@ -223,9 +225,25 @@ def test_a_run_that_one_side_lacks_is_said_once(tmp_path, monkeypatch):
     assert different(a, release.read(tmp_path / "b")) == {"missing uplift.the whole run"}
 
 
+def test_runs_of_one_side_that_no_profile_names_are_listed_without_a_verdict(tmp_path, monkeypatch):
+    monkeypatch.setenv("PROMO_PROFILE", "smoke")
+    a = build(tmp_path / "a", monkeypatch)
+    build(tmp_path / "b", monkeypatch)
+    asked = Report("campaign_asked_white_bread", seed=1)
+    asked.record("customers", 50, meaning="customers")
+    asked.save_table(POLICIES, "policies")
+    both = verify.common(a, release.read(tmp_path / "b"))
+    assert both[2] == [f"Only in {tmp_path / 'b'}, of no run of the profile smoke, and not compared: campaign_asked_white_bread"]
+    assert {r.grade for r in compare(*both[:2])} == {"agrees"}
+    (tmp_path / "b" / "data" / "numbers" / "uplift.json").unlink()
+    *sides, lines = verify.common(a, release.read(tmp_path / "b"))
+    assert different(*sides) == {"missing uplift.the whole run"}, "a run of the profile is missed"
+    assert len(lines) == 1
+
+
 def test_the_page_is_whole_and_says_what_differs_first(released, tmp_path, monkeypatch):
     a, b = release.read(released), build(tmp_path / "b", monkeypatch, holds=False, learner="<b>T")
-    text = page(a, b, compare(a, b), tmp_path / "verify.html").read_text(encoding="utf-8")
+    text = page(a, b, compare(a, b), [], tmp_path / "verify.html").read_text(encoding="utf-8")
     assert not any(word in text for word in ("src=", "href=", "url(", "<script", "<b>"))
     assert text.index("What differs (2)") < text.index("uplift.gains") < text.index("Claims (1)") < text.index("By run")
     assert a.facts["kernels"] in text

@@ -168,11 +168,11 @@ retrain:
 
 # what is asked for is read before anything slow runs; a list that lies there is never overwritten
 campaign: .venv/ready
-	@$(BIN)/python -m promo_helpers.campaign.command $(ABOUT) --product="$$PRODUCT" --budget="$$BUDGET" --customers="$$CUSTOMERS" \
+	@$(BIN)/python -m promo_helpers.campaign_command $(ABOUT) --product="$$PRODUCT" --budget="$$BUDGET" --customers="$$CUSTOMERS" \
 	--discount="$$DISCOUNT" --channel="$$CHANNEL" --date="$$DATE" --even="$$EVEN"
 
 products: .venv/ready
-	@$(BIN)/python -m promo_helpers.campaign.command $(ABOUT) --list
+	@$(BIN)/python -m promo_helpers.campaign_command $(ABOUT) --list
 
 responses: .venv/ready
 	@test -n "$(FILE)" || { echo "Which file? As in: make responses FILE=data/campaigns/campaign_white_bread_2026-01-01_responses.csv"; exit 1; }

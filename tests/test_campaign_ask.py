@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from promo_helpers import campaign_command as command
 from promo_helpers import paths, run
-from promo_helpers.campaign import command
 from promo_helpers.campaign.ask import AskError, asked, number_of
 from promo_helpers.campaign.build import build
 from promo_helpers.campaign.chance import chances

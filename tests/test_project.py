@@ -100,7 +100,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
     {"depends", "prose", "replications"},
-    {"claims", "collect", "pages", "progress", "run", "seal", "typeset"},
+    {"campaign_command", "claims", "collect", "pages", "progress", "run", "seal", "typeset"},
     {"release", "verify", "verify_page"},
 ]
 

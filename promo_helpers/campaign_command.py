@@ -1,6 +1,6 @@
 """One campaign from the command line: what is asked for is read first, then the notebook runs, then the answer is printed.
 
-python -m promo_helpers.campaign.command --product "White Bread" --budget 50000
+python -m promo_helpers.campaign_command --product "White Bread" --budget 50000
 """
 
 import argparse

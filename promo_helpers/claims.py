@@ -7,7 +7,7 @@ import pandas as pd
 
 from promo_helpers.report import SHARES, escaped, formatted, plain_text
 
-HOLDS = {True: "holds", False: "does not hold in this run", None: "not available in this run"}
+MARKS = {False: "not in this run", None: "not available"}
 WORDS = {True: "yes", False: "no", None: "not available"}
 COLUMNS = ("run", "name", "text", "holds", "value", "bound", "margin", "margin_unit", "unit", "basis")
 
@@ -21,6 +21,11 @@ def table(found: list[dict[str, Any]]) -> pd.DataFrame:
     """One row a claim, as recorded: `value` in `unit` (a share is below 1), `bound` in words, `margin` in `margin_unit`."""
     rows = [{**c, "holds": WORDS[c["holds"]], "bound": _bound(c, [f"{b:.6g}" for b in c["bound"]])} for c in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def mark(claim: dict[str, Any]) -> str:
+    """What the paper prints where the claim is made: "holds", or why it does not and which it is: "not in this run: rfm behind"."""
+    return "holds" if claim["holds"] else f"{MARKS[claim['holds']]}: {claim['name'].replace('_', ' ')}"
 
 
 def sentence(found: list[dict[str, Any]]) -> str:

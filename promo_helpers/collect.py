@@ -33,7 +33,7 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\setval}[2]{\expandafter\gdef\csname val@#1\endcsname{#2}}
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
 \newcommand{\setclaim}[2]{\expandafter\gdef\csname claim@#1\endcsname{#2}}
-% a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says so, and in captions,
+% a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says which one, and in captions,
 % tables, footnotes and boxes, which have no margin, the text itself
 \makeatletter
 \newif\ifclaiminnote
@@ -42,7 +42,7 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\readclaim}[1]{\ifcsname claim@\zap@space#1 \@empty\endcsname\edef\claimed{\lookup{claim}{#1}}%
   \else\lookup{claim}{#1}\let\claimed\claimholds\fi}
 \DeclareRobustCommand{\claim}[1]{\readclaim{#1}\ifx\claimed\claimholds\else
-  \ifinner\claiminline\else\ifclaiminnote\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\scriptsize\claimed}\else\claiminline\fi\fi\fi\fi}
+  \ifinner\claiminline\else\ifclaiminnote\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\tiny\hspace{0pt}\claimed}\else\claiminline\fi\fi\fi\fi}
 \makeatother
 \newcommand{\claiminline}{ {\scriptsize[\claimed]}}
 \def\claimholds{holds} % \newcommand would make it \long, and \ifx never true
@@ -119,7 +119,7 @@ def collect() -> int:
             if n["interval"]:
                 lines.append(rf"\setinterval{{{ledger['run']}.{n['name']}}}{{{interval_text(n)}}}")
         for c in ledger.get("claims", []):
-            lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{claims.HOLDS[c['holds']]}}}")
+            lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{claims.mark(c)}}}")
         for table in ledger["tables"]:
             source = paths.data("tables", f"{table}.tex")
             if source.is_file():

@@ -290,11 +290,11 @@ CLAIMS = r"""\documentclass{article}
 \usepackage[margin=2.5cm]{geometry}\usepackage{caption,booktabs,longtable,hyperref,amsmath}
 \input{generated/numbers}
 \begin{document}
-Plain\claim{shop.holds}, failing\claim{shop.fails}, \ifclaim{shop.fails}{YES}{NO} and \ifclaim{shop.holds}{YES}{NO}.
-\begin{itemize}\item An item\claim{shop.fails}.\end{itemize}
-\begin{figure}\caption{In a caption\claim{shop.fails} \ifclaim{shop.holds}{so}{not}.}\end{figure}
-\begin{table}\centering\caption{Short\claim{shop.holds}}\begin{tabular}{l}In a cell\claim{shop.fails}\end{tabular}\end{table}
-\footnote{In a note\claim{shop.fails}.}
+Plain\claim{shop.holds}, failing\claim{shop.rfm_fails}, unknown\claim{shop.not_known}, \ifclaim{shop.rfm_fails}{YES}{NO} and \ifclaim{shop.holds}{YES}{NO}.
+\begin{itemize}\item An item\claim{shop.rfm_fails}.\end{itemize}
+\begin{figure}\caption{In a caption\claim{shop.rfm_fails} \ifclaim{shop.holds}{so}{not}.}\end{figure}
+\begin{table}\centering\caption{Short\claim{shop.holds}}\begin{tabular}{l}In a cell\claim{shop.rfm_fails}\end{tabular}\end{table}
+\footnote{In a note\claim{shop.rfm_fails}.}
 \listoffigures
 \input{generated/claims}
 \end{document}
@@ -304,7 +304,8 @@ Plain\claim{shop.holds}, failing\claim{shop.fails}, \ifclaim{shop.fails}{YES}{NO
 def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(project):
     report = Report("shop", seed=1)
     report.claim("holds", "good", 1.0, above=0)
-    report.claim("fails", "bad", -1.0, above=0)
+    report.claim("rfm_fails", "bad", -1.0, above=0)
+    report.claim("not_known", "unknown", None, above=0)
     collect.collect()
     work = project / "paper"
     (work / "claims.tex").write_text(CLAIMS)
@@ -316,11 +317,12 @@ def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(pro
         assert done.returncode == 0, done.stdout[-2000:]
     text = " ".join(subprocess.run(["pdftotext", "claims.pdf", "-"], cwd=work, capture_output=True, text=True).stdout.split())
     assert "NO and YES" in text
-    assert "In a caption [does not hold in this run] so." in text
-    assert "In a cell [does not hold in this run]" in text
-    assert "In a note [does not hold in this run]" in text
+    assert "In a caption [not in this run: rfm fails] so." in text
+    assert "In a cell [not in this run: rfm fails]" in text
+    assert "In a note [not in this run: rfm fails]" in text
     assert "Short [" not in text
-    assert text.count("does not hold in this run") >= 5
+    assert text.count("not in this run: rfm fails") >= 5
+    assert "not available: not known" in text
     assert "Overfull" not in done.stdout
 
 

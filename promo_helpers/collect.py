@@ -33,21 +33,23 @@ PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: 
 \newcommand{\setval}[2]{\expandafter\gdef\csname val@#1\endcsname{#2}}
 \newcommand{\setinterval}[2]{\expandafter\gdef\csname interval@#1\endcsname{#2}}
 \newcommand{\setclaim}[2]{\expandafter\gdef\csname claim@#1\endcsname{#2}}
+\newcommand{\setunknown}[1]{\expandafter\gdef\csname unknown@#1\endcsname{}}
 % a sentence that rests on a claim carries it; where the claim does not hold in this run, the margin says which one, and in captions,
 % tables, footnotes and boxes, which have no margin, the text itself
 \makeatletter
 \newif\ifclaiminnote
 \let\claimmakefntext\@makefntext
 \renewcommand{\@makefntext}[1]{\claimmakefntext{\claiminnotetrue #1}}
-\newcommand{\readclaim}[1]{\ifcsname claim@\zap@space#1 \@empty\endcsname\edef\claimed{\lookup{claim}{#1}}%
+\newcommand{\readclaim}[1]{\edef\claimkey{\zap@space#1 \@empty}\ifcsname claim@\claimkey\endcsname\edef\claimed{\lookup{claim}{#1}}%
   \else\lookup{claim}{#1}\let\claimed\claimholds\fi}
 \DeclareRobustCommand{\claim}[1]{\readclaim{#1}\ifx\claimed\claimholds\else
   \ifinner\claiminline\else\ifclaiminnote\claiminline\else\ifx\@captype\@undefined\marginpar{\raggedright\tiny\hspace{0pt}\claimed}\else\claiminline\fi\fi\fi\fi}
 \makeatother
 \newcommand{\claiminline}{ {\scriptsize[\claimed]}}
 \def\claimholds{holds} % \newcommand would make it \long, and \ifx never true
-% words that depend on whether a claim holds: \ifclaim{run.name}{narrows}{does not narrow}
-\DeclareRobustCommand{\ifclaim}[3]{\readclaim{#1}\ifx\claimed\claimholds #2\else #3\fi}
+% words that depend on whether a claim holds: \ifclaim{run.name}{narrows}{does not narrow}; what was not measured gets neither
+\DeclareRobustCommand{\ifclaim}[3]{\readclaim{#1}\ifx\claimed\claimholds #2\else
+  \ifcsname unknown@\claimkey\endcsname\leavevmode\unskip\claiminline\else #3\fi\fi}
 """
 
 SHOWN_VERSIONS = (
@@ -120,6 +122,8 @@ def collect() -> int:
                 lines.append(rf"\setinterval{{{ledger['run']}.{n['name']}}}{{{interval_text(n)}}}")
         for c in ledger.get("claims", []):
             lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{claims.mark(c)}}}")
+            if c["holds"] is None:
+                lines.append(rf"\setunknown{{{ledger['run']}.{c['name']}}}")
         for table in ledger["tables"]:
             source = paths.data("tables", f"{table}.tex")
             if source.is_file():

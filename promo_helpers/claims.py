@@ -37,7 +37,7 @@ def sentence(found: list[dict[str, Any]]) -> str:
     held = f"{sum(c['holds'] is True for c in found)} of {len(found)} claims hold"
     lines = [held + (f", {unknown} not available" if unknown else "") + ("; not:" if failed else "")]
     for c in failed:
-        value, bound, margin = _cells(c)
+        value, bound, margin = cells(c)
         detail = ", ".join(part for part in (value, bound, f"margin {margin}" if margin else "") if part)
         lines.append(plain_text(f"  {c['run']}.{c['name']} ({c['text']}{'; ' if detail else ''}{detail})"))
     return "\n".join(lines)
@@ -66,16 +66,24 @@ def latex(found: list[dict[str, Any]]) -> str:
 def _row(claim: dict[str, Any]) -> str:
     name = escaped(f"{claim['run']}.{claim['name']}").replace(r"\_", r"\_\allowbreak{}").replace(".", r".\allowbreak{}")
     holds = r"\textbf{no}" if claim["holds"] is False else WORDS[claim["holds"]]
-    cells = [rf"{escaped(claim['text'])} (\texttt{{{name}}})", holds, *_cells(claim), escaped(claim["basis"])]
-    return " & ".join(rf"\raggedright {cell}" for cell in cells).replace(r"\,", " ") + r" \tabularnewline[2pt]"
+    row = [rf"{escaped(claim['text'])} (\texttt{{{name}}})", holds, *cells(claim), escaped(claim["basis"])]
+    return " & ".join(rf"\raggedright {cell}" for cell in row).replace(r"\,", " ") + r" \tabularnewline[2pt]"
 
 
-def _cells(claim: dict[str, Any]) -> tuple[str, str, str]:
-    """Value, bound and margin as LaTeX text; nothing where there is none."""
+def cells(claim: dict[str, Any]) -> tuple[str, str, str]:
+    """Value, bound and margin as LaTeX text; nothing where there is none.
+
+    A bound has as many decimals as it needs, and its unit once. A value and a margin have three digits, but no more decimals than
+    tell them from the bound: four (two of standard errors), or the bound's own.
+    """
     unit, margin_unit = claim["unit"], claim["margin_unit"]
-    value = "" if claim["value"] is None else _number(claim["value"], unit)
-    margin = "" if claim["margin"] is None else _number(claim["margin"], margin_unit)
-    return value, _bound(claim, [_number(b, unit) for b in claim["bound"]]), margin
+    decimals = [_needed(b, unit) for b in claim["bound"]]
+    ends = [formatted(b, unit=unit, digits=d) for b, d in zip(claim["bound"], decimals, strict=True)]
+    ends = [*(e.removesuffix(rf"\,{escaped(unit)}") for e in ends[:-1]), *ends[-1:]]
+    most = max([4, *decimals])
+    value = "" if claim["value"] is None else _number(claim["value"], unit, most)
+    margin = "" if claim["margin"] is None else _number(claim["margin"], margin_unit, 2 if margin_unit == "SE" else most)
+    return value, _bound(claim, ends), margin
 
 
 def _bound(claim: dict[str, Any], ends: list[str]) -> str:
@@ -83,8 +91,18 @@ def _bound(claim: dict[str, Any], ends: list[str]) -> str:
     return f"{claim['side']} {' and '.join(ends)}" if ends else ""
 
 
-def _number(value: float, unit: str) -> str:
-    """A number with its unit, to three digits: what a reader compares with its bound."""
+def _number(value: float, unit: str, most: int) -> str:
+    """A number with its unit, to three digits and at most `most` decimals: what a reader compares with its bound."""
+    return formatted(value, unit=unit, digits=min(_decimals(value, unit), most))
+
+
+def _decimals(value: float, unit: str) -> int:
+    """The decimals that three digits of a number have, as it is printed; six at most."""
     size = abs(value * 100 if unit in SHARES else value)
-    digits = 0 if size >= 100 or size == 0 else 2 - math.floor(math.log10(size))
-    return formatted(value, unit=unit, digits=min(digits, 6))
+    return 0 if size >= 100 or size == 0 else min(2 - math.floor(math.log10(size)), 6)
+
+
+def _needed(value: float, unit: str) -> int:
+    """The fewest decimals that print a number the same as three digits do."""
+    size, most = value * 100 if unit in SHARES else value, _decimals(value, unit)
+    return next(d for d in range(most + 1) if round(size, d) == round(size, most))

@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from promo_helpers import collect, depends, folders, paths, seal
+from promo_helpers import claims, collect, depends, folders, paths, seal
 from promo_helpers.report import Report
 
 SECTION = "paper/sections/data.tex"
@@ -269,9 +270,7 @@ def test_claims_are_counted_listed_and_collected(project):
     report.claim("fourth", "it is so", holds=False)
     assert collect.claimed().splitlines() == [
         "1 of 4 claims hold, 1 not available; not:",
-        "  shop.second (the share is small; 30.0_%, below 25.0_%, margin \N{MINUS SIGN}5.00_%)".replace(
-            "_", "\N{NO-BREAK SPACE}"
-        ),
+        "  shop.second (the share is small; 30.0_%, below 25_%, margin \N{MINUS SIGN}5.00_%)".replace("_", "\N{NO-BREAK SPACE}"),
         "  shop.fourth (it is so)",
     ]
     collect.collect()
@@ -284,6 +283,24 @@ def test_claims_are_counted_listed_and_collected(project):
         rows.index(f"shop.\\allowbreak{{}}{n}") for n in ("second", "fourth", "third", "first")
     )
     assert r"A \& b" in rows
+
+
+CELLS = {  # value, bound, unit, standard error -> as printed: value, bound, margin
+    "pairs_missed": (0.0, {"below": 0.5}, "pairs missed", None, ("0 pairs missed", "below 0.5 pairs missed", "0.500 pairs missed")),
+    "small_difference": (-0.000833, {"between": (-0.03, 0.03)}, "", None, ("-0.0008", "between -0.03 and 0.03", "0.0292")),
+    "in_days": (-0.594, {"between": (-1.2, 1.2)}, "days", 0.31, ("-0.594 days", "between -1.2 and 1.2 days", "1.95 SE")),
+    "shares": (0.0338, {"between": (-0.055, 0.05)}, "%", None, ("3.38 %", "between -5.5 and 5 %", "1.62 %")),
+    "fine_bound": (2.2e-5, {"below": 5.0001e-5}, "", None, ("0.00002", "below 0.00005", "0.00003")),
+    "third": (0.08397, {"below": 1 / 3}, "", None, ("0.0840", "below 0.333", "0.249")),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_claims_value_and_bound_are_printed_with_digits_that_fit(project, name):
+    value, bound, unit, se, printed = CELLS[name]
+    Report("shop", seed=1).claim(name, "so", value, unit=unit, se=se, **bound)
+    cells = claims.cells(claims.of(collect.ledgers())[0])
+    assert tuple(re.sub(r"\\ensuremath\{-\}", "-", c).replace("\\,", " ").replace("\\%", "%") for c in cells) == printed
 
 
 CLAIMS = r"""\documentclass{article}

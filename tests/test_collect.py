@@ -307,7 +307,8 @@ CLAIMS = r"""\documentclass{article}
 \usepackage[margin=2.5cm]{geometry}\usepackage{caption,booktabs,longtable,hyperref,amsmath}
 \input{generated/numbers}
 \begin{document}
-Plain\claim{shop.holds}, failing\claim{shop.rfm_fails}, unknown\claim{shop.not_known}, \ifclaim{shop.rfm_fails}{YES}{NO} and \ifclaim{shop.holds}{YES}{NO}.
+Plain\claim{shop.holds}, failing\claim{shop.rfm_fails}, unknown\claim{shop.not_known},
+\ifclaim{shop.rfm_fails}{YES}{NO} and \ifclaim{shop.holds}{YES}{NO}.
 Words \ifclaim{shop.not_known}{YES}{NO}, and directly\ifclaim{shop.not_
 known}{, YES}{} behind.
 \ifclaim{shop.not_known}{YES}{NO} \ifclaim{shop.holds}{\ifclaim{shop.rfm_fails}{OUT}{IN}}{OUT} begins.
@@ -336,9 +337,11 @@ def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(pro
         done = subprocess.run(["pdflatex", "-halt-on-error", "claims"], cwd=work, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-2000:]
     text = " ".join(subprocess.run(["pdftotext", "claims.pdf", "-"], cwd=work, capture_output=True, text=True).stdout.split())
-    assert "NO and YES" in text and "IN begins" in text
+    assert "NO and YES" in text
+    assert "IN begins" in text
     assert "Words [not available: not known], and directly [not available: not known] behind." in text
-    assert text.count("YES") == text.count("NO") == 1 and "OUT" not in text  # of what was not measured neither is said
+    assert text.count("YES") == text.count("NO") == 1  # of what was not measured neither is said
+    assert "OUT" not in text
     assert "In a caption [not in this run: rfm fails] so [not available: not known]." in text
     assert "In a cell [not in this run: rfm fails]" in text
     assert "In a note [not in this run: rfm fails]" in text

@@ -286,7 +286,13 @@ def test_claims_are_counted_listed_and_collected(project):
 
 
 CELLS = {  # value, bound, unit, standard error -> as printed: value, bound, margin
-    "pairs_missed": (0.0, {"below": 0.5}, "pairs missed", None, ("0 pairs missed", "below 0.5 pairs missed", "0.500 pairs missed")),
+    "pairs_missed": (
+        0.0,
+        {"below": 0.5},
+        "pairs missed",
+        None,
+        ("0 pairs missed", "below 0.5 pairs missed", "0.500 pairs missed"),
+    ),
     "small_difference": (-0.000833, {"between": (-0.03, 0.03)}, "", None, ("-0.0008", "between -0.03 and 0.03", "0.0292")),
     "in_days": (-0.594, {"between": (-1.2, 1.2)}, "days", 0.31, ("-0.594 days", "between -1.2 and 1.2 days", "1.95 SE")),
     "shares": (0.0338, {"between": (-0.055, 0.05)}, "%", None, ("3.38 %", "between -5.5 and 5 %", "1.62 %")),

@@ -41,7 +41,23 @@ def data(*parts: str) -> Path:
 
 
 def find(*parts: str) -> Path:
-    """The same place to read from: as this process has written it, otherwise as the results have it, there or not."""
+    """The same place to read from: as this process has written it, otherwise as the results have it, there or not.
+
+    Where a notebook of a person reads what was explored before, the first such read of the process says so on stderr.
+    """
+    place = _latest(*parts)
+    if not _told and not os.environ.get("PROMO_WRITE") and place.is_relative_to(writing()) and writing() != out():
+        _told.append(place)
+        aside = shown(writing())
+        name = "/".join(("data", *parts))
+        print(f"Read from {aside} (results of your own exploring; rm -r {aside} to go back): {name}", file=sys.stderr)
+    return place
+
+
+_told: list[Path] = []  # what this process has said that it reads from build/explore/: once is enough
+
+
+def _latest(*parts: str) -> Path:
     own = data(*parts)
     return own if own.exists() else out().joinpath("data", *parts)
 
@@ -56,7 +72,7 @@ def landing(path: Path | str) -> Path:
 
 def ledger(name: str) -> Path:
     """The ledger called `name`, such as shop_completejourney, to read from."""
-    return find("numbers", f"{name}.json")
+    return _latest("numbers", f"{name}.json")  # silently: a run's own ledger of the last time is no result that it builds on
 
 
 def figures() -> Path:

@@ -250,6 +250,45 @@ def test_a_plain_kernel_counts_on_one_thread_and_writes_to_a_place_of_its_own(pr
     assert json.loads((project / "build" / "explore" / "data" / "numbers" / "shop_a.json").read_text())["seed"] == 2
 
 
+EXPLORED = """
+from promo_helpers import paths
+from promo_helpers.report import Report
+Report("shop", data="a")  # whose ledger of the last time is not what is read
+print(paths.find("models", "n").read_text())
+print(paths.find("raw", "own", "m").read_text(), paths.find("raw", "own", "m").read_text(), paths.find("models", "m").read_text())
+"""
+
+
+def explored(project):
+    """A result, and two that somebody has explored, one of the same name."""
+    aside = project / "build" / "explore" / "data"
+    texts = {project / "data" / "models" / "n": "result", aside / "models" / "m": "mine", aside / "raw" / "own" / "m": "mine"}
+    texts |= {aside / "numbers" / "shop_a.json": "{}", project / "data" / "raw" / "own" / "m": "result"}
+    for place, text in texts.items():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+
+
+def test_a_kernel_that_reads_what_was_explored_says_so_once(project):
+    explored(project)
+    said = kernel(project, EXPLORED).splitlines()
+    aside = f"{project}/build/explore"
+    line = f"Read from {aside} (results of your own exploring; rm -r {aside} to go back): data/raw/own/m"
+    assert sorted(said) == sorted(["result", line, "mine mine mine"])
+
+
+def test_a_run_of_make_reads_results_and_says_nothing(project, monkeypatch, capsys):
+    explored(project)
+    monkeypatch.setattr(paths, "_interactive", lambda: True)
+    monkeypatch.setattr(paths, "_told", [])
+    monkeypatch.setenv("PROMO_WRITE", str(project / "build" / "running" / "x"))
+    assert paths.find("raw", "own", "m").read_text() == "result"
+    assert capsys.readouterr().err == ""
+    monkeypatch.delenv("PROMO_WRITE")
+    assert paths.find("raw", "own", "m").read_text() == "mine"
+    assert "Read from" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("parameters", [{}, {"data": "b"}])
 def test_a_failed_run_names_the_cell_as_a_person_counts_it(project, capsys, parameters):
     notebook(project, PROSE, PARAMETERS, PROSE, FAILS)

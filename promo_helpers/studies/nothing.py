@@ -18,7 +18,7 @@ METHODS = ("dose-response",)
 
 @dataclass(frozen=True)
 class Case:
-    """Markets of a kind: what a message costs (LKR), seeds, customers of each, and about how many of them a trial takes."""
+    """Markets of a kind: what a message costs (LKR), seeds, customers of each, and about how many of them each small trial has."""
 
     preset: str
     message: float

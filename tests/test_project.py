@@ -243,6 +243,7 @@ def test_a_run_whose_further_output_is_gone_is_due(project):
 
 def test_another_shop_is_another_run(project):
     assert not is_due(project, "PROFILE=own", "OUT=.")
+    (project / "b").mkdir()
     assert is_due(project, "SHOP=b", "OUT=.")
 
 

@@ -50,7 +50,8 @@ def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, gro
     code = pd.factorize(np.asarray(group, object), sort=True)[0]  # -1 where it is missing
     alone = code < 0
     members = [np.flatnonzero(code == k) for k in range(code.max() + 1)]
-    rows, gain = np.arange(len(gain)), rounded(gain)  # equals are then equal at every price
+    rows, exact, gain = np.arange(len(gain)), gain, rounded(gain)  # equals are then equal at every price
+    slack = float(np.abs(exact - gain).max(axis=1).sum())  # what no allocation of the rounded gains can be ahead by
 
     def at(price: float) -> tuple[np.ndarray, float]:
         worth = gain[:, 1:] - price * spend[:, 1:]
@@ -75,7 +76,8 @@ def allocate_even(gain: np.ndarray, spend: np.ndarray, budget: float | None, gro
         if spend[rows, arm].sum() > budget:
             arm = np.zeros(len(gain), int)
         arm = _filled(arm, at(low)[0], gain, spend, budget, high, code, allowed)
-    return Even(arm, float(gain[rows, arm].sum()), float(spend[rows, arm].sum()), bound, gap(arm, group), high)
+    earned, spent = float(exact[rows, arm].sum()), float(spend[rows, arm].sum())
+    return Even(arm, earned, spent, bound + slack, gap(arm, group), high)
 
 
 def _filled(

@@ -279,7 +279,7 @@ def test_an_uplift_ranking_says_so_and_adds_up(made):
 def test_promises_are_told_as_they_were_kept(made):
     cov = ((0.01, 0.0), (0.0, 0.01))
     kept = {n: Line(-0.1, 0.5, cov, 1.0).facts() for n in ("profit", "revenue", "buys")}
-    kit = replace(made, facts=facts(forecast=kept))
+    kit = replace(made, facts=facts(made.shop, forecast=kept))
     found, plain = (build(k, ask(product=offered(made)), 1) for k in (kit, made))
     gain = found.sent["gain"]
     assert found.sent["profit"].sum() == pytest.approx((0.5 * gain - 0.1).sum())  # what the forecast says of all

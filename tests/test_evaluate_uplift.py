@@ -239,7 +239,7 @@ def test_uplift_of_one_arm_of_three_counts_the_two_arms_with_their_own_chances()
     two = e.contrast("five")
     true = float(two.outcome("bought")[two.arm == 1].mean() - two.outcome("bought")[two.arm == 0].mean())
     found = contrast_at_k(
-        e, "five", "bought", {"as it comes": lambda x: np.arange(len(x)) % 7}, [1.0], 1, 1
+        e, "five", "bought", {"as it comes": lambda x: np.arange(len(x)) % 7}, [1.0], 1, 50
     )
     assert list(found["method"]) == ["difference in means", "doubly robust"]
     assert found["estimate"].iloc[0] == pytest.approx(true, abs=1e-9)

@@ -39,8 +39,9 @@ def built(series) -> Path:
 
 
 def text_of(pdf: Path) -> str:
-    said = subprocess.run(["pdftotext", "-layout", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
-    return re.sub(r"\s+", " ", said)
+    said = subprocess.run(["pdftotext", "-raw", str(pdf), "-"], capture_output=True, text=True, check=True).stdout
+    whole = re.sub(r"(?<=[A-Za-z])-\n(?=[a-z])", "", said)  # a word that was broken at the end of its line
+    return re.sub(r"\s+", " ", whole)
 
 
 def test_the_paper_says_the_numbers_that_the_runs_recorded(built):

@@ -178,6 +178,7 @@ def decisions(shop):
     return decision_features(shop, asked)
 
 
+@pytest.mark.slow
 def test_every_feature_of_the_models_has_words_and_a_topic(shop, decisions):
     known = Purchases.of(shop, "product_id")
     _, names = Panel.of(shop, known, np.arange(20), np.arange(10)).features(known.days)
@@ -253,6 +254,7 @@ def test_features_of_a_shop_are_consistent_and_broken_ones_are_not(decisions):
         assert counterfactual.consistent(new)[applies].all(), change.name
 
 
+@pytest.mark.slow
 def test_a_counterfactual_flips_the_choice_and_is_the_smallest_of_those_tried(decisions):
     made = response(decisions)
     net = decision.net(made, decisions, 0.2)

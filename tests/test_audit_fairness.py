@@ -29,6 +29,7 @@ def people(rng, n=600):
     )
 
 
+@pytest.mark.slow
 def test_means_and_intervals_are_those_of_metric_frame(rng):
     n = 400
     group, value, weight = rng.choice(["a", "b", "c"], n), rng.gamma(2, 1, n), (rng.random(n) < 0.7).astype(float)
@@ -131,6 +132,7 @@ def test_the_permutation_test_is_a_permutation_test(rng):
     assert abs(p - by_hand) < 0.02
 
 
+@pytest.mark.slow
 def test_a_planted_rule_is_found_and_a_fair_one_is_not_accused():
     accused = {case: [] for case in ("fair, groups differ", "planted, 0.4")}
     for case, hits in accused.items():
@@ -367,6 +369,7 @@ def test_what_parity_costs_is_told_over_markets():
     assert seen["age"] == pytest.approx(0.3)
 
 
+@pytest.mark.slow
 def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
     table = parity_study._market(parity_study.Case(600), 1_499).set_index("policy")
     assert table.loc[parity_study.EVEN, "age"] <= parity_study.ALLOWED + 0.01

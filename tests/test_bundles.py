@@ -53,6 +53,7 @@ def test_counts_against_brute_force():
     np.testing.assert_allclose(expected[off], want[off])
 
 
+@pytest.mark.slow
 def test_lift_and_support_against_plain_counts():
     purchases = shop_of(np.random.default_rng(2))
     table = bundles.pairs(purchases, KINDS, 0)
@@ -68,6 +69,7 @@ def test_lift_and_support_against_plain_counts():
     assert table["affinity"].is_monotonic_decreasing
 
 
+@pytest.mark.slow
 def test_planted_pairs_are_found_and_tastes_are_not():
     planted = {(0, 6), (7, 13), (3, 18)}
     purchases = shop_of(np.random.default_rng(3), planted=planted)
@@ -78,6 +80,7 @@ def test_planted_pairs_are_found_and_tastes_are_not():
     assert naive["precision"] < 0.5  # shared tastes and large baskets look like bundles to the plain lift
 
 
+@pytest.mark.slow
 def test_the_error_level_is_kept():
     """Shops without any bundle, of tastes and trips of two sizes: some pair is found in no more than about 5 of 100."""
     shops, false = 10, 0
@@ -87,6 +90,7 @@ def test_the_error_level_is_kept():
     assert false <= stats.binom.ppf(0.999, shops, 0.05), false
 
 
+@pytest.mark.slow
 def test_the_error_level_is_kept_where_items_are_many_and_baskets_few():
     """As in a shop of product types: most items are rare and have few partners, so that what is usual for them is itself uncertain."""
     shops, false, few, spreads = 6, 0, 0, []
@@ -103,6 +107,7 @@ def test_the_error_level_is_kept_where_items_are_many_and_baskets_few():
     assert false <= stats.binom.ppf(0.999, shops, 0.05), false
 
 
+@pytest.mark.slow
 def test_only_baskets_before_a_day_count():
     purchases = shop_of(np.random.default_rng(3), planted={(0, 6)})
     early = purchases.day < 15
@@ -112,6 +117,7 @@ def test_only_baskets_before_a_day_count():
     pd.testing.assert_frame_equal(table, bundles.pairs(cut, KINDS, 0))
 
 
+@pytest.mark.slow
 def test_items_of_one_season_look_like_a_bundle_unless_the_season_is_taken_out():
     """Two items that are bought at the same time of the year and never for each other's sake."""
     rng = np.random.default_rng(6)
@@ -124,6 +130,7 @@ def test_items_of_one_season_look_like_a_bundle_unless_the_season_is_taken_out()
     assert [f["found"] for f in found] == [1, 0]
 
 
+@pytest.mark.slow
 def test_a_pair_that_one_customer_makes_is_left_out():
     rng = np.random.default_rng(4)
     base = shop_of(rng, customers=200, trips=30)
@@ -143,6 +150,7 @@ def test_partners_are_the_found_ones_on_either_side():
     assert bundles.partners(table, 7).empty
 
 
+@pytest.mark.slow
 def test_one_category_is_refused_and_items_without_one_are_left_out():
     purchases = shop_of(np.random.default_rng(5))
     with pytest.raises(ValueError, match="1 category in all: a bundle across categories needs two"):
@@ -154,6 +162,7 @@ def test_one_category_is_refused_and_items_without_one_are_left_out():
     assert (table[["a", "b"]] >= 3).all(axis=None)
 
 
+@pytest.mark.slow
 def test_too_few_baskets_give_no_pairs():
     purchases = purchases_of([0, 0, 1], [0, 6, 7], [0, 0, 3], items=20)
     assert bundles.pairs(purchases, KINDS, 0).empty

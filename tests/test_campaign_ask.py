@@ -72,6 +72,7 @@ def kit(tmp_path, out):
     return Kit.load(shop)
 
 
+@pytest.mark.slow
 def test_products_dates_and_numbers(kit):
     with pytest.raises(AskError, match="PRODUCT=Bakry 1: no product is called 'Bakry 1'; the nearest: Bakery 1"):
         build(kit, asked("Bakry 1"), 1)
@@ -86,6 +87,7 @@ def test_products_dates_and_numbers(kit):
     assert any(n.startswith("The data end 60 days before") for n in late.notes)
 
 
+@pytest.mark.slow
 def test_without_a_name_the_best_of_the_trials_products_is_taken(kit):
     tried = [str(kit.items["name"].iloc[n]) for n in kit.tried()]
     best = build(kit, asked(costs={"SMS": 0.1}, holdout=0.0), 1)
@@ -95,6 +97,7 @@ def test_without_a_name_the_best_of_the_trials_products_is_taken(kit):
     assert best.rows["gain"].sum() == pytest.approx(max(each))
 
 
+@pytest.mark.slow
 def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_that_it_cannot_tell(tmp_path, out):
     shop = shop_of(tmp_path)  # eighty contacts: the gates refuse
     found = Kit.load(shop)
@@ -106,6 +109,7 @@ def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_tha
     assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
 
 
+@pytest.mark.slow
 def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, out):
     frames = shop_frames()
     frames.pop("contacts")
@@ -124,6 +128,7 @@ def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, ou
     assert any("is what most customers bought in the last 13 weeks" in n for n in found.notes)
 
 
+@pytest.mark.slow
 def test_a_margin_given_for_a_whole_shop(tmp_path):
     frames = shop_frames()
     frames["products"] = frames["products"].assign(Margin=["" if i % 2 else "0.4" for i in range(12)])

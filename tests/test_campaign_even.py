@@ -162,6 +162,7 @@ def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
     assert evenly.judged(None, groups, may) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [{"budget": "400"}, {"customers": "8"}, {"discount": "10"}, {}])
 def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     kit = kits[0]
@@ -191,6 +192,7 @@ def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     assert not [n for n in free.notes if n.startswith("Alike by")]
 
 
+@pytest.mark.slow
 def test_with_the_line_of_promises_the_note_gives_what_the_summary_gives(kits, small, monkeypatch):
     kit = kits[0]
     line = Line(-0.1, 0.6, ((0.01, 0.0), (0.0, 0.01)), 0.1)
@@ -202,6 +204,7 @@ def test_with_the_line_of_promises_the_note_gives_what_the_summary_gives(kits, s
     assert [float(t.replace(",", "")) for t in told.groups()] == pytest.approx(wanted, abs=0.51)
 
 
+@pytest.mark.slow
 def test_what_undoes_a_choice_undoes_it_at_the_price_of_her_group(kits, small, monkeypatch):
     kit, seen, flips = kits[0], [], counterfactual.flips
 
@@ -224,6 +227,7 @@ def test_what_undoes_a_choice_undoes_it_at_the_price_of_her_group(kits, small, m
     assert sum(len(x) for _, x in seen) >= len(chosen.row) - 2  # but for the last of a group
 
 
+@pytest.mark.slow
 def test_customers_without_a_group_are_counted_and_bound_by_nothing(kits, small):
     kit = kits[1]
     found = build(kit, ask(kit, even="gender 20"), 1)
@@ -234,6 +238,7 @@ def test_customers_without_a_group_are_counted_and_bound_by_nothing(kits, small)
     assert parity.gap(on, gender) <= WITHIN + 1e-9
 
 
+@pytest.mark.slow
 def test_without_a_name_the_product_is_the_one_that_earns_most_evenly(kits, small):
     kit = kits[0]
     best = build(kit, ask(kit, product="", even="gender 20", budget="400", holdout=0.0), 1)
@@ -253,6 +258,7 @@ def test_an_empty_list_says_whether_it_is_the_offers_or_the_limits(kits, small):
     assert not [n for n in tight.notes if n.startswith("No offer is expected to pay")]
 
 
+@pytest.mark.slow
 def test_the_menu_offers_what_the_shop_records_and_asks_for_it(kits, small, tmp_path):
     seen = []
 
@@ -277,6 +283,7 @@ def test_the_menu_offers_what_the_shop_records_and_asks_for_it(kits, small, tmp_
     assert len(listing.read(file.with_name(file.name.replace("_audit", "")))) == len(seen[0].sent)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_even_is_refused(kits, tmp_path):
     kit = kits[0]
     with pytest.raises(

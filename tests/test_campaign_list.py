@@ -50,6 +50,7 @@ def offered(kit):
     return str(kit.items["name"].iloc[kit.tried()[0]])
 
 
+@pytest.mark.slow
 def test_nothing_is_fitted(made, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("a campaign trains no model")
@@ -62,6 +63,7 @@ def test_nothing_is_fitted(made, monkeypatch):
     assert len(build(replace(made, response=None, why="no trial"), ask(product=offered(made)), 1).rows)
 
 
+@pytest.mark.slow
 def test_who_did_not_consent_or_cannot_be_reached_is_left_out(made):
     found = build(made, ask(product=offered(made)), 1)
     people = made.shop.frame("customers").set_index("customer_id")
@@ -89,6 +91,7 @@ def test_all_customers_opted_out(tmp_path):
         contactable(shop_of(tmp_path, Consent="false"), CHANNELS["SMS"])
 
 
+@pytest.mark.slow
 def test_only_the_channels_address_leaves_the_shop(made, tmp_path):
     for channel, heading, other in (("SMS", "PhoneNumber", "Email"), ("e-mail", "Email", "PhoneNumber")):
         files = listing.write(build(made, ask(product=offered(made), channel=channel), 1), tmp_path)
@@ -100,6 +103,7 @@ def test_only_the_channels_address_leaves_the_shop(made, tmp_path):
             assert not {"Email", "PhoneNumber", "Name"} & set(listing.read(files[part]))
 
 
+@pytest.mark.slow
 def test_files_are_safe_whole_and_read_back(made, tmp_path):
     found = build(made, ask(product=offered(made), holdout=0.0), 1)
     files = listing.write(found, tmp_path)
@@ -113,6 +117,7 @@ def test_files_are_safe_whole_and_read_back(made, tmp_path):
     assert "\u0d9c\u0db8\u0dca\u0db4\u0ddc\u0dbd" in text or "CUST00002" not in set(found.rows["customer_id"].astype(str))
 
 
+@pytest.mark.slow
 def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
     files = listing.write(found, tmp_path)
@@ -126,6 +131,7 @@ def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
     pd.testing.assert_frame_equal(listing.read(files["responses"]), form)
 
 
+@pytest.mark.slow
 def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch):
     found = build(made, ask(product=offered(made)), 1)
     files = listing.write(found, tmp_path / "data" / "campaigns")
@@ -138,6 +144,7 @@ def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch
     assert not own.exists()
 
 
+@pytest.mark.slow
 def test_a_second_campaign_of_the_same_request_gets_a_number_and_overwrites_nothing(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
     first = listing.write(found, tmp_path, told=summary(found, made))
@@ -169,6 +176,7 @@ def test_cells_that_would_be_formulas(given, wanted):
     assert (safe_phone(given) if given[0] in "+0" else safe(given)) == wanted
 
 
+@pytest.mark.slow
 def test_the_holdout_is_apart_random_and_of_the_size_asked_for(made, tmp_path):
     found = build(made, ask(product=offered(made), holdout=0.5), 1)
     again, other = (build(made, ask(product=offered(made), holdout=0.5), s) for s in (1, 2))
@@ -184,6 +192,7 @@ def test_the_holdout_is_apart_random_and_of_the_size_asked_for(made, tmp_path):
     assert not set(sent["CustomerID"]) & set(out["CustomerID"])
 
 
+@pytest.mark.slow
 def test_a_budget_binds_what_is_spent_and_more_never_earns_less(made):
     gains = []
     for budget in ("3", "6", "12", "24", ""):
@@ -196,6 +205,7 @@ def test_a_budget_binds_what_is_spent_and_more_never_earns_less(made):
     assert gains[0] < gains[-1]
 
 
+@pytest.mark.slow
 def test_a_number_of_customers_is_the_number_that_is_written_to(made):
     found = build(made, ask(product=offered(made), customers="5", holdout=0.2), 1)
     assert len(found.sent) == 5
@@ -203,6 +213,7 @@ def test_a_number_of_customers_is_the_number_that_is_written_to(made):
     assert set(found.rows["customer_id"]) == set(best.head(len(found.rows)))
 
 
+@pytest.mark.slow
 def test_the_list_does_not_depend_on_the_order_of_the_customers(made):
     view = build(made, ask(product=offered(made)), 1).view
     order = np.random.default_rng(0).permutation(len(view.customer))
@@ -219,11 +230,13 @@ def test_the_list_does_not_depend_on_the_order_of_the_customers(made):
         assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_a_fixed_discount_is_every_offers(made):
     assert set(build(made, ask(product=offered(made), discount="15"), 1).rows["percent"]) == {15.0}
     assert set(build(made, ask(product=offered(made), discount="12"), 1).rows["percent"]) <= {12.0}
 
 
+@pytest.mark.slow
 def test_an_arm_between_two_lies_between_them(made):
     features = build(made, ask(product=offered(made)), 1).view.features
     old, new = made.response.expected(features), with_arm(made.response, 12).expected(features)
@@ -260,6 +273,7 @@ def test_a_response_ranking_says_so_and_promises_nothing(made):
         assert told.loc[name, "meaning"] == "not available: the shop has had no trial"
 
 
+@pytest.mark.slow
 def test_an_uplift_ranking_says_so_and_adds_up(made):
     found = build(made, ask(product=offered(made)), 1)
     frame = listing.listed(found)
@@ -309,6 +323,7 @@ def test_ways_of_sending_spend_what_the_list_spends(made):
     assert table.loc["this list", "promised"] == pytest.approx(found.sent["gain"].sum())
 
 
+@pytest.mark.slow
 def test_reasons_add_most_and_what_undoes_a_choice_undoes_it(made):
     found = build(made, ask(product=offered(made), budget="60", holdout=0.0), 1)
     rows, view, chosen = found.rows, found.view, found.chosen
@@ -327,6 +342,7 @@ def test_reasons_add_most_and_what_undoes_a_choice_undoes_it(made):
         assert (told.gain - chosen.price * told.spend)[0, chosen.arms].argmax() == 0
 
 
+@pytest.mark.slow
 def test_reasons_are_the_topics_that_add_most(made):
     found = build(made, ask(product=offered(made), budget="60", holdout=0.0), 1)
     view, chosen = found.view, found.chosen
@@ -351,6 +367,7 @@ def test_reasons_are_the_topics_that_add_most(made):
         assert named.removeprefix("bought ").split(" in the")[0] in told["reason"].iloc[i]
 
 
+@pytest.mark.slow
 def test_a_place_on_the_list_has_a_price(made):
     free = build(made, ask(product=offered(made), holdout=0.0), 1)
     few = build(made, ask(product=offered(made), customers="3", holdout=0.0), 1)
@@ -366,6 +383,7 @@ def test_where_nothing_was_tried_reasons_are_habits(made):
     assert (found.rows["unless"] == "").all()
 
 
+@pytest.mark.slow
 def test_a_list_has_its_audit_beside_it(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
     files = listing.write(found, tmp_path)
@@ -390,6 +408,7 @@ def test_a_list_has_its_audit_beside_it(made, tmp_path):
     assert "audit" not in listing.write(bare, tmp_path, "_bare")
 
 
+@pytest.mark.slow
 def test_the_menu_does_nothing_before_the_button_and_then_writes_the_list(made, tmp_path):
     calls = []
 

@@ -74,6 +74,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_agreement_passes_and_is_collected(project):
     assert collect.problems() == []
     assert collect.collect() == 1
@@ -328,6 +329,7 @@ known}{, YES}{} behind.
 """
 
 
+@pytest.mark.slow
 def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(project):
     report = Report("shop", seed=1)
     report.claim("holds", "good", 1.0, above=0)
@@ -439,6 +441,7 @@ DIFFERENCES = {  # value, unit, cited -> what is said
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_recorded_difference_is_compared_with_what_it_cites(project, name):
     value, cited, words = DIFFERENCES[name]

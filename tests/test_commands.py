@@ -16,6 +16,8 @@ from promo_helpers import folders, paths
 from promo_helpers.campaign import listing
 from tests.shops import year_shop
 
+pytestmark = pytest.mark.slow
+
 ROOT = paths.ROOT
 NO_TRIAL = "the shop has no contacts about a product"
 

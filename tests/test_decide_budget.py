@@ -49,6 +49,7 @@ def by_enumeration(gain, spend, budget):
     return gain[rows, choices].sum(axis=1)[fits].max()
 
 
+@pytest.mark.slow
 @given(SEEDS, st.floats(0, 400), st.booleans(), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_one_budget_against_linear_programming(seed, budget, whole, save):
@@ -64,6 +65,7 @@ def test_one_budget_against_linear_programming(seed, budget, whole, save):
     assert found.gap == pytest.approx(best - found.gain, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save", [False, True])
 def test_one_budget_against_every_allocation_there_is(save):
     """The optimum wherever no step is refused or the budget is used up; never further from it than `gap`, nor than one row's gain."""
@@ -81,6 +83,7 @@ def test_one_budget_against_every_allocation_there_is(save):
     assert exact > 300
 
 
+@pytest.mark.slow
 @given(SEEDS, st.booleans(), st.booleans())
 @settings(max_examples=20, deadline=None)
 def test_more_budget_never_gains_less(seed, whole, save):
@@ -103,6 +106,7 @@ def test_the_walk_is_the_path_of_the_curve_and_goes_on_where_that_stops():
     assert gain[rows, arm].sum() <= found.gain <= found.bound
 
 
+@pytest.mark.slow
 @given(SEEDS, st.booleans(), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_several_limits_against_linear_programming(seed, whole, many):
@@ -216,6 +220,7 @@ def test_the_share_of_a_round_number_is_not_lost_to_binary_fractions():
     assert allocate(gain, spend, 0.3, contacts=50).gain == 3
 
 
+@pytest.mark.slow
 def test_the_price_is_what_one_more_rupee_returns():
     gain, spend = some(5, rows=5000)
     found, more = allocate(gain, spend, 3000.0), allocate(gain, spend, 3100.0)
@@ -224,6 +229,7 @@ def test_the_price_is_what_one_more_rupee_returns():
     assert (more.gain - several.gain) / 100 == pytest.approx(several.price("budget"), rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("many", [False, True])
 def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     """Samples, quasi-Newton steps and small programmes come as near as the programme over all rows."""
@@ -258,6 +264,7 @@ def test_each_customer_has_its_best_contacts_where_nothing_else_binds():
     assert allocate(gain, spend, customer=customer, per_customer=60).gain == allocate(gain, spend).gain
 
 
+@pytest.mark.slow
 def test_limits_that_arms_relieve_are_kept_too():
     """At most 30 % of all contacts in one city: use of -0.3 for every other contact. Arm 0 for all keeps it, nothing else is promised."""
     for seed in range(20):

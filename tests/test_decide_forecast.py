@@ -47,6 +47,7 @@ def test_a_flat_promise_gets_its_level_and_a_holdout_its_noise():
         learn_line(np.ones(9), np.ones(9), np.arange(9), np.ones(9), np.ones(9))
 
 
+@pytest.mark.slow
 def test_lines_of_a_sound_model_are_near_one():
     made, _ = trial(6000)
     response, part = fit_response(made, COSTS, 1, 2)

@@ -10,6 +10,7 @@ from promo_helpers.decide.holdout import held_out, with_holdout
 from promo_helpers.decide.monotone import monotone
 
 
+@pytest.mark.slow
 @given(st.integers(0, 100_000), st.integers(1, 8), st.booleans(), st.booleans())
 @settings(max_examples=30, deadline=None)
 def test_isotonic_as_scikit_learn_has_it(seed, arms, whole, weighted):
@@ -49,6 +50,7 @@ def test_the_holdout_takes_whole_customers_each_with_its_share():
     assert not held_out(customer, 0, 1).any()
 
 
+@pytest.mark.slow
 def test_the_chances_are_those_with_which_arms_are_given():
     rng = np.random.default_rng(2)
     arm, customer = rng.integers(0, 3, 200) * rng.integers(0, 2, 200), rng.integers(0, 90, 200)

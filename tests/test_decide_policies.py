@@ -62,6 +62,7 @@ def test_expected_profit_sends_nothing_that_loses():
     assert policies.contacted({"a": np.array([0, 2, 1, 0])})["a"] == 0.5
 
 
+@pytest.mark.slow
 def test_the_table_says_what_the_parts_say(judged):
     made, found, _part, _tied, scores = judged
     arm = policies.profit(found)

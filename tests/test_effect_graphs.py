@@ -68,6 +68,7 @@ def refuted() -> tuple[Design, np.ndarray, pd.DataFrame]:
     return design, y, refuters.refute(design, y, 2, simulations=12).set_index("refuter")
 
 
+@pytest.mark.slow
 def test_refuters_are_silent_about_a_sound_regression_and_the_two_misleading_ones_are_not(refuted):
     said = refuted[2]
     assert list(said.index) == list(refuters.REFUTERS)
@@ -87,6 +88,7 @@ def test_the_e_value_is_that_of_vanderweele_and_ding(refuted):
     assert said.loc["placebo", "estimate"] == pytest.approx(beta[1], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_refuting_twice_says_the_same_and_leaves_numpys_state_alone(refuted):
     design, y, said = refuted
     np.random.seed(5)  # noqa: NPY002

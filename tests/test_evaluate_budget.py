@@ -39,6 +39,7 @@ def test_the_curve_is_that_of_maq():
     assert len(budget.policy_path(effect, cost).row) == len(spends)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.floats(0, 1.2))
 @settings(max_examples=30, deadline=None)
 def test_the_policy_is_the_best_that_linear_programming_finds(seed, spend):
@@ -51,6 +52,7 @@ def test_the_policy_is_the_best_that_linear_programming_finds(seed, spend):
     assert curves.curve["gain"].iloc[0] * rows == pytest.approx(-best.fun, abs=1e-6)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.floats(0.01, 1.2))
 @settings(max_examples=30, deadline=None)
 def test_the_arms_given_are_those_of_the_curve(seed, spend):
@@ -107,6 +109,7 @@ def test_overspend_is_seen():
     assert ((mine["spent_low"] < 1.5 * spends) & (1.5 * spends < mine["spent_high"])).all()
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_true_gain():
     """One arm of cost 1 and effect x, uniform on [-1, 1]: a budget of .2 treats the best fifth, and earns .2 x .8."""
     rng, held, n = np.random.default_rng(5), 0, 100

@@ -109,6 +109,7 @@ def test_a_rule_is_followed_on_other_rows():
     assert followed(rule, x).tolist() == [2, 2, 0, 0, 1, 1, 1]
 
 
+@pytest.mark.slow
 def test_the_fit_recovers_a_function_without_noise():
     rng = np.random.default_rng(4)
 

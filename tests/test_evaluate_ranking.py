@@ -26,6 +26,7 @@ def by_hand(scores: np.ndarray, relevant: np.ndarray, k: int) -> tuple[float, fl
     return len(hits) / k, len(hits) / relevant.sum(), gain / best, float(bool(hits))
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 10, 30, 50]))
 @settings(max_examples=40, deadline=None)
 def test_metrics_at_k_are_what_their_definitions_say(seed, k):
@@ -96,6 +97,7 @@ def test_differences_are_paired_by_date():
     assert (row["method"], row["mean"], row["low"], row["high"]) == ("b", 0.5, 0.5, 0.5)
 
 
+@pytest.mark.slow
 def test_a_share_is_a_ratio_of_means_with_the_interval_of_a_ratio():
     rng = np.random.default_rng(0)
     covered = 0

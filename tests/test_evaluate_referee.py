@@ -119,6 +119,7 @@ def test_agreement_is_rank_correlation_pairs_and_regret():
         referee.agreement(metrics, true.drop("d"))
 
 
+@pytest.mark.slow
 def test_a_weight_of_one_over_q_lets_random_tie_with_good():
     """1,000 rows: a good score loses to a random one far more often by CausalML's AUTOC than by the others (Fisher's exact test)."""
     table = duels.lost(duels.duels(1000, 150, 0)).set_index("definition")
@@ -130,6 +131,7 @@ def test_a_weight_of_one_over_q_lets_random_tie_with_good():
     assert (table["share"] <= table["high"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # what the collector finds is not of this test
 def test_the_pictures_draw_what_the_frames_hold():
     from promo_helpers.plots import uplift as plots

@@ -30,6 +30,7 @@ def by_hand(priority: np.ndarray, effect: np.ndarray) -> tuple[np.ndarray, float
     return toc, toc.mean(), sum((i + 1) / n * toc[i] for i in range(n)) / n
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.integers(4, 40), st.sampled_from([2, 5, 1000]))
 @settings(max_examples=60, deadline=None)
 def test_rate_is_what_its_definition_says_with_and_without_ties(seed, n, values):
@@ -111,6 +112,7 @@ def covered(share: int, of: int, level: float = 0.95) -> None:
     assert low <= share <= high, f"{share} of {of}"
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Effect and score are x in [0, 1], two rows a customer: AUTOC 1 / 4, Qini 1 / 12, TOC(.2) .4, mean of the first fifth .9."""
     rng, n, held = np.random.default_rng(4), 100, np.zeros(4, int)
@@ -238,9 +240,7 @@ def test_uplift_of_one_arm_of_three_counts_the_two_arms_with_their_own_chances()
     e = trial(np.random.default_rng(4), n=30_000, shares=(1 / 3, 1 / 3, 1 / 3), effect=0.08, repeats=1)
     two = e.contrast("five")
     true = float(two.outcome("bought")[two.arm == 1].mean() - two.outcome("bought")[two.arm == 0].mean())
-    found = contrast_at_k(
-        e, "five", "bought", {"as it comes": lambda x: np.arange(len(x)) % 7}, [1.0], 1, 50
-    )
+    found = contrast_at_k(e, "five", "bought", {"as it comes": lambda x: np.arange(len(x)) % 7}, [1.0], 1, 50)
     assert list(found["method"]) == ["difference in means", "doubly robust"]
     assert found["estimate"].iloc[0] == pytest.approx(true, abs=1e-9)
     assert abs(found["estimate"].iloc[1] - true) < 0.3 * found["se"].iloc[1]

@@ -26,6 +26,7 @@ def drawn(rng, n=600):
     return y, arm, PLAN[arm], customer, x, means
 
 
+@pytest.mark.slow
 def test_intervals_of_every_estimator_cover():
     rng, inside, worth = np.random.default_rng(0), [], 0.5 * 1.0
     for _ in range(400):

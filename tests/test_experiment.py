@@ -12,6 +12,7 @@ from promo_helpers.experiment.experiment import even_shares
 from tests.trials import trial
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=40),
     st.lists(st.floats(0.05, 0.3), min_size=1, max_size=3),

@@ -41,6 +41,7 @@ def test_a_sound_trial_passes_and_says_so():
     assert found.table().equals(gates(trial(rng()), "bought", worth=0.2, seed=1).table())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("whole", [False, True], ids=["contacts drawn", "customers drawn"])
 def test_false_alarms_are_as_often_as_they_should_be(whole):
     """Balance and shares of sound trials: p at most .05 in 5 % of them, whether contacts or whole customers were drawn."""
@@ -52,6 +53,7 @@ def test_false_alarms_are_as_often_as_they_should_be(whole):
     assert within(alarms[1], n, 0.05), alarms / n
 
 
+@pytest.mark.slow
 def test_counting_rows_where_customers_were_drawn_would_cry_wolf():
     """The test above can fail: with customers mistaken for rows, half and more of sound trials look unsound."""
     alarms = 0
@@ -62,6 +64,7 @@ def test_counting_rows_where_customers_were_drawn_would_cry_wolf():
     assert alarms > 13
 
 
+@pytest.mark.slow
 def test_whole_gates_on_sound_trials_with_no_and_with_a_huge_effect():
     """All gates together: at most a few of a thousand sound trials are refused, and a strong true effect is not taken for a fault."""
     failed = [gates(trial(rng([4, i]), 800, effect=effect), "bought", seed=i).failed for i in range(25) for effect in (0, 0.4)]
@@ -101,6 +104,7 @@ def test_rows_of_an_arm_that_was_never_planned():
     assert design.planned_shares(trial(rng(), planned=np.array([0.6, 0.4, 0.0]), probability=None))[0] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [1.0, 0.95])
 def test_treated_meaning_bought_with_a_promotion_is_caught(kept):
     for seed in range(5):
@@ -156,6 +160,7 @@ def test_no_control_one_arm_and_a_constant_stop_at_once():
     assert gates(dull, "bought").failed == ("outcome varies",)
 
 
+@pytest.mark.slow
 def test_an_outcome_lost_in_one_arm_is_caught_in_a_trial_and_in_a_log():
     for kind in (trial(rng(), 3000), log(rng(), 3000)[0]):
         lost = kind.outcomes.copy()
@@ -189,6 +194,7 @@ def test_a_log_is_balanced_by_its_chances_and_judged_as_weighted():
     assert blind.failed == ("balance",)
 
 
+@pytest.mark.slow
 def test_estimated_chances_are_near_the_true_ones_and_balance_too():
     old, chances = log(rng(), 8000)
     found = estimate_probabilities(old, seed=0)
@@ -251,6 +257,7 @@ def test_overlap_against_plain_formulas():
             assert row["smallest"] == pytest.approx(min(min(x, 1 - x) for x in e))
 
 
+@pytest.mark.slow
 def test_thin_overlap_is_caught_and_a_rare_arm_is_not():
     thin, chances = log(rng(), 4000, strength=4)
     assert {"effective sample size", "share outside .05 to .95"} <= set(gates(thin, "bought", seed=0, probability=chances).failed)
@@ -270,6 +277,7 @@ def test_the_smallest_effect_is_that_of_the_textbook():
         assert row.detectable == pytest.approx((1.959964 + 0.841621) * error)
 
 
+@pytest.mark.slow
 def test_that_effect_is_seen_four_times_in_five_also_where_customers_come_back():
     """Customers drawn as a whole, ten contacts each, alike: rows taken as independent would promise too much."""
     seen, n = 0, 200
@@ -298,6 +306,7 @@ def test_too_few_for_what_would_pay():
         gates(sound, "profit", worth=0)
 
 
+@pytest.mark.slow
 def test_no_return_where_a_gate_fails():
     good, bad = (gates(trial(rng()), "profit", worth=w, seed=0) for w in (5, 0.001))
     assert roi(good, 30.0, 20.0)[0] == 1.5

@@ -91,6 +91,7 @@ def test_cells_as_people_type_them(read):
     assert found.features.loc[4].isna().tolist() == [False, True, True]
 
 
+@pytest.mark.slow
 def test_an_outcome_that_nobody_knows_and_one_left_blank(read):
     given = table().astype({"units": object})
     given.loc[5, "units"] = "NA"
@@ -171,6 +172,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_one_thing_wrong(read, case):
     spoil, changes, said = CASES[case]

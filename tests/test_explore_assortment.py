@@ -121,6 +121,7 @@ def test_the_planted_affinity_is_found(corner):
     assert (table["low"].iloc[1:] < 1).all()
 
 
+@pytest.mark.slow
 def test_intervals_hold_for_all_pairs_at_once(tmp_path):
     """Categories that are independent and alike: all ten intervals cover 1 together in about 95 of 100 shops."""
     rng, covered, shops = np.random.default_rng(7), 0, 60
@@ -181,6 +182,7 @@ def hashes(shop):
     return [int(pd.util.hash_pandas_object(f).sum() % 2**63) for f in frames_of(shop)]
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_changes_nothing(corner, tmp_path):
     """Threads hand over rows in any order: the same lines shuffled, in many row groups, give the same bytes; so do two runs."""
     lines = corner.frame("transactions").sample(frac=1, random_state=0)

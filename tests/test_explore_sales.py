@@ -133,6 +133,7 @@ def test_autocorrelation_by_hand():
     assert len(sales.autocorrelation(pd.Series(values[:20]), lags=60)) == 9  # half of a short series
 
 
+@pytest.mark.slow
 def test_the_band_holds_all_lags_at_once():
     """White noise leaves the band somewhere in about one series of twenty, and never in more than chance allows."""
     rng = np.random.default_rng(0)

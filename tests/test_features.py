@@ -79,6 +79,7 @@ def shop():
     return small_shop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", SETS)
 def test_what_comes_later_changes_nothing(shop, which):
     """The planted leak: a future in which everyone buys everything, at the moment itself and after it."""

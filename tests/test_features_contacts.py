@@ -231,10 +231,12 @@ def check(shop: Shop, kind: str, many: int) -> None:
     assert [experiment.arms[a] for a in experiment.arm[rows]] == slow.known.loc[ids, "arm"].tolist()
 
 
+@pytest.mark.slow
 def test_a_shop_made_by_hand_against_the_slow_loop(hand):
     check(hand, "both", 80)
 
 
+@pytest.mark.slow
 def test_a_simulated_market_against_the_slow_loop(market):
     check(market, "both", 30)
 
@@ -336,6 +338,7 @@ def test_another_customer_and_the_order_of_the_files_change_nothing(hand, tmp_pa
     np.testing.assert_array_equal(changed.arm, kept.arm)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", [1200, 1])
 def test_slices_of_customers_give_what_one_gives(hand, monkeypatch, lines):
     whole = contact_experiment(hand, "both", COST)

@@ -75,6 +75,7 @@ def test_features_stand_unrounded_beside_what_the_shop_records(made, corner):
     assert products["margin"].tolist() == table.loc[products["product_id"], "margin"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", [1_000, 8_000_000])
 def test_the_same_bytes_twice(made, corner, tmp_path, monkeypatch, lines):
     monkeypatch.setattr(written, "LINES", lines)  # four slices of customers, or one
@@ -92,6 +93,7 @@ def test_csv_reads_back_to_the_same_values(made, name):
     pd.testing.assert_frame_equal(again, frame, check_dtype=False, rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_customers_without_lines_and_products_nobody_bought(load):
     frames = shop_frames()
     lines = frames["transactions"]
@@ -119,6 +121,7 @@ def test_customers_without_lines_and_products_nobody_bought(load):
     assert [len(read(folder, name)) for name in KEYS] == [40, 12, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_shop_without_contacts_and_discounts(load):
     frames = shop_frames()
     for table, columns in {"transactions": ["Discount", "TotalAmount"], "products": ["Brand", "Margin"]}.items():
@@ -131,6 +134,7 @@ def test_a_shop_without_contacts_and_discounts(load):
     assert list(read(shop.folder.parent / "features", "product_features"))[:4] == ["product_id", "category", "price", "buyers"]
 
 
+@pytest.mark.slow
 def test_contacts_of_which_nobody_knows_whether_they_were_redeemed(load):
     frames = shop_frames()
     frames["contacts"]["Redeemed"] = ""
@@ -141,6 +145,7 @@ def test_contacts_of_which_nobody_knows_whether_they_were_redeemed(load):
     assert "redeemed_share" not in customers
 
 
+@pytest.mark.slow
 def test_all_files_or_none(made, corner, tmp_path, monkeypatch):
     files = write_features(corner, AS_OF, tmp_path / "features")
     before = digests(files)

@@ -201,6 +201,7 @@ def test_recommendations_are_judged_alike_whoever_is_asked_first():
 # --- lifetime and waiting ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["compare", "targeted", "off_points"])
 def test_intervals_hang_on_customers_and_not_on_draws_of_others(what):
     rng, n = np.random.default_rng(2), len(MANY)
@@ -295,6 +296,7 @@ def test_a_larger_table_of_orders_begins_with_the_smaller_one():
 # --- bundles and baskets ---
 
 
+@pytest.mark.slow
 def test_customers_who_buy_nothing_change_no_bundle():
     rng = np.random.default_rng(3)
     has = rng.random((120, 25, 12)) < 0.3
@@ -438,6 +440,7 @@ def test_folds_of_the_null_are_those_of_the_customers(monkeypatch):
     assert seen[2].items() <= seen[0].items()
 
 
+@pytest.mark.slow
 def test_customers_of_an_audit_and_thresholds_at_random():
     def asked(rows):
         shop = SimpleNamespace(frame=lambda table: pd.DataFrame({"customer_id": ID[rows]}))

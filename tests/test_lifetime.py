@@ -84,6 +84,7 @@ def test_bgnbd_finds_the_parameters_that_made_the_data():
     assert low < share < high
 
 
+@pytest.mark.slow
 def test_sandwich_errors_are_those_of_a_bootstrap():
     rng = np.random.default_rng(2)
     given = np.column_stack(known_of(TRUE, 1500, 80.0, rng))
@@ -160,6 +161,7 @@ def spent(model, x, rng, scale=1.0):
     return scale * rng.gamma(model.p * np.maximum(x, 1)) / nu / np.maximum(x, 1)
 
 
+@pytest.mark.slow
 def test_gamma_gamma_finds_the_parameters_and_the_slope():
     rng = np.random.default_rng(5)
     x = rng.geometric(0.2, 20_000).astype(float)
@@ -228,6 +230,7 @@ def corner(tmp_path):
     return lambda **changed: load_shop(write_shop(tmp_path / "s", {**frames, **changed}), folder=tmp_path / "checked")
 
 
+@pytest.mark.slow
 def test_summaries_against_plain_pandas(corner):
     shop = corner()
     days = ValuedDays.of(shop)
@@ -269,6 +272,7 @@ def test_a_day_counts_to_the_ninetieth_and_before_the_moment():
     assert happened(days, np.array([0]), 99, 300).to_dict("records") == [{"purchases": 2.0, "value": 4.0, "spend": 2.0}]
 
 
+@pytest.mark.slow
 def test_values_are_margins_only_where_every_product_has_one(corner):
     products = shop_frames()["products"]
     column = next((c for c in products if c.lower() == "margin"), "Margin")
@@ -326,6 +330,7 @@ def test_weeks_add_up_to_all_repeat_purchases():
     assert table["expected"].sum() == pytest.approx(table["actual"].sum(), rel=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("amid", "life"), [(False, 1e9), (True, 1e9), (False, 1500.0)])
 def test_where_the_weekly_forecast_goes_wrong(amid, life):
     """What the paper says of it: a table that begins amid lives hides the first weeks, and losses by the calendar lower the rest."""
@@ -367,6 +372,7 @@ def test_gini_and_auc_against_their_definitions():
     assert judge.auc(yes, tied)(one) == pytest.approx((pairs.mean() + 1) / 2)
 
 
+@pytest.mark.slow
 def test_compare_has_intervals_and_paired_gaps():
     rng = np.random.default_rng(8)
     actual = rng.gamma(1, 1, 500)

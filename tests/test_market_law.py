@@ -25,6 +25,7 @@ def contacts() -> pd.DataFrame:
     return sample_contacts(market(), CONTACTS, 1, last_day=500)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", list(PRESETS))
 def test_every_preset_follows_its_closed_form(preset: str) -> None:
     truth = lived(parameters("paper", preset, customers=2_000, activity=1.0), 11)
@@ -54,6 +55,7 @@ def history() -> tuple[Truth, pd.DataFrame]:
     return after, later
 
 
+@pytest.mark.slow
 def test_the_closed_form_knows_the_history(history: tuple[Truth, pd.DataFrame]) -> None:
     after, later = history
     assert calibrate(after, after, later, 4).holds
@@ -78,6 +80,7 @@ def score(simulated: Truth, closed: Truth, contacts: pd.DataFrame, measure: str,
 STRONG = {"attention": 0.9, "sensitivity": 1.5}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("effect", "strong", "dropped", "measure"),
     [
@@ -112,6 +115,7 @@ def _with_law(block, full: Truth, crippled: Truth):  # type: ignore[no-untyped-d
     )
 
 
+@pytest.mark.slow
 def test_forgotten_fatigue_is_caught() -> None:
     p = parameters("paper", customers=2_000, activity=1.0, fatigue=2.0, half_life=200.0, sensitivity=1.5, attention=0.9)
     fresh = Truth(p, 11)
@@ -124,6 +128,7 @@ def test_forgotten_fatigue_is_caught() -> None:
     assert abs(score(tired, restless, late, "units", "units")) > 5
 
 
+@pytest.mark.slow
 def test_purchases_and_future_agree_with_simulated_lives() -> None:
     truth = market()
     who = np.repeat([f"CUST{i + 1:05d}" for i in range(40)], 250)
@@ -253,6 +258,7 @@ def test_who_has_opted_out_is_sent_nothing_more() -> None:
     assert (second["arm"] == "none").all()
 
 
+@pytest.mark.slow
 def test_who_is_not_there_notices_nothing() -> None:
     """Lost customers, and those who have not begun: the contact costs, no more; trips start with the first day."""
     truth = market(opt_out=1.0, joins=1.0, lifetime=200.0)
@@ -312,6 +318,7 @@ def _lives(after: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {who: part.reset_index(drop=True) for who, part in plain.groupby("customer_id")}
 
 
+@pytest.mark.slow
 def test_who_else_is_contacted_changes_nobodys_life() -> None:
     """Dropping customers, adding one before all others and another order leave everybody else's lines, to the second."""
     truth = market(attention=0.9)

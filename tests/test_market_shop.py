@@ -79,6 +79,7 @@ def test_trials_are_trials(seed_shop: tuple[Shop, Truth]) -> None:
     np.testing.assert_allclose(known, 1)
 
 
+@pytest.mark.slow
 def test_the_bytes_depend_on_the_seed_alone(tmp_path: Path) -> None:
     p = parameters("smoke", customers=BLOCK + 300, activity=0.02)
     simulate(p, 3, tmp_path / "a", tmp_path / "at", workers=1, ahead=0)
@@ -89,6 +90,7 @@ def test_the_bytes_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert digest(tmp_path / "a")["transactions.parquet"] != digest(tmp_path / "c")["transactions.parquet"]
 
 
+@pytest.mark.slow
 def test_tables_have_streams_of_their_own() -> None:
     few, many = Goods(parameters("smoke"), 1), Goods(parameters("smoke", promotions=201), 1)
     assert len(many.promotions) == len(few.promotions) + 1
@@ -100,6 +102,7 @@ def test_tables_have_streams_of_their_own() -> None:
     pd.testing.assert_frame_equal(whole, part)
 
 
+@pytest.mark.slow
 def test_records_do_not_reveal_the_truth() -> None:
     """Given age and segment, no column of the customers table goes with a hidden trait."""
     block = draw_block(Goods(parameters("paper", customers=BLOCK), 5), 0)
@@ -202,6 +205,7 @@ def test_a_seed_has_no_default(tmp_path: Path) -> None:
         simulate("smoke", shop=tmp_path / "raw", truth=tmp_path / "truth")  # type: ignore[call-arg]
 
 
+@pytest.mark.slow
 def test_a_truth_knows_its_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is cut off between the two folders leaves both whole, no scratch, and a pair that is refused."""
     shop, truth = tmp_path / "raw", tmp_path / "truth"
@@ -230,6 +234,7 @@ def test_a_truth_knows_its_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Truth.read(truth, shop).run != first.run
 
 
+@pytest.mark.slow
 def test_csv_files_have_seed_0s_names_and_headings(seed_shop: tuple[Shop, Truth], tmp_path: Path) -> None:
     shop, _truth = seed_shop
     export_csv(shop, tmp_path / "csv")

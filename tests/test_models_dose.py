@@ -214,6 +214,7 @@ def tied_trial(rng, share, n=900, bare=False):
     return trial, units
 
 
+@pytest.mark.slow
 def test_the_share_that_other_sales_pay_for_is_recovered_within_its_error():
     z, found, many = [], [], 60
     for seed in range(many):

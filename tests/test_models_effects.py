@@ -50,6 +50,7 @@ def log() -> Experiment:
     return confounded()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ADJUSTED)
 def test_the_truth_lies_within_four_errors_where_adjustment_is_right_and_the_plain_difference_far_out(log, method):
     true = confounded()[1]
@@ -63,6 +64,7 @@ def test_the_truth_lies_within_four_errors_where_adjustment_is_right_and_the_pla
     assert plain.effect - true.mean() > 6 * plain.error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_in_a_trial_all_methods_agree_with_the_truth(method):
     experiment, true = confounded(3, randomised=True)
@@ -128,6 +130,7 @@ def test_matching_finds_the_nearest_by_brute_force(log):
     assert score.mean() == pytest.approx(np.mean(effect), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_matching_is_corrected_as_abadie_and_imbens_write_it(log):
     design, y, w = design_of(log), log.outcome("units"), log.arm
     lines = {
@@ -142,6 +145,7 @@ def test_matching_is_corrected_as_abadie_and_imbens_write_it(log):
     assert effect_scores.matching(design, y)[0].mean() == pytest.approx(total / len(y), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_doubly_robust_is_the_mean_of_its_scores_held_out_by_customer(log):
     design, y, w = design_of(log), log.outcome("units"), log.arm
     total = np.zeros(len(y))
@@ -158,6 +162,7 @@ def test_doubly_robust_is_the_mean_of_its_scores_held_out_by_customer(log):
     assert found.error == pytest.approx(np.sqrt(g / (g - 1) * (per**2).sum()) / n, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_double_machine_learning_is_that_of_econml_and_its_error_too_where_customers_come_once():
     from econml.dml import LinearDML
 
@@ -183,6 +188,7 @@ def test_double_machine_learning_is_that_of_econml_and_its_error_too_where_custo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["regression", "weighting", "matching", "stratification"])
 def test_errors_are_those_of_a_bootstrap_over_customers(method):
     experiment, _ = confounded(7, people=400)
@@ -214,6 +220,7 @@ def dowhy(design: effect_design.Design, y: np.ndarray, method: str, modifiers: b
     return float(found.value)
 
 
+@pytest.mark.slow
 def test_point_estimates_are_those_of_dowhy(log):
     design, y = design_of(log), log.outcome("units")
     ours = {m: effects.estimate(log, "units", m, 1, design) for m in METHODS}
@@ -245,6 +252,7 @@ def test_an_interval_goes_by_customer():
     assert effect_design.interval(np.tile(score, 2), np.arange(1000))[1] == pytest.approx(error / np.sqrt(2), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_scaling_the_outcome_scales_the_estimate_and_a_constant_does_not_matter(log, method):
     y = log.outcome("units")

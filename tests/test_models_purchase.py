@@ -64,6 +64,7 @@ def test_the_model_that_is_put_to_use_knows_the_newest_window_and_nothing_later(
     assert fit[0] >= 4 * purchase.WINDOW
 
 
+@pytest.mark.slow
 def test_features_do_not_change_when_the_future_does(world, panel, tmp_path):
     """A planted leak: everything from the day on is bought a hundredfold and by others, and no feature may notice."""
     shop, _ = world
@@ -134,6 +135,7 @@ def test_samples_are_weighted_back_to_how_often_each_outcome_occurs(panel):
     assert np.average(data.y, weights=data.weight) == pytest.approx(panel.bought(day).mean(), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_models_beat_counting_and_nothing_beats_the_truth(world, panel, learnt):
     _, truth = world
     model, _, _, days = learnt
@@ -162,6 +164,7 @@ def test_models_beat_counting_and_nothing_beats_the_truth(world, panel, learnt):
     assert not (over["low"] > 0).any()
 
 
+@pytest.mark.slow
 def test_a_model_that_sees_the_window_is_caught_by_the_truth(world, panel, learnt):
     """A planted leak: one feature is whether the pair will be bought. Then a model beats the true chances, and the guard says so."""
     _, truth = world
@@ -191,6 +194,7 @@ def test_settings_are_judged_on_a_later_day_than_they_are_fitted_on(learnt, monk
     assert len(table) == sum(np.prod([len(v) for v in grid.values()]) for grid in purchase.GRID.values())
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_model_and_saving_keeps_it(learnt, out):
     model, fit, tune, _ = learnt
     again = purchase.fit_one("random forest", fit, {"min_samples_leaf": 40, "max_features": 0.3}, 1)
@@ -203,6 +207,7 @@ def test_the_same_seed_gives_the_same_model_and_saving_keeps_it(learnt, out):
     assert np.array_equal(back.predict(tune.x)["ensemble"], model.predict(tune.x)["ensemble"])
 
 
+@pytest.mark.slow
 def test_the_importance_of_noise_is_nothing(learnt):
     model, _, tune, _ = learnt
     table = purchase.importances(model, tune.thinned(4_000, 0), 0).set_index("feature")["value"]
@@ -210,6 +215,7 @@ def test_the_importance_of_noise_is_nothing(learnt):
     assert table["customer_morning_share"] < 0.1 * table.max()
 
 
+@pytest.mark.slow
 def test_a_customer_without_history_is_a_cold_start_and_gets_what_is_popular(panel, learnt):
     model, _, _, days = learnt
     early = next(c for c in range(400) if c not in panel.purchases.seen(5))

@@ -40,6 +40,7 @@ def fitted():
     return (made, expected, *fit_response(made, COSTS, 1, 3))
 
 
+@pytest.mark.slow
 def test_each_row_is_judged_by_a_model_that_left_its_customer_out(fitted):
     made, _, response, part = fitted
     for customer in pd.unique(made.customer)[:200]:

@@ -88,6 +88,7 @@ def test_saving_again_replaces_the_whole_model(out):
     assert sorted(p.name for p in folder.iterdir()) == ["model.json", "new.npz"]
 
 
+@pytest.mark.slow
 def test_a_model_of_another_shop_is_refused_by_name_and_one_of_its_own_with_later_data_is_taken(out, tmp_path):
     made = {}
     for name, seed, until in (("ours", 0, "2025-03-01"), ("theirs", 1, "2025-12-31"), ("later", 0, "2025-12-31")):

@@ -31,6 +31,7 @@ RACE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.cpu_count() == 1, reason="on one core no call asks for a second thread")
 def test_a_prediction_beside_a_training_does_not_end_the_process():
     """Without the cap this ends with a segmentation fault, within a second or two, on a machine of two cores or more."""

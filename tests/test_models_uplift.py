@@ -56,6 +56,7 @@ def error(found, truth):
     return float(np.sqrt(((found - truth)[:, 1:] ** 2).mean()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in LEARNERS if name != "constant"])
 def test_every_learner_beats_the_constant_where_effects_differ(name, markets, fitted):
     fresh, product, shop = markets[1]

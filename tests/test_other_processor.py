@@ -15,6 +15,8 @@ import pytest
 from promo_helpers import paths, release, verify
 from tests.series import environment
 
+pytestmark = pytest.mark.slow
+
 RUNS = ("09_discount", "15_campaign")
 VECTORS = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
 OTHER = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": " ".join(VECTORS), "PROMO_PROFILE": "smoke"}

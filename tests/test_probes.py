@@ -4,6 +4,8 @@ import pytest
 
 from promo_helpers import replications
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("noun", replications.JOBS)
 def test_the_probe_of_a_kept_study_gives_the_same_numbers(noun):

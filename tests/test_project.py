@@ -131,6 +131,7 @@ def test_dependencies_of_a_notebook_are_what_it_imports_and_what_that_imports(tm
     assert not {"promo_helpers/collect.py", "promo_helpers/run.py", "promo_helpers/typeset.py"} & needs
 
 
+@pytest.mark.slow
 def test_dependencies_need_nothing_but_python():
     done = subprocess.run(
         [sys.executable, "-S", "-E", "-s", "-m", "promo_helpers.depends", "smoke"], cwd=ROOT, capture_output=True, text=True
@@ -199,6 +200,7 @@ def test_an_unknown_profile_is_named_with_those_that_exist(project, goal):
     )
 
 
+@pytest.mark.slow
 def test_a_cell_that_cannot_be_read_stops_make_and_is_named(project):
     path = project / "notebooks" / "02_shop.ipynb"
     notebook = json.loads(path.read_text())
@@ -211,6 +213,7 @@ def test_a_cell_that_cannot_be_read_stops_make_and_is_named(project):
     assert "*** notebooks/02_shop.ipynb: this is not a notebook, or not a whole one.  Stop." in make(project, "runs").stderr
 
 
+@pytest.mark.slow
 def test_a_module_that_cannot_be_read_stops_make_and_is_named(project):
     (project / "promo_helpers" / "style.py").write_text("WIDTH = (1\n")
     done = make(project, "paper")
@@ -226,6 +229,7 @@ def test_make_stops_where_the_dependencies_break_off(project):
     assert make(project, "runs", "PYTHON=no-such-python").returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [None, "{", "[]", '{"numbers": []}'])
 def test_a_run_without_a_whole_ledger_is_due_and_a_dry_run_deletes_nothing(project, left):
     assert not is_due(project)
@@ -235,12 +239,14 @@ def test_a_run_without_a_whole_ledger_is_due_and_a_dry_run_deletes_nothing(proje
     assert (project / "build" / "runs" / "paper" / f"{RUN}.ipynb").is_file()
 
 
+@pytest.mark.slow
 def test_a_run_whose_further_output_is_gone_is_due(project):
     ledger = project / "data" / "numbers" / "shop_completejourney.json"
     ledger.write_text(ledger.read_text().replace("data/numbers/", "data/raw/"))
     assert is_due(project)
 
 
+@pytest.mark.slow
 def test_another_shop_is_another_run(project):
     assert not is_due(project, "PROFILE=own", "OUT=.")
     (project / "b").mkdir()
@@ -258,6 +264,7 @@ def test_the_paper_is_not_about_your_shop(project, goal, given, shop):
     )
 
 
+@pytest.mark.slow
 def test_the_paper_is_due_where_its_profile_changes(project):
     (project / "paper" / "paper.pdf").touch()
     (project / "notebooks" / "profiles" / "paper.yml").write_text("")

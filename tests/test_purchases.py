@@ -95,6 +95,7 @@ def test_what_comes_later_chooses_no_items(corner):
     assert not len(Purchases.of(corner, before=0).items)
 
 
+@pytest.mark.slow
 def test_returns_are_left_out(load):
     frames = shop_frames()
     lines = frames["transactions"]
@@ -109,6 +110,7 @@ def test_returns_are_left_out(load):
     assert item_lines(shop).collect("pandas").to_native()["units"].min() > 0
 
 
+@pytest.mark.slow
 def test_two_lines_of_one_product_in_one_basket_are_one_purchase(load):
     frames = shop_frames()
     lines = frames["transactions"]
@@ -129,6 +131,7 @@ def test_a_category_counts_once_a_basket(corner):
     assert pd.DataFrame({"b": purchases.basket, "i": purchases.what}).duplicated().sum() == 0
 
 
+@pytest.mark.slow
 def test_products_without_the_name_asked_for_are_left_out(load):
     frames = shop_frames()
     frames["products"].loc[frames["products"]["Category"] == "Soap", "Category"] = ""
@@ -138,6 +141,7 @@ def test_products_without_the_name_asked_for_are_left_out(load):
     assert purchases.items.tolist() == ["Bakery", "Batteries", "Dairy"]
 
 
+@pytest.mark.slow
 def test_numbered_and_named_baskets_are_the_same(load, corner, tmp_path):
     frames = shop_frames()
     frames["transactions"]["BasketID"] = frames["transactions"]["BasketID"].str.slice(1).astype(int)
@@ -181,6 +185,7 @@ def test_days_and_moments_go_there_and_back(corner):
             purchases.number(outside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["nobody buys it so widely", "only returns"])
 def test_an_empty_result_keeps_its_shape(corner, load, why):
     shop, least = corner, 41

@@ -46,6 +46,7 @@ def test_a_date_outside_the_data_is_refused(bought, day):
         recommend.history(bought, day)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", recommend.METHODS)
 def test_no_method_sees_the_day_or_what_follows(bought, method):
     """The future replaced by another one: not a single score moves."""
@@ -118,6 +119,7 @@ def test_a_taste_shared_by_a_group_is_recommended_within_it():
         assert np.argmax(score) == 4, method
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 2**31))
 def test_lists_are_judged_as_rankings_are(k, candidates, seed):

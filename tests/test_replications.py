@@ -186,6 +186,7 @@ def test_rows_may_come_in_another_order_and_none_at_all_is_said(toy):
 # --- real studies, changed by one constant ---
 
 
+@pytest.mark.slow
 def test_a_constant_of_a_study_that_changed_is_seen(monkeypatch):
     before = replications.probe("fairness_audits")
     assert differences("fairness_audits", before, replications.probe("fairness_audits")) == []
@@ -195,6 +196,7 @@ def test_a_constant_of_a_study_that_changed_is_seen(monkeypatch):
     assert any(s.startswith("fairness_audits: difference ") for s in said)
 
 
+@pytest.mark.slow
 def test_a_budget_that_is_spent_twice_is_seen(monkeypatch):
     before = replications.probe("parity_markets")
     monkeypatch.setattr(parity, "SPENT", 2 * parity.SPENT)

@@ -232,6 +232,7 @@ def test_a_claim_is_recorded_and_never_stops_a_run(report):
         report.claim("wrong", "t", 1, above=0, se=-1)
 
 
+@pytest.mark.slow
 def test_a_ledger_names_the_kernels_that_it_was_computed_with(out):
     code = "from promo_helpers.report import Report; print(*Report('shop').ledger['kernels'])"
     environment = {**os.environ, "OPENBLAS_CORETYPE": "Nehalem"}

@@ -42,6 +42,7 @@ def notebook(project, *cells):
     (project / "notebooks" / "02_shop.ipynb").write_text(text)
 
 
+@pytest.mark.slow
 def test_a_run_that_writes_another_runs_ledger_is_refused(project):
     notebook(project, PROSE, PARAMETERS, WRITES)
     stamps = {name: project / "build" / f"02_shop_{name}.ipynb" for name in "ab"}
@@ -58,6 +59,7 @@ def test_a_run_that_writes_another_runs_ledger_is_refused(project):
     assert (project / "data" / "numbers" / "shop_b.json").read_text() == "left by an earlier execution"
 
 
+@pytest.mark.slow
 def test_the_stamp_bears_the_time_at_which_the_run_began(project):
     notebook(project, PARAMETERS, WRITES)
     run.execute("02_shop_a", {}, project / "stamp.ipynb")
@@ -66,6 +68,7 @@ def test_the_stamp_bears_the_time_at_which_the_run_began(project):
     assert (project / "stamp.ipynb").stat().st_mtime < (project / "notebooks" / "02_shop.ipynb").stat().st_mtime
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_leaves_the_earlier_results_as_they_were(project):
     notebook(project, PARAMETERS, WRITES)
     run.execute("02_shop_a", {}, project / "stamp.ipynb")
@@ -92,6 +95,7 @@ READS = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_reads_the_results_and_replaces_a_folder_whole(project):
     (project / "data" / "models" / "m").mkdir(parents=True)
     (project / "data" / "models" / "m" / "old").write_text("old")
@@ -117,6 +121,7 @@ def test_a_run_that_writes_on_another_file_system_moves_its_ledger_too(project):
     assert (project / "data" / "numbers" / "shop_a.json").read_text() == "{}"
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_left_is_removed_and_that_of_a_living_one_stays(project):
     running = project / "build" / "running"
     dead = subprocess.Popen(["true"])
@@ -128,6 +133,7 @@ def test_what_a_killed_run_left_is_removed_and_that_of_a_living_one_stays(projec
     assert [p.name for p in running.iterdir()] == [f"03_other.{os.getppid()}"]
 
 
+@pytest.mark.slow
 def test_a_run_is_sealed_and_other_parameters_than_the_profiles_make_it_old(project):
     notebook(project, PARAMETERS, WRITES)
     run.execute("02_shop_b", {"data": "b"}, project / "stamp.ipynb", of_profile=False)
@@ -148,6 +154,7 @@ DRAWS = {
 }
 
 
+@pytest.mark.slow
 def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeypatch):
     for name, value in run.FIXED.items():
         monkeypatch.setenv(name, value)
@@ -166,6 +173,7 @@ ASKS = {
 }
 
 
+@pytest.mark.slow
 def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
     notebook(project, PARAMETERS, ASKS)
     with pytest.raises(SystemExit) as stop:
@@ -174,6 +182,7 @@ def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_the_errors_for_people_are_classes_of_the_package():
     named = {node.name for file in (ROOT / "promo_helpers").rglob("*.py") for node in ast.parse(file.read_text(encoding="utf-8")).body
              if isinstance(node, ast.ClassDef)}  # fmt: skip
@@ -239,6 +248,7 @@ print(paths.shown(paths.ledger("shop_a")), paths.find("models", "m").read_text()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.cpu_count() == 1, reason="on one core no library asks for a second thread")
 def test_a_plain_kernel_counts_on_one_thread_and_writes_to_a_place_of_its_own(project):
     for place in (project / "data" / "models" / "m", project / "data" / "numbers" / "shop_a.json"):
@@ -289,6 +299,7 @@ def test_a_run_of_make_reads_results_and_says_nothing(project, monkeypatch, caps
     assert "Read from" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parameters", [{}, {"data": "b"}])
 def test_a_failed_run_names_the_cell_as_a_person_counts_it(project, capsys, parameters):
     notebook(project, PROSE, PARAMETERS, PROSE, FAILS)
@@ -326,12 +337,14 @@ def command(project, monkeypatch):
     return call
 
 
+@pytest.mark.slow
 def test_a_product_of_the_command_line_reaches_the_notebook(project, command):
     notebook(project, PROSE, TAKES, LOOKS, WRITES)
     command('--product=White "B" $Bread')
     assert (project / "stamp.ipynb").is_file()
 
 
+@pytest.mark.slow
 def test_a_notebook_that_takes_no_product_says_so(project, command):
     notebook(project, PROSE, PARAMETERS, WRITES)
     with pytest.raises(SystemExit) as stop:
@@ -340,6 +353,7 @@ def test_a_notebook_that_takes_no_product_says_so(project, command):
     command()
 
 
+@pytest.mark.slow
 def test_an_unknown_product_is_answered_with_the_nearest_in_one_line(project, command, capsys):
     asks = {**LOOKS, "source": 'from promo_helpers.shop.nearest import find\nfind(product, ["White Bread", "Jam"])'}
     notebook(project, PROSE, TAKES, asks, WRITES)
@@ -350,6 +364,7 @@ def test_an_unknown_product_is_answered_with_the_nearest_in_one_line(project, co
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_make_hands_a_product_to_the_notebook_asked_for_alone(tmp_path):
     words = [
         "make",

@@ -19,6 +19,8 @@ from promo_helpers.report import interval_text, plain_text
 from tests.series import environment, make
 from tests.shops import FIRST_DAY, shop_frames, write_shop
 
+pytestmark = pytest.mark.slow
+
 ROOT = paths.ROOT
 RUN = "02_shop_completejourney"
 

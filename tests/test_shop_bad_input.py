@@ -31,6 +31,7 @@ def csv_of(table, **options):
     return shop_frames()[table].to_csv(index=False, **options)
 
 
+@pytest.mark.slow
 def test_the_small_shop_is_fine(tmp_path, out):
     loading.load_shop(write_shop(tmp_path / "corner"))
     assert sorted(p.name for p in (out / "data" / "raw").iterdir()) == ["corner"]
@@ -43,6 +44,7 @@ def test_missing_folder(tmp_path, out):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_missing_files(refused):
     assert refused(stores=None, promotions=None, contacts=None) == [
         "stores (Stores.csv): the file is missing",
@@ -50,6 +52,7 @@ def test_missing_files(refused):
     ]
 
 
+@pytest.mark.slow
 def test_missing_columns(refused):
     frames = shop_frames()
     frames["transactions"] = frames["transactions"].drop(columns=["UnitPrice", "Quantity"])
@@ -61,15 +64,18 @@ def test_missing_columns(refused):
     ]
 
 
+@pytest.mark.slow
 def test_empty_file(refused):
     assert refused(stores="") == ["stores (Stores.csv): the file is empty"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", [HEADINGS, HEADINGS.strip(), HEADINGS + "\n\n", HEADINGS + ",,,,,,\n"])
 def test_headings_only(refused, text):
     assert refused(transactions=text) == ["transactions (Transactions.csv): the file holds no rows"]
 
 
+@pytest.mark.slow
 def test_promotions_without_rows_know_no_promotion(refused):
     frames = spoilt("transactions", "PromotionID", (40, "PROMO1"))
     frames["transactions"].loc[frames["transactions"].index != 38, "PromotionID"] = ""
@@ -78,6 +84,7 @@ def test_promotions_without_rows_know_no_promotion(refused):
     ]
 
 
+@pytest.mark.slow
 def test_no_headings(refused):
     assert refused(customers="\n" + csv_of("customers"), stores="STORE01,Fort\nSTORE02,Lake\n") == [
         "customers (Customers.csv): the first row is blank; the headings belong there",
@@ -85,6 +92,7 @@ def test_no_headings(refused):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoded", "row"),
     [
@@ -99,6 +107,7 @@ def test_not_utf8(refused, encoded, row):
     assert refused(customers=encoded) == [f"customers (Customers.csv): the file is not UTF-8 (row {row}); save it as CSV UTF-8"]
 
 
+@pytest.mark.slow
 def test_unreadable_dates(refused):
     cells = [(5, "31/03/2025"), (6, "2025-02-30"), (7, ""), (8, "2025-03-31 10:00:00+05:30"), (9, "soon")]
     assert refused(spoilt("transactions", "TransactionDate", *cells)) == [
@@ -108,12 +117,14 @@ def test_unreadable_dates(refused):
     ]
 
 
+@pytest.mark.slow
 def test_unreadable_day(refused):
     assert refused(spoilt("customers", "RegistrationDate", (3, "1/2/2020"))) == [
         "customers (Customers.csv): RegistrationDate is not a date such as 2025-03-31 in 1 row: row 3 ('1/2/2020')"
     ]
 
 
+@pytest.mark.slow
 def test_unreadable_numbers(refused):
     cells = [(5, "abc"), (6, "1,200"), (7, ""), (8, "15%"), (9, "1e300")]
     assert refused(spoilt("transactions", "UnitPrice", *cells)) == [
@@ -122,6 +133,7 @@ def test_unreadable_numbers(refused):
     ]
 
 
+@pytest.mark.slow
 def test_units_are_whole(refused):
     assert refused(spoilt("transactions", "Quantity", (5, "1.5"), (6, "99999999999999999999"), (7, "two"))) == [
         "transactions (Transactions.csv): Quantity is not a whole number in 3 rows: "
@@ -129,18 +141,21 @@ def test_units_are_whole(refused):
     ]
 
 
+@pytest.mark.slow
 def test_neither_true_nor_false(refused):
     assert refused(spoilt("customers", "Consent", (5, "maybe"))) == [
         "customers (Customers.csv): Consent is neither true nor false in 1 row: row 5 ('maybe')"
     ]
 
 
+@pytest.mark.slow
 def test_duplicate_key(refused):
     assert refused(spoilt("transactions", "TransactionID", (5, "T000001"), (9, "T000001"))) == [
         "transactions (Transactions.csv): TransactionID repeats an earlier row in 2 rows: row 5 ('T000001'), row 9 ('T000001')"
     ]
 
 
+@pytest.mark.slow
 def test_duplicate_pair(refused):
     frames = shop_frames()
     frames["promotions"].loc[1, "ProductID"] = "PROD00001"  # the promotion may come again, the pair may not
@@ -149,6 +164,7 @@ def test_duplicate_pair(refused):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("column", "file"),
     [("CustomerID", "Customers"), ("ProductID", "Products"), ("StoreID", "Stores"), ("PromotionID", "Promotions")],
@@ -160,24 +176,28 @@ def test_unknown_ids(refused, column, file):
     ]
 
 
+@pytest.mark.slow
 def test_a_missing_id_is_empty_and_not_unknown(refused):
     assert refused(spoilt("transactions", "CustomerID", (5, ""), (6, "N/A"))) == [
         "transactions (Transactions.csv): CustomerID is empty in 2 rows: row 5 (blank), row 6 (blank)"
     ]
 
 
+@pytest.mark.slow
 def test_a_blank_id_is_not_reported_again_where_it_is_missed(refused):
     assert refused(spoilt("customers", "CustomerID", (2, ""))) == [
         "customers (Customers.csv): CustomerID is empty in 1 row: row 2 (blank)"
     ]
 
 
+@pytest.mark.slow
 def test_negative_price(refused):
     assert refused(spoilt("transactions", "UnitPrice", (5, -5), (1200, -0.25))) == [
         "transactions (Transactions.csv): UnitPrice is negative in 2 rows: row 5 (-5), row 1,200 (-0.25)"
     ]
 
 
+@pytest.mark.slow
 def test_a_negative_price_is_not_reported_again_as_a_wrong_discount(refused):
     frames = spoilt("transactions", "UnitPrice", (5, -5), (6, "?"))
     frames["transactions"] = frames["transactions"].drop(columns="Discount")
@@ -187,12 +207,14 @@ def test_a_negative_price_is_not_reported_again_as_a_wrong_discount(refused):
     ]
 
 
+@pytest.mark.slow
 def test_discount_outside(refused):
     assert refused(spoilt("transactions", "Discount", (5, "1.01"), (6, "-0.1"), (7, "0"), (8, "1"))) == [
         "transactions (Transactions.csv): Discount is outside 0..1 in 2 rows: row 5 (1.01), row 6 (-0.1)"
     ]
 
 
+@pytest.mark.slow
 def test_percentages_are_named_as_they_were_typed(refused):
     frames = spoilt("promotions", "Discount", (2, "150"), (3, "abc"), (4, "-5"))
     frames["promotions"] = frames["promotions"].rename(columns={"Discount": "DiscountPercentage"})
@@ -202,6 +224,7 @@ def test_percentages_are_named_as_they_were_typed(refused):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blank", [False, True])
 def test_an_amount_paid_beyond_the_price(refused, blank):
     frames = shop_frames()
@@ -217,6 +240,7 @@ def test_an_amount_paid_beyond_the_price(refused, blank):
     ]
 
 
+@pytest.mark.slow
 def test_wrong_arms(refused):
     cells = [(5, "15%"), (6, "-5"), (7, "101"), (8, "nothing"), (9, "")]
     assert refused(spoilt("contacts", "Arm", *cells)) == [
@@ -226,6 +250,7 @@ def test_wrong_arms(refused):
     ]
 
 
+@pytest.mark.slow
 def test_a_promotion_that_ends_before_it_starts(refused):
     frames = spoilt("promotions", "EndDate", (2, "2025-01-19"), (3, "2025-01-20"), (4, "later"))
     assert refused(frames) == [
@@ -234,6 +259,7 @@ def test_a_promotion_that_ends_before_it_starts(refused):
     ]
 
 
+@pytest.mark.slow
 def test_semicolons_and_tabs(refused):
     assert refused(products=csv_of("products", sep="\t"), stores="StoreID;StoreName\nSTORE01;Fort\n") == [
         "products (Products.csv): the cells are separated by tabs; save it with commas",
@@ -241,6 +267,7 @@ def test_semicolons_and_tabs(refused):
     ]
 
 
+@pytest.mark.slow
 def test_headings_twice(refused):
     stores = "StoreID,StoreName,StoreID\nSTORE01,Fort,a\nSTORE02,Lake,b\nSTORE03,Harbour,c\n"
     customers = csv_of("customers").replace("CustomerID,Name,", "CustomerID,customer id,", 1)
@@ -250,6 +277,7 @@ def test_headings_twice(refused):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", [20_000, batches.BLOCK])
 def test_rows_are_numbered_as_a_spreadsheet_shows_them(refused, monkeypatch, block):
     """Blank, ragged and broken lines above a row count, a line break inside a cell does not, and blocks make no difference."""
@@ -277,11 +305,13 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them(refused, monkeypatch, blo
     ]
 
 
+@pytest.mark.slow
 def test_one_ragged_row(refused):
     text = csv_of("stores").replace("Harbour,", "Harbour,,", 1)
     assert refused(stores=text) == ["stores (Stores.csv): 1 row has more or fewer cells than the 5 headings: row 4"]
 
 
+@pytest.mark.slow
 def test_an_open_quotation_mark(refused, monkeypatch):
     monkeypatch.setattr(batches, "BLOCK", 20_000)
     assert refused(transactions=csv_of("transactions").replace("T000003", '"T000003')) == [
@@ -299,6 +329,7 @@ def test_files_that_are_not_parquet(tmp_path, out):
     ]
 
 
+@pytest.mark.slow
 def test_everything_at_once_in_the_order_of_the_tables(refused):
     frames = spoilt("customers", "Consent", (5, "maybe"))
     frames["customers"].loc[0, "Age"] = -3
@@ -319,6 +350,7 @@ def test_everything_at_once_in_the_order_of_the_tables(refused):
     ]
 
 
+@pytest.mark.slow
 def test_returns_are_no_error(corner):
     lines = corner.frame("transactions")
     given = shop_frames()["transactions"]["Quantity"]
@@ -327,6 +359,7 @@ def test_returns_are_no_error(corner):
     assert lines["units"].tolist() == given.tolist()
 
 
+@pytest.mark.slow
 def test_an_old_copy_survives_a_bad_source(tmp_path, out):
     folder = write_shop(tmp_path / "corner")
     before = loading.load_shop(folder)

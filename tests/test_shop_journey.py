@@ -41,6 +41,7 @@ def lines(journey):
     return journey.frame("transactions")
 
 
+@pytest.mark.slow
 def test_each_treatment_counts_the_rows_that_it_touched(journey, raw):
     [[zero]] = raw("SELECT count(*) FROM transactions WHERE quantity = 0")
     [[all_lines]] = raw("SELECT count(*) FROM transactions")
@@ -85,6 +86,7 @@ def test_campaigns_outside_the_data(raw):
     assert [c for (c,) in outside] == [15, 20, 21, 22, 23, 24, 25, 26]
 
 
+@pytest.mark.slow
 def test_sales_add_up_to_the_cent(lines, raw):
     by_product = raw(
         "SELECT product_id::VARCHAR, sum(round(sales_value * 100))::BIGINT, "
@@ -97,6 +99,7 @@ def test_sales_add_up_to_the_cent(lines, raw):
     assert {p: tuple(int(v) for v in row) for p, *row in mine.itertuples()} == {p: tuple(row) for p, *row in by_product}
 
 
+@pytest.mark.slow
 def test_every_household_basket_and_store_keeps_its_lines(lines, raw):
     theirs = raw("SELECT household_id::VARCHAR, basket_id, store_id::VARCHAR, count(*) FROM lines GROUP BY ALL")
     mine = lines.groupby(["customer_id", "basket_id", "store_id"]).size()
@@ -156,6 +159,7 @@ def test_only_the_mailed_redeem(journey, raw):
     assert len(redeemed) == len(pairs)
 
 
+@pytest.mark.slow
 def test_promotions_are_coupons_and_the_products_that_they_cover(journey, raw):
     promotions = journey.frame("promotions")
     theirs = raw(
@@ -168,6 +172,7 @@ def test_promotions_are_coupons_and_the_products_that_they_cover(journey, raw):
     assert promotions["discount"].isna().all()
 
 
+@pytest.mark.slow
 def test_products_are_those_of_the_source_and_those_it_sold_unlisted(journey, raw):
     products = journey.frame("products").set_index("product_id")
     theirs = raw("SELECT product_id::VARCHAR, product_type, product_category, department, brand, package_size FROM products")

@@ -42,6 +42,7 @@ def csv_of(table, frames=None, **options):
     return (frames or shop_frames())[table].to_csv(index=False, **options)
 
 
+@pytest.mark.slow
 def test_cells_arrive_as_they_were_typed(corner):
     """Each column against the frames that were written, read here in the plainest way."""
     given = shop_frames()
@@ -71,6 +72,7 @@ def test_amounts_are_whole_cents(corner):
     assert lines["paid_cents"].dtype == lines["list_cents"].dtype == np.int64
 
 
+@pytest.mark.slow
 def test_what_is_not_given_is_not_invented(corner, load):
     assert corner.has("products", "margin")
     assert not corner.has("products", "department")
@@ -86,10 +88,12 @@ def test_what_is_not_given_is_not_invented(corner, load):
     assert (lines["paid_cents"] == lines["list_cents"]).all()
 
 
+@pytest.mark.slow
 def test_contacts_with_headings_only_are_no_contacts(load):
     assert not load(contacts="ContactID,CustomerID,ContactTime,Arm\n").has("contacts")
 
 
+@pytest.mark.slow
 def test_blank_optional_cells_stay_missing(load):
     frames = spoilt("products", "Margin", (2, ""), (3, "N/A"), (4, "-"))
     frames["customers"]["Age"] = ""
@@ -100,6 +104,7 @@ def test_blank_optional_cells_stay_missing(load):
     assert not shop.has("customers", "age")  # as if the column were not there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -117,6 +122,7 @@ def test_the_same_table_saved_by_another_program(corner, load, change):
     same(load(**{t: change(csv_of(t)) for t in TABLES}), corner)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spell", [str.upper, str.lower, lambda h: f" {h} ", "as in the dictionary's names"])
 def test_headings_in_other_spellings(corner, load, spell):
     frames = shop_frames()
@@ -126,6 +132,7 @@ def test_headings_in_other_spellings(corner, load, spell):
     same(load(frames), corner)
 
 
+@pytest.mark.slow
 def test_other_headings_and_unknown_columns(corner, load):
     frames = shop_frames()
     frames["customers"] = frames["customers"].rename(columns={"Location": "City", "CustomerSegment": "Segment"}).assign(Shoe=43)
@@ -136,6 +143,7 @@ def test_other_headings_and_unknown_columns(corner, load):
     same(load(frames), corner)
 
 
+@pytest.mark.slow
 def test_the_layout_with_amounts_taken_off(corner, load):
     """TotalAmount is what was paid and DiscountedAmount what was taken off; no promotion is written None; 15 means 15 %."""
     frames = shop_frames()
@@ -163,6 +171,7 @@ def test_the_layout_with_amounts_taken_off(corner, load):
     ]
 
 
+@pytest.mark.slow
 def test_a_blank_basket_is_made_like_a_missing_one(corner, load):
     shop = load(spoilt("transactions", "BasketID", (2, ""), (3, "")))
     lines = shop.frame("transactions")
@@ -199,11 +208,13 @@ def test_what_follows_from_a_line(line, listed, paid, discount):
     assert done["discount"] == pytest.approx(discount, abs=1e-12) if discount is not None else pd.isna(done["discount"])
 
 
+@pytest.mark.slow
 def test_blocks_make_no_difference(corner, load, monkeypatch):
     monkeypatch.setattr(batches, "BLOCK", 20_000)
     same(load(), corner)
 
 
+@pytest.mark.slow
 def test_a_column_that_is_missing_in_the_first_block_and_filled_later(load, monkeypatch):
     frames = shop_frames()
     lines = frames["transactions"]
@@ -219,6 +230,7 @@ def test_a_column_that_is_missing_in_the_first_block_and_filled_later(load, monk
     assert parts.frame("transactions")["discount"].isna().sum() == 2001
 
 
+@pytest.mark.slow
 def test_line_ends_inside_cells(load, monkeypatch):
     monkeypatch.setattr(batches, "BLOCK", 3_000)
     frames = spoilt("customers", "Name", (3, "Two\nlines, one cell"), (40, 'He said "yes"'))
@@ -237,12 +249,14 @@ def to_parquet(shop, folder, **options):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [1000, batches.BATCH])
 def test_a_folder_of_parquet_is_the_same_shop(corner, tmp_path, out, monkeypatch, batch):
     monkeypatch.setattr(batches, "BATCH", batch)
     same(load_shop(to_parquet(corner, tmp_path / "parquet")), corner)
 
 
+@pytest.mark.slow
 def test_parquet_with_percentages_numbered_ids_and_codes(corner, tmp_path, out):
     folder = to_parquet(corner, tmp_path / "parquet")
     promotions = corner.frame("promotions")
@@ -288,6 +302,7 @@ def test_cells_that_come_as_codes_are_read_as_the_same_cells(kind, cells):
         pd.testing.assert_series_equal(plainly, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [100, 500_000])
 def test_a_folder_of_parquet_with_codes_is_the_same_shop(corner, tmp_path, out, monkeypatch, batch):
     monkeypatch.setattr(batches, "BATCH", batch)
@@ -317,12 +332,14 @@ def test_moments_with_a_zone_are_refused_in_parquet_too(corner, tmp_path, out):
     ]
 
 
+@pytest.mark.slow
 def test_another_parquet_file_beside_the_csv_files_is_left_alone(corner, tmp_path, out):
     folder = write_shop(tmp_path / "corner")
     pq.write_table(pa.table({"x": [1]}), folder / "forecast.parquet")
     same(load_shop(folder), corner)
 
 
+@pytest.mark.slow
 def test_the_copy_is_kept_until_the_source_changes(tmp_path, out):
     folder = write_shop(tmp_path / "corner")
     first = load_shop(folder)
@@ -339,6 +356,7 @@ def test_the_copy_is_kept_until_the_source_changes(tmp_path, out):
     assert not load_shop(folder).has("contacts")
 
 
+@pytest.mark.slow
 def test_a_copy_of_an_earlier_format_is_made_anew(tmp_path, out, monkeypatch):
     folder = write_shop(tmp_path / "corner")
     made = (load_shop(folder).folder / "transactions.parquet").stat().st_mtime_ns
@@ -367,6 +385,7 @@ def _rule(column):
     return column.rule and (column.rule.low, column.rule.high, column.rule.pattern)
 
 
+@pytest.mark.slow
 def test_two_folders_of_one_name_are_not_mixed_up(tmp_path, out):
     one, two = write_shop(tmp_path / "a" / "shop"), write_shop(tmp_path / "b" / "shop", shop_frames(seed=1))
     assert load_shop(one).rows("transactions") == len(shop_frames()["transactions"])
@@ -374,6 +393,7 @@ def test_two_folders_of_one_name_are_not_mixed_up(tmp_path, out):
     assert len(shop_frames()["transactions"]) != len(shop_frames(seed=1)["transactions"])
 
 
+@pytest.mark.slow
 def test_a_relative_folder_is_the_projects(tmp_path, out, monkeypatch):
     monkeypatch.setattr(loading.paths, "ROOT", tmp_path)
     write_shop(tmp_path / "corner")
@@ -494,6 +514,7 @@ def test_the_template_is_what_the_loader_reads(tmp_path, capsys):
     assert capsys.readouterr().out.count("holds rows and is kept") == 6
 
 
+@pytest.mark.slow
 def test_a_template_filled_in_part_is_a_shop(tmp_path, out, corner):
     """Columns of the template that stay empty mean the same as columns that are not there."""
     write_template(tmp_path / "corner")
@@ -510,6 +531,7 @@ def test_a_template_filled_in_part_is_a_shop(tmp_path, out, corner):
             assert shop.has(table, column) == corner.has(table, column), (table, column)
 
 
+@pytest.mark.slow
 def test_what_spills_goes_with_the_last_frame_and_without_a_warning(corner, load):
     shop = load()
     ((folder,),) = shop.connection.sql("SELECT current_setting('temp_directory')").fetchall()

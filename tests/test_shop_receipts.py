@@ -13,6 +13,7 @@ def loaded(folder, change):
     return frames["transactions"], load_shop(write_shop(folder / "s", frames), folder=folder / "checked")
 
 
+@pytest.mark.slow
 def test_numbers_that_restart_each_day_make_the_baskets_that_they_made_before(tmp_path, corner):
     def restart(lines):
         day = lines["TransactionDate"].str[:10]
@@ -34,6 +35,7 @@ def test_numbers_that_restart_each_day_make_the_baskets_that_they_made_before(tm
     assert shop.frame("transactions")["transaction_id"].tolist() == lines["TransactionID"].tolist()  # the order of the file stays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["CustomerID", "StoreID", "TransactionDate"])
 def test_one_receipt_of_two_customers_stores_or_days_becomes_two_baskets(tmp_path, corner, column):
     def share(lines):

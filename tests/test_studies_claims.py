@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from promo_helpers import replications
 from promo_helpers.report import Report
@@ -41,6 +42,7 @@ def kept_claims():
     yield from claims.of_audits(fairness.summary(replications.read("fairness_audits")))
 
 
+@pytest.mark.slow
 def test_each_claim_on_a_kept_study_says_what_it_rests_on_and_how_much_room_it_has(tmp_path, monkeypatch):
     found = recorded(kept_claims(), tmp_path, monkeypatch)
     assert len(found) > 33

@@ -8,6 +8,7 @@ from promo_helpers.market.rhythm import after_rhythm
 from promo_helpers.studies import coverage, policies, policy_tables
 
 
+@pytest.mark.slow
 def test_one_small_market_has_a_row_a_policy():
     rows = policies._market(policies.Case("null", contacts=1_500, judged=200), None, 3).set_index("policy")
     assert {policies.PERSONAL, policies.BROADCAST, "nobody", "everybody, 25 %", "RFM", "omniscient oracle"} <= set(rows.index)
@@ -20,6 +21,7 @@ def test_one_small_market_has_a_row_a_policy():
     assert rows.loc[policies.BROADCAST, "ahead"] == 0
 
 
+@pytest.mark.slow
 def test_one_replication_has_every_figure_and_its_truth():
     rows = coverage._market(coverage.Case(draws=2, learners=1_200, pool=300, trial=150, sent=60), 5)
     assert len(rows) == 2 * 10

@@ -86,6 +86,7 @@ def test_the_next_product_is_the_first_that_is_not_owned():
     assert pd.isna(answer[6])
 
 
+@pytest.mark.slow
 def test_a_forest_is_perfect_at_a_rule_and_so_is_the_rule():
     table, _ = orders.clean(orders.generate(0, 800))
     model, labels = next_order.rule_forest(table.iloc[:600], 1)
@@ -106,6 +107,7 @@ def test_the_shortest_time_falls_with_the_number_of_orders_and_the_next_one_does
     assert np.abs(table["next"] - 20).max() < 4 * 20 / np.sqrt(4000)
 
 
+@pytest.mark.slow
 def test_the_forest_learns_no_more_than_a_formula():
     table, _ = orders.clean(orders.generate(0, 1500))
     model = next_order.shortest_forest(table.iloc[:1000], 1)

@@ -293,6 +293,7 @@ def test_folds_respect_time_and_customers(world):
         timing.folds(rows[rows["date"] == 120], rows.loc[rows["date"] == 120, "customer"], 0)
 
 
+@pytest.mark.slow
 def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):
     """Visits are Poisson and a third of the customers stop: personal gaps are hopeless, survival models come near the truth."""
     days, rate, stop = world
@@ -368,6 +369,7 @@ def test_a_column_that_is_missing_everywhere_is_left_out(world):
         timing.usable(rows, ["gap_median"])
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_numbers(world):
     fit = waiting.moments(world[0], [120, 149, 178])
     columns = timing.usable(fit)

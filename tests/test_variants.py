@@ -15,6 +15,8 @@ import pytest
 from promo_helpers import collect, paths
 from tests.variants import SMALL, VARIANTS, WRONG
 
+pytestmark = pytest.mark.slow
+
 SEEDS = (2, 3)
 CASES = [(seed, notebook, VARIANTS[notebook][i]) for i, seed in enumerate(SEEDS) for notebook in sorted(VARIANTS)]
 

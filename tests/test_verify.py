@@ -89,6 +89,7 @@ def test_a_release_is_small_text_and_the_same_bytes_again(released, tmp_path):
     assert {f.name: f.read_bytes() for f in released.rglob("*") if f.is_file()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "old", "new", "found"),
     [
@@ -257,6 +258,7 @@ def run(*arguments, out):
     return subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_command_ends_with_a_sentence_and_an_exit_code(released, tmp_path, monkeypatch):
     done = run("--a", released, "--b", tmp_path / "a", out=tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
@@ -282,6 +284,7 @@ def test_the_present_build_is_compared_with_its_profile_and_this_machine(tmp_pat
     assert verify.alike(compare(*verify.sides(None, None)))
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_compared_a_sentence_says_what_to_do(tmp_path):
     said = f"No run has been made yet; `make paper PROFILE=smoke OUT={tmp_path}` makes them."
     assert run(out=tmp_path).stderr.strip() == said
@@ -289,6 +292,7 @@ def test_where_nothing_can_be_compared_a_sentence_says_what_to_do(tmp_path):
     assert "B needs an A" in run("--b", tmp_path, out=tmp_path).stderr
 
 
+@pytest.mark.slow
 def test_a_broken_release_is_named(released, tmp_path):
     shutil.copytree(released, tmp_path / "twice")
     lines = (tmp_path / "twice" / "numbers.csv").read_text(encoding="utf-8").splitlines()

@@ -29,7 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "01_market": [{"preset": "uniform"}, {"preset": "hidden"}],
     "02_shop": [{"least": 5}, {"least": 1000}],  # the second: no campaign can be judged
-    "03_purchase": [{"until": "2025-09-01"}, {"tests": 2, "trains": 1}],
+    "03_purchase": [{"until": "2025-09-01"}, {"tests": 2, "trains": 2}],
     "04_recommendation": [{"product": "White Bread", "k": 5}, {"item": "name", "dates": 1}],  # one date: no interval
     "05_timing": [{"horizon": 21, "classes": 5}, {"embargo": 28, "tests": 1}],
     "06_lifetime": [{"arm": 20, "message": 5.0}, {"fitted": 0.5, "reach": 0.2}],

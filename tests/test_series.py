@@ -168,7 +168,8 @@ def test_a_notebook_that_fails_says_where_and_leaves_no_witness(tmp_path):
     (tmp_path / "empty").mkdir()
     done = make("notebook", "N=02_shop", f"SHOP={tmp_path / 'empty'}", out=tmp_path / "own")
     assert done.returncode == 2
-    assert any(line.startswith("02_shop_own: The shop in ") for line in done.stderr.splitlines())
+    assert "02_shop_own: The shop in " in done.stderr  # DuckDB may have said before that it leaked something at its end
+    assert "stopped in cell" not in done.stderr
     assert "cannot be used: 5 problems, and nothing was written." in done.stderr
     assert "customers (Customers.csv): the file is missing" in done.stderr
     runs = tmp_path / "own" / "build" / "runs" / "own"

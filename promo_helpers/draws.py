@@ -21,7 +21,6 @@ _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 UNIT = 2.0**-53
 CELLS = 10_000_000  # numbers of a bootstrap that are held at a time
 Source = np.random.Generator | np.ndarray  # what compiled code draws from: a walk through all, or the word of one entity
-_POISSON = stats.poisson.cdf(np.arange(40), 1.0)
 
 
 @njit(cache=True, nogil=True)
@@ -117,9 +116,11 @@ def normal(seed: int, purpose: str, *ids: Any, n: int | None = None) -> np.ndarr
     return special.ndtri(uniform(seed, purpose, *ids, n=n) + UNIT / 2)
 
 
-def poisson(seed: int, purpose: str, *ids: Any, mean: float | np.ndarray = 1.0, n: int | None = None) -> np.ndarray:
-    """[row] Poisson counts of a mean (or of [row] means), or [row, n]; with mean 1 the weights of a bootstrap by entity."""
-    drawn = uniform(seed, purpose, *ids, n=n)
+def poisson(
+    seed: int, purpose: str, *ids: Any, mean: float | np.ndarray = 1.0, n: int | None = None, after: int = 0
+) -> np.ndarray:
+    """[row] Poisson counts of a mean (or of [row] means), or [row, n]; `n` and `after` as in `uniform`."""
+    drawn = uniform(seed, purpose, *ids, n=n, after=after)
     if np.ndim(mean) == 0:
         most = int(mean + 12 * np.sqrt(mean) + 30)  # beyond it lies less than a double can show
         return np.searchsorted(stats.poisson.cdf(np.arange(most), mean), drawn, side="right")
@@ -194,7 +195,7 @@ def bootstrap(seed: int, purpose: str, *ids: Any, n: int, first: int = 0) -> np.
     They stand in for drawing as many entities as there are with replacement: means and ratios have the same spread, totals do not,
     since the number of entities varies. A resample in which nobody counts, which only a handful of entities can meet, counts all once.
     """
-    weight = np.searchsorted(_POISSON, uniform(seed, purpose, *ids, n=n, after=first).T, side="right").astype(float)
+    weight = np.ascontiguousarray(poisson(seed, purpose, *ids, n=n, after=first).T, float)
     weight[~weight.any(axis=1)] = 1.0
     return weight
 

@@ -49,6 +49,17 @@ def sealed(project, name, **parameters):
     seal.put(stamp, seal.seal(project, files, parameters))
 
 
+def small_report() -> Report:
+    """A run of one number, one figure and one table, written."""
+    report = Report("shop", seed=1)
+    report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
+    figure, _ = plt.subplots()
+    report.save_figure(figure, "a")
+    plt.close(figure)
+    report.save_table(pd.DataFrame({"x": [1]}), "t")
+    return report
+
+
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project of one notebook, one run and one section, all in agreement."""
@@ -64,12 +75,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "paper" / "sections" / "data.tex").write_text(TEXT)
     main = "\\usepackage[margin=2.5cm]{geometry}\n\\begin{document}\n\\input{sections/data}\n\\end{document}\n"
     (tmp_path / "paper" / "main.tex").write_text(main)
-    report = Report("shop", seed=1)
-    report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
-    figure, _ = plt.subplots()
-    report.save_figure(figure, "a")
-    plt.close(figure)
-    report.save_table(pd.DataFrame({"x": [1]}), "t")
+    small_report()
     runs(tmp_path, "02_shop")
     return tmp_path
 
@@ -445,12 +451,7 @@ DIFFERENCES = {  # value, unit, cited -> what is said
 @pytest.mark.parametrize("name", DIFFERENCES)
 def test_a_recorded_difference_is_compared_with_what_it_cites(project, name):
     value, cited, words = DIFFERENCES[name]
-    report = Report("shop", seed=1)
-    report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
-    figure, _ = plt.subplots()
-    report.save_figure(figure, "a")
-    plt.close(figure)
-    report.save_table(pd.DataFrame({"x": [1]}), "t")
+    report = small_report()
     sizes = {"size": ["paper", "paper", "seed"], "method": ["ensemble", "habit", "ensemble"], "share": [0.4, 0.3, None]}
     report.save_table(pd.DataFrame(sizes), "u")
     report.record(name, value, unit="points", meaning="m", difference=cited)

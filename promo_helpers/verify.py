@@ -1,11 +1,12 @@
 """Two builds compared, row by row: `make verify` holds the present one against the last release, or folder B against folder A.
 
-Settings, counts and text agree exactly or differ. An estimate and its interval "agree" where none of the three moved by more than 5 % of
-the interval's half-width (the smaller of the two), are "close" within one half-width, and "differ" beyond. An estimate without an
-interval agrees where it prints the same or moved by at most a millionth of itself; it is close within 1 %, or one unit of its last
-printed digit. In a table, a column is of counts where it is whole in both builds; an interval is a pair of columns with `low` and `high`
-in their names. Claims are the same or flipped. A text that differs is a choice, such as the learner with the smallest error, which a
-last digit can tip.
+Settings, counts and text agree exactly or differ. An estimate and its interval "agree" where none of the three moved by more than
+5 % of the interval's half-width (the smaller of the two), are "close" within one half-width, and "differ" beyond. An estimate
+without an interval agrees where it prints the same or moved by at most a millionth of itself; it is close within 1 %, or one unit
+of its last printed digit. What differs by at most 1e-12 is the same: rounding leaves that much of a sum that is 0. In a table, a
+column is of counts where it is whole in both builds; an interval is a pair of columns with `low` and `high` in their names.
+Claims are the same or flipped. A text that differs is a choice, such as the learner with the smallest error, which a last digit
+can tip.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from promo_helpers.report import SHARES, plain_text
 AGREES, CLOSE = 0.05, 1.0  # of the half-width of the interval, the smaller one of the two
 SAME, NEAR = 1e-6, 0.01  # of the larger of the two values, where there is no interval
 EXACT = 1e-11  # of the value: what printing and reading a setting back may change
+ZERO = 1e-12  # in the number's own unit: what rounding leaves of a sum that is 0
 GRADES = ("differs", "close", "agrees")
 ORDER = ("claim", "count", "setting", "estimate", "choice", "missing", "list")  # in which differences are listed
 LISTED = 12  # differences that the terminal shows; the page has all
@@ -100,7 +102,7 @@ def _by_interval(ours: tuple[float, ...], theirs: tuple[float, ...]) -> tuple[st
     if not (math.isfinite(half) and half > 0):
         judged = [_by_value(x, y) for x, y in zip(ours, theirs, strict=True)]
         return min(judged, key=lambda j: GRADES.index(j[0]))
-    moved = [0.0 if x == y else abs(x - y) for x, y in zip(ours, theirs, strict=True)]
+    moved = [0.0 if _relative(x, y) == 0 else abs(x - y) for x, y in zip(ours, theirs, strict=True)]
     by = max(math.inf if math.isnan(m) else m for m in moved) / half
     return "agrees" if by <= AGREES else "close" if by <= CLOSE else "differs", by, "of the half-width"
 
@@ -113,7 +115,7 @@ def _by_value(x: float, y: float, unit: float = 0.0, printed: bool = False) -> t
 
 
 def _relative(x: float, y: float) -> float:
-    if x == y or (math.isnan(x) and math.isnan(y)):
+    if x == y or abs(x - y) <= ZERO or (math.isnan(x) and math.isnan(y)):
         return 0.0
     by = abs(x - y) / max(abs(x), abs(y))
     return math.inf if math.isnan(by) else by

@@ -15,13 +15,14 @@ import pytest
 from promo_helpers import paths, release, verify
 from tests.series import environment
 
-pytestmark = pytest.mark.slow
-
 RUNS = ("09_discount", "15_campaign")
 VECTORS = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
 OTHER = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": " ".join(VECTORS), "PROMO_PROFILE": "smoke"}
 
-pytestmark = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the kernels are those of x86")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the kernels are those of x86"),
+]
 
 
 def run_under(other: dict[str, str], run: str, out: Path) -> None:

@@ -145,6 +145,12 @@ def test_an_estimate_without_an_interval_is_judged_by_itself_and_by_what_it_prin
     assert verify._by_value(1.0, np.nan)[0] == "differs"
 
 
+def test_what_rounding_leaves_of_nothing_is_the_same():
+    assert verify._by_value(9.7e-17, 0.0)[0] == verify._by_interval((3e-16, -4e-17, 4e-17), (1e-17, -3e-17, 5e-17))[0] == "agrees"
+    assert verify._exact(3e-15, 2e-15) == "agrees"
+    assert verify._by_value(1e-9, 2e-9)[0] == verify._exact(1e-9, 2e-9) == "differs"
+
+
 def test_a_narrower_interval_is_judged_by_its_own_width():
     wide, narrow = (0.0, -10.0, 10.0), (0.0, -0.1, 0.1)
     assert verify._by_interval(wide, narrow)[0] == verify._by_interval(narrow, wide)[0] == "differs"

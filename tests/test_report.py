@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from promo_helpers import claims, paths
 from promo_helpers.report import Ended, Report, escaped, formatted, plain_text, standard_error
@@ -129,7 +130,7 @@ def test_a_table_is_rounded_for_the_paper_and_whole_for_people(report):
 
 
 def test_a_figure_that_fails_leaves_nothing(report):
-    class Broken:
+    class Broken(Figure):
         def savefig(self, path, **_):
             path.write_text("half")
             raise OSError("no space left on device")

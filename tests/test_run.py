@@ -1,6 +1,7 @@
 """One run: what it refuses, how it says where it stopped, and what LaTeX's log comes down to."""
 
 import ast
+import base64
 import json
 import os
 import subprocess
@@ -164,6 +165,26 @@ def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeyp
     pictures = [o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(pictures) == 1
     assert 2_000 < len(pictures[0]) < 100_000
+
+
+SAVES = {
+    "cell_type": "code",
+    "metadata": {},
+    "source": "from promo_helpers.report import Report\nfigure, axis = plt.subplots()\naxis.plot([1, 2])\n"
+    "Report('shop', data='a').save_figure(figure, 'line')\nassert not plt.get_fignums()",
+}
+
+
+@pytest.mark.slow
+def test_a_saved_figure_is_shown_as_it_was_saved_and_once(project, monkeypatch):
+    for name, value in run.FIXED.items():
+        monkeypatch.setenv(name, value)
+    notebook(project, PARAMETERS, DRAWS, SAVES)
+    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
+    shown = [o["data"]["image/png"] for o in cells[-1]["outputs"] if "image/png" in o.get("data", {})]
+    [saved] = project.rglob("shop_a_line.png")
+    assert [base64.b64decode(picture) for picture in shown] == [saved.read_bytes()]
 
 
 ASKS = {

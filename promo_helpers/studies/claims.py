@@ -130,8 +130,8 @@ def of_policies(markets: pd.DataFrame, covering: pd.DataFrame) -> Iterator[Claim
     most = cover.loc[["expected revenue", "realised revenue", "realised profit"], "cover"].max()
     n = int(cover["replications"].min())
     yield {
-        "name": "forecasts_narrow", "text": "intervals of forecast revenue and measured profit hold the truth in fewer than 95 %", "value": float(most),
-        "below": 0.95, "se": _binomial(0.95, n), "basis": f"{n:,} replications",
+        "name": "forecasts_narrow", "text": "intervals of forecast revenue and measured profit hold the truth in fewer than 95 %",
+        "value": float(most), "below": 0.95, "se": _binomial(0.95, n), "basis": f"{n:,} replications",
     }  # fmt: skip
 
 

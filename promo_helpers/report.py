@@ -192,15 +192,13 @@ class Report:
     def save_figure(self, figure: Figure, name: str) -> None:
         """Save a figure as PDF for the paper and PNG for people: figures/<run>_<name>.pdf and .png. A notebook then shows the PNG.
 
-        Its parts are laid out once, for both files: that is a quarter of the work. The notebook draws it no third time.
+        Its parts are laid out once, by the widths of the words in the PDF. The notebook draws it no third time.
         """
-        stem = self._new("figures", name)
-        figure.draw_without_rendering()
-        layout = figure.get_layout_engine()
-        figure.set_layout_engine("none")
+        stem, layout = self._new("figures", name), figure.get_layout_engine()
         for ending, metadata in PICTURE.items():
             with whole(paths.figures() / f"{stem}.{ending}") as scratch:
                 figure.savefig(scratch, metadata=metadata)
+            figure.set_layout_engine("none")
         figure.set_layout_engine(layout)
         if _in_a_notebook():
             display(Image(paths.figures() / f"{stem}.png", width=round(figure.get_figwidth() * figure.dpi)))

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from promo_helpers import claims, paths
+from promo_helpers import claims, paths, style
 from promo_helpers.report import Ended, Report, escaped, formatted, plain_text, standard_error
 
 
@@ -114,6 +114,23 @@ def test_the_same_figure_has_the_same_bytes(report):
         a, b = ((paths.figures() / f"shop_journey_{n}.{ending}").read_bytes() for n in "ab")
         assert a == b
         assert len(a) > 1000
+
+
+@pytest.mark.slow
+def test_no_word_of_a_figure_is_cut_off_in_either_file(report, tmp_path):
+    style.use()
+    labels = [
+        "Condiments, sauces with salad dressing, sandwich spreads",
+        "Frozen meat, meat dinners with vegetables - all others",
+    ]
+    figure, axis = plt.subplots(figsize=(style.WIDTH, 2))
+    axis.barh(labels, [1, 2])
+    report.save_figure(figure, "x")
+    plt.close(figure)
+    stem = paths.figures() / "shop_journey_x"
+    subprocess.run(["pdftoppm", "-r", "200", "-png", "-singlefile", f"{stem}.pdf", tmp_path / "pdf"], check=True)
+    for picture in (tmp_path / "pdf.png", stem.with_suffix(".png")):
+        assert plt.imread(picture)[:, 0, :3].min() == 1, "the first column of pixels is white"
 
 
 def test_a_table_is_rounded_for_the_paper_and_whole_for_people(report):

@@ -176,7 +176,7 @@ products: .venv/ready
 
 responses: .venv/ready
 	@test -n "$(FILE)" || { echo "Which file? As in: make responses FILE=data/campaigns/campaign_white_bread_2026-01-01_responses.csv"; exit 1; }
-	@$(BIN)/python -m promo_helpers.campaign.responses "$(FILE)"
+	@$(BIN)/python -m promo_helpers.campaign.outcome "$(FILE)"
 
 demo:
 	@start=$$(date +%s); $(MAKE) -j2 runs PROFILE=demo OUT=build/seed && \
@@ -195,7 +195,7 @@ verify: .venv/ready
 	@$(BIN)/python -m promo_helpers.verify $(if $(A),--a "$(A)") $(if $(B),--b "$(B)")
 
 template: .venv/ready
-	@$(BIN)/python -m promo_helpers.shop.template
+	@$(BIN)/python -m promo_helpers.shop.sheets
 
 replications: .venv/ready
 	@$(BIN)/python -m promo_helpers.replications $(if $(PROBES),--probes) $(N)

@@ -34,7 +34,6 @@ def _digest(package: Path) -> str:
     """
     files = [
         package / "draws.py",
-        package / "ties.py",
         *sorted(package.glob("market/*.py")),
         *sorted(package.glob("decide/*.py")),
     ]

@@ -12,8 +12,7 @@ from typing import Any
 import pandas as pd
 
 from promo_helpers import depends, paths
-from promo_helpers.campaign.ask import Ask, AskError, asked, first_day
-from promo_helpers.campaign.names import number_of_product, products
+from promo_helpers.campaign.request import Ask, AskError, asked, first_day, number_of_product, products
 from promo_helpers.run import margin_of, profile, start
 from promo_helpers.shop import Shop
 from promo_helpers.shop.checks import Misplaced, ShopError

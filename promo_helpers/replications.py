@@ -49,33 +49,41 @@ class Job:
 PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
 DIAL = tuple(f"{overlap} {confounding}" for confounding in ("0", "0.75", "1.5") for overlap in ("0.5", "1", "2", "4"))
 JOBS = {
-    "market_calibration": Job("promo_helpers.market.calibration", "replicate", PRESETS, ("arm", "decile", "measure")),
-    "market_rules": Job("promo_helpers.market.hardness", "replicate", ("default",), ("seed", "policy")),
+    "market_calibration": Job("promo_helpers.studies.market_calibration", "replicate", PRESETS, ("arm", "decile", "measure")),
+    "market_rules": Job("promo_helpers.studies.market_rules", "replicate", ("default",), ("seed", "policy")),
     "uplift_markets": Job(
-        "promo_helpers.studies.uplift",
+        "promo_helpers.studies.uplift_markets",
         "replicate",
         ("default", "default, 200,000", "threshold", "additive"),
         ("seed", "contacts", "learner"),
     ),
-    "uplift_nothing": Job("promo_helpers.studies.nothing", "replicate", ("null", "breakeven"), ("seed", "group", "learner")),
-    "policy_markets": Job("promo_helpers.studies.policies", "replicate", ("default, 60,000", *PRESETS), ("seed", "policy")),
-    "forecast_coverage": Job("promo_helpers.studies.coverage", "replicate", ("default",), ("seed", "draw", "figure")),
+    "uplift_nothing": Job(
+        "promo_helpers.studies.uplift_nothing", "replicate", ("null", "breakeven"), ("seed", "group", "learner")
+    ),
+    "policy_markets": Job("promo_helpers.studies.policy_markets", "replicate", ("default, 60,000", *PRESETS), ("seed", "policy")),
+    "forecast_coverage": Job("promo_helpers.studies.forecast_coverage", "replicate", ("default",), ("seed", "draw", "figure")),
     "fairness_audits": Job(
-        "promo_helpers.studies.fairness",
+        "promo_helpers.studies.fairness_audits",
         "replicate",
         ("fair, groups alike", "fair, groups differ", "planted, 0.1", "planted, 0.2", "planted, 0.4"),
         ("seed", "null"),
     ),
-    "parity_markets": Job("promo_helpers.studies.parity", "replicate", ("60,000", "20,000"), ("seed", "policy")),
-    "explanation_noise": Job("promo_helpers.studies.explanation", "replicate", ("15,000", "60,000"), ("seed", "feature")),
+    "parity_markets": Job("promo_helpers.studies.parity_markets", "replicate", ("60,000", "20,000"), ("seed", "policy")),
+    "explanation_noise": Job("promo_helpers.studies.explanation_noise", "replicate", ("15,000", "60,000"), ("seed", "feature")),
     "purchase_markets": Job(
-        "promo_helpers.studies.purchase", "replicate", ("paper", "seed"), ("seed", "question", "metric", "method")
+        "promo_helpers.studies.purchase_markets", "replicate", ("paper", "seed"), ("seed", "question", "metric", "method")
     ),
     "effect_coverage": Job(
-        "promo_helpers.studies.effect", "coverage", ("0", "1", "2", "3", "4"), ("seed", "source", "outcome", "method"), digits=4
+        "promo_helpers.studies.effect_markets",
+        "coverage",
+        ("0", "1", "2", "3", "4"),
+        ("seed", "source", "outcome", "method"),
+        digits=4,
     ),
-    "effect_refuters": Job("promo_helpers.studies.effect", "alarms", ("default", "thin", "hidden", "null"), ("seed", "refuter")),
-    "effect_dial": Job("promo_helpers.studies.effect", "dial", DIAL, ("seed", "method"), digits=4),
+    "effect_refuters": Job(
+        "promo_helpers.studies.effect_markets", "alarms", ("default", "thin", "hidden", "null"), ("seed", "refuter")
+    ),
+    "effect_dial": Job("promo_helpers.studies.effect_markets", "dial", DIAL, ("seed", "method"), digits=4),
 }
 
 

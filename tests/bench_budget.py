@@ -4,8 +4,7 @@ import time
 
 import numpy as np
 
-from promo_helpers.decide.budget import allocate
-from promo_helpers.decide.limits import share_cap
+from promo_helpers.decide.allocate import allocate, share_cap
 from promo_helpers.decide.monotone import monotone
 
 

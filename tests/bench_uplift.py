@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from promo_helpers.models.bridge import Costs
-from promo_helpers.models.uplift import LEARNERS
+from promo_helpers.models.demand import Costs
+from promo_helpers.models.learners import LEARNERS
 from promo_helpers.studies.markets import trial_market
 
 

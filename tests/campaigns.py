@@ -6,10 +6,8 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from promo_helpers.experiment.decisions import decision_features
-from promo_helpers.models.bridge import Costs
-from promo_helpers.models.dose import Dose, _drivers
-from promo_helpers.models.response import Response
+from promo_helpers.experiment.contacts import decision_features
+from promo_helpers.models.demand import Costs, Dose, Response, _drivers
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import load_shop
 from tests.shops import shop_frames, write_shop

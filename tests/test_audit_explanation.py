@@ -7,20 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.audit import choices, counterfactual, decision, distil, sentences, summary, words
-from promo_helpers.audit.explanation import Attributions, explain
+from promo_helpers.audit import counterfactual, shapley, wording
+from promo_helpers.audit.shapley import Attributions, explain
 from promo_helpers.experiment import Experiment
-from promo_helpers.experiment.contacts import HOLDS, contact_experiment
-from promo_helpers.experiment.decisions import decision_features
+from promo_helpers.experiment.contacts import HOLDS, contact_experiment, decision_features
 from promo_helpers.features.panel import Panel
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.market import simulate
-from promo_helpers.market.presets import parameters
-from promo_helpers.models.bridge import Costs
-from promo_helpers.models.dose import TIED, Dose
-from promo_helpers.models.response import Response
-from promo_helpers.studies import explanation as study
-from promo_helpers.studies.explanation_tables import by_chance, counted, judged, wilson
+from promo_helpers.market.parameters import parameters
+from promo_helpers.models.demand import TIED, Costs, Dose, Response
+from promo_helpers.studies import explanation_noise as study
+from promo_helpers.studies.explanation_noise import by_chance, counted, judged, wilson
 
 
 def frame(rng, n=12, columns=4):
@@ -109,10 +106,10 @@ def test_what_does_not_add_up_is_refused():
 
 def test_the_jackknife_is_efron_s_and_the_spread_holds_both_errors():
     parts = np.array([[1.0], [2.0], [4.0]])
-    model, _ = summary.with_error(np.array([2.0]), parts)
+    model, _ = shapley.with_error(np.array([2.0]), parts)
     assert model[0] == pytest.approx(np.sqrt(2 / 3 * ((parts - parts.mean()) ** 2).sum()))
     added = pd.DataFrame({"a": [1.0, -3.0, 2.0]})
-    table = summary.spread(added, parts)
+    table = shapley.spread(added, parts)
     drawn = np.std([1, 3, 2], ddof=1) / np.sqrt(3)
     assert table["high"][0] - 2 == pytest.approx(1.96 * np.hypot(model[0] / (7 / 3) * 2, drawn))
 
@@ -122,7 +119,7 @@ def test_the_partner_of_a_feature_is_the_one_it_acts_with():
     x = frame(rng, 400)
     values = pd.DataFrame({"f0": x["f0"] * x["f2"].clip(0, None) + 3 * x["f0"]})
     x["f0"] = x["f0"].abs()
-    assert summary.partner("f0", x, values.assign(f0=x["f0"] * (2 + x["f2"])))[0] == "f2"
+    assert shapley.partner("f0", x, values.assign(f0=x["f0"] * (2 + x["f2"])))[0] == "f2"
 
 
 def rule_of(x):
@@ -132,29 +129,29 @@ def rule_of(x):
 def test_trees_that_stand_for_a_rule_pass_the_floor_and_a_stump_does_not():
     rng = np.random.default_rng(6)
     x, later = frame(rng, 1500), frame(rng, 400)
-    trees = distil.distil(rule_of, x, 1, 3000)
-    good = distil.fidelity(rule_of(later), trees.predict(later))
-    poor = distil.fidelity(rule_of(later), distil.one_tree(rule_of, x, 1, leaves=2).predict(later))
+    trees = shapley.distil(rule_of, x, 1, 3000)
+    good = shapley.fidelity(rule_of(later), trees.predict(later))
+    poor = shapley.fidelity(rule_of(later), shapley.one_tree(rule_of, x, 1, leaves=2).predict(later))
     assert good.enough
     assert good.r2 > 0.95
     assert not poor.enough
-    assert not distil.Fidelity(0.79, 0.99, 100).enough
-    assert not distil.Fidelity(0.99, 0.89, 100).enough
+    assert not shapley.Fidelity(0.79, 0.99, 100).enough
+    assert not shapley.Fidelity(0.99, 0.89, 100).enough
     with pytest.raises(ValueError, match="too few to judge"):
-        distil.fidelity(np.zeros(5), np.zeros(5))
+        shapley.fidelity(np.zeros(5), np.zeros(5))
 
 
 def test_values_of_trees_add_up_and_interventional_ones_are_the_sampler_s():
     rng = np.random.default_rng(7)
     x = frame(rng, 800)
-    trees = distil.distil(rule_of, x, 1, 500)
+    trees = shapley.distil(rule_of, x, 1, 500)
     inner, outer = x[:15], x[-10:].reset_index(drop=True)
-    exact = distil.of_trees(trees, inner, outer)
+    exact = shapley.of_trees(trees, inner, outer)
     assert exact.gap() < 1e-6
     sampled = explain(lambda z: np.asarray(trees.predict(z)), inner, outer, 7)
     assert np.allclose(exact.added, sampled.added, atol=0.35)
     assert np.corrcoef(exact.added.ravel(), sampled.added.ravel())[0, 1] > 0.995
-    assert distil.of_trees(trees, inner).gap() < 1e-6
+    assert shapley.of_trees(trees, inner).gap() < 1e-6
 
 
 def test_observational_values_credit_a_copy_that_the_rule_never_reads():
@@ -183,30 +180,30 @@ def test_every_feature_of_the_models_has_words_and_a_topic(shop, decisions):
     known = Purchases.of(shop, "product_id")
     _, names = Panel.of(shop, known, np.arange(20), np.arange(10)).features(known.days)
     for feature in [*decisions, *names]:
-        said = words.name_of(feature)
+        said = wording.name_of(feature)
         assert said
         assert "_" not in said
     trial = contact_experiment(shop, "trial").features
-    assert {c for t in words.topics_in(list(trial)).values() for c in t} == set(trial)
-    assert words.topics_in(list(trial)).keys() == words.TITLES.keys()
+    assert {c for t in wording.topics_in(list(trial)).values() for c in t} == set(trial)
+    assert wording.topics_in(list(trial)).keys() == wording.TITLES.keys()
 
 
 def test_a_feature_without_words_is_named():
     for known in ("shoe_size", "pair_shoes", "item_"):
         with pytest.raises(KeyError, match="has no words yet"):
-            words.name_of(known)
+            wording.name_of(known)
     with pytest.raises(KeyError, match="in no topic"):
-        words.topics_in(["age", "shoe_size"])
+        wording.topics_in(["age", "shoe_size"])
 
 
 def test_every_topic_but_the_silent_ones_has_a_clause_for_any_customer(decisions):
     for row in decisions.to_dict("records"):
-        for topic in words.TOPICS:
-            if topic in words.SILENT:
+        for topic in wording.TOPICS:
+            if topic in wording.SILENT:
                 with pytest.raises(KeyError):
-                    words.clause(topic, row, "Bread", "Bakery")
+                    wording.clause(topic, row, "Bread", "Bakery")
             else:
-                said = words.clause(topic, row, "Bread", "Bakery")
+                said = wording.clause(topic, row, "Bread", "Bakery")
                 assert said
                 assert "nan" not in said
                 assert "_" not in said
@@ -218,7 +215,7 @@ def response(decisions):
     drivers = len(columns) + 1
     answer = np.zeros(drivers)
     answer[columns.index("promotion_share")] = 1.0
-    trees = distil.boosted(decisions, 0.3 + 0.2 * decisions["product_90"].to_numpy(), 1)
+    trees = shapley.boosted(decisions, 0.3 + 0.2 * decisions["product_90"].to_numpy(), 1)
     raw = np.nan_to_num(np.column_stack([np.arcsinh(decisions.to_numpy(float)), np.zeros(len(decisions))]))
     scale = raw.std(axis=0)
     dose = Dose(
@@ -231,18 +228,18 @@ def response(decisions):
 
 def test_the_rupees_that_are_explained_are_those_of_the_decision(decisions):
     made = response(decisions)
-    money = decision.rupees(made, decisions)
+    money = shapley.rupees(made, decisions)
     assert np.allclose(money(decisions), made.expected(decisions).gain[:, 1:])
     assert np.allclose(money(decisions[:1]), money(decisions)[:1])  # whoever else is asked about
-    both = decision.rupees_and_lift(made, decisions)(decisions)
+    both = shapley.rupees_and_lift(made, decisions)(decisions)
     units = made.expected(decisions).units
     assert np.allclose(both[:, 4:], np.log(units[:, 1:] / units[:, :1]))
-    rule, offers = choices.margin(money), money(decisions)
+    rule, offers = shapley.margin(money), money(decisions)
     wide = np.sort(np.hstack([np.zeros((len(offers), 1)), offers]), axis=1)
     chosen = offers.max(axis=1) > 0
     assert np.allclose(rule(decisions)[chosen], (wide[:, -1] - wide[:, -2])[chosen])
     assert (rule(decisions)[~chosen] <= 0).all()
-    assert np.allclose(choices.best_offer(money)(decisions), offers.max(axis=1))
+    assert np.allclose(shapley.best_offer(money)(decisions), offers.max(axis=1))
 
 
 def test_features_of_a_shop_are_consistent_and_broken_ones_are_not(decisions):
@@ -257,7 +254,7 @@ def test_features_of_a_shop_are_consistent_and_broken_ones_are_not(decisions):
 @pytest.mark.slow
 def test_a_counterfactual_flips_the_choice_and_is_the_smallest_of_those_tried(decisions):
     made = response(decisions)
-    net = decision.net(made, decisions, 0.2)
+    net = shapley.net(made, decisions, 0.2)
     chosen = decisions[net(decisions).argmax(axis=1) > 0]
     assert 5 < len(chosen) < len(decisions)
     goods, kinds = ["Bread"] * len(chosen), ["Bakery"] * len(chosen)
@@ -298,21 +295,21 @@ def test_a_sentence_has_two_reasons_and_says_where_a_person_weighs_more(decision
     added = pd.DataFrame(
         {"habit": [9.0, -2.0], "category": [4.0, 3.0], "promotions": [1.0, 2.0], "person": [2.0, 8.0], "product": [99.0, 99.0]}
     )
-    one, other = sentences.sentences(facts, added, ["10% off"] * 2, ["Bread"] * 2, ["Bakery"] * 2, ["the sky were green", ""])
+    one, other = wording.sentences(facts, added, ["10% off"] * 2, ["Bread"] * 2, ["Bakery"] * 2, ["the sky were green", ""])
     assert one == (
         "10% off Bread: this customer bought 3 units of Bread and 4 units from Bakery in the last 90 days; would not have been chosen"
         " if the sky were green, all else and the budget's price the same."
     )
-    assert other.endswith(f"buys 10% of all units on price promotion; {sentences.NONE_FOUND}.{sentences.PERSONAL}")
+    assert other.endswith(f"buys 10% of all units on price promotion; {wording.NONE_FOUND}.{wording.PERSONAL}")
 
 
 def test_a_choice_that_a_plane_settles_and_one_that_it_does_not():
     rng = np.random.default_rng(3)
     plane = rng.normal(size=(20_000, 2))
-    right, missed = summary.settled(plane, plane.sum(axis=1) > 0, np.arange(20_000), 3)
+    right, missed = shapley.settled(plane, plane.sum(axis=1) > 0, np.arange(20_000), 3)
     assert right > 0.95
     assert missed < 0.05
-    right, missed = summary.settled(plane, rng.random(20_000) < 0.2, np.arange(20_000), 3)
+    right, missed = shapley.settled(plane, rng.random(20_000) < 0.2, np.arange(20_000), 3)
     assert right == pytest.approx(0.8, abs=0.05)
     assert missed > 0.8
 
@@ -322,18 +319,18 @@ def test_reasons_named_again_are_counted():
     other = pd.DataFrame(
         {"a": [3.0, 1, -9], "b": [2.0, 2, 5], "c": [1.0, 3, 4], "d": [0.0, 4, 3], "e": [-1.0, 0, 2], "silent": 0.0}
     )
-    assert summary.named_again(one, other, ("silent",)) == (1 / 3, 2 / 3)
+    assert shapley.named_again(one, other, ("silent",)) == (1 / 3, 2 / 3)
 
 
 def test_others_are_spread_over_what_an_offer_earns():
     x = pd.DataFrame({"f": np.arange(100)})
-    assert sentences.beside(x, -x["f"].to_numpy(float), 4)["f"].tolist() == [87, 62, 37, 12]
+    assert wording.beside(x, -x["f"].to_numpy(float), 4)["f"].tolist() == [87, 62, 37, 12]
 
 
 def test_true_types():
     gain = np.array([[0, 1, 2], [0, -1, -1], [0, -1, -1], [0, -1, -1]], float)
     buys, units = np.array([[0.1], [0.5], [0.1], [0.5]]), np.array([[1, 1.0], [1, 1.1], [1, 1.1], [1, 0.9]])
-    assert choices.true_types(gain, buys, units).tolist() == ["persuadable", "sure thing", "lost cause", "sleeping dog"]
+    assert shapley.true_types(gain, buys, units).tolist() == ["persuadable", "sure thing", "lost cause", "sleeping dog"]
 
 
 def test_planted_noise_is_told_from_a_strong_feature():

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from fairlearn.metrics import MetricFrame
 
-from promo_helpers.audit import fairness, groups, lists, missing, nulls, page, parity, rules
+from promo_helpers.audit import contacted, fairness, nulls
 from promo_helpers.audit.fairness import Measure
-from promo_helpers.decide import budget
-from promo_helpers.studies import fairness as study
-from promo_helpers.studies import parity as parity_study
+from promo_helpers.decide import allocate, parity
+from promo_helpers.studies import fairness_audits as study
+from promo_helpers.studies import parity_markets as parity_study
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_differences_are_to_all_others_and_several_rows_of_a_customer_are_one(rn
 
 def test_small_groups_are_refused_with_their_size(rng):
     customers = people(rng)
-    labels = groups.attributes(customers)
+    labels = contacted.attributes(customers)
     table = fairness.audit([Measure("contacted", rng.random(600), np.ones(600))], labels, np.arange(600), 5, 50)
     small = table[(table["attribute"] == "city") & (table["group"] == "Matara")].iloc[0]
     size = int((customers["city"] == "Matara").sum())
@@ -85,10 +85,10 @@ def test_small_groups_are_refused_with_their_size(rng):
 
 def test_attributes_bands_and_bad_input(rng):
     table = pd.DataFrame({"age": [18.0, 29, 30, 45, 60, np.nan], "gender": ["Female", None] * 3})
-    labels = groups.attributes(table)
+    labels = contacted.attributes(table)
     assert labels["age_band"].tolist()[:5] == ["under 30", "under 30", "30 to 44", "45 to 59", "60 and over"]
     assert labels["age_band"].isna().tolist() == [False] * 5 + [True]
-    assert labels[groups.BOTH].isna().sum() == 3
+    assert labels[contacted.BOTH].isna().sum() == 3
     bands = pd.Series(["19-24", "45-54", "65+", None, "under 30", "60 and over"])
     assert fairness.two_ages(bands).fillna("?").tolist() == [
         "under 45",
@@ -99,7 +99,7 @@ def test_attributes_bands_and_bad_input(rng):
         "45 and over",
     ]
     with pytest.raises(ValueError, match="no groups to compare"):
-        groups.attributes(pd.DataFrame({"customer_id": ["a"]}))
+        contacted.attributes(pd.DataFrame({"customer_id": ["a"]}))
     measure = Measure("m", np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match="has several labels of g"):
         fairness.audit([measure], pd.DataFrame({"g": ["x", "y", "y"]}), np.array(["a", "a", "b"]), 5, 10)
@@ -172,7 +172,7 @@ def offers(rng, n=800):
 def test_parity_keeps_its_bound_and_earns_no_more_than_the_free_allocation(rng, allowed):
     group, gain, spend = offers(rng)
     for money in (None, 300.0, 60.0):
-        free = budget.allocate(gain, spend, money)
+        free = allocate.allocate(gain, spend, money)
         found = parity.allocate_even(gain, spend, money, group, allowed)
         assert found.gap <= allowed + 1 / pd.Series(group).value_counts().min()
         assert found.spend <= (np.inf if money is None else money)
@@ -219,7 +219,7 @@ def test_bounds_hold_the_truth_and_are_sharp(rng):
         group, selected = rng.choice(["a", "b", "c"], 60), rng.random(60) < 0.4
         hidden = rng.random(60) < np.where(selected, 0.2, 0.7)  # being known goes with being selected
         label = np.where(hidden, None, group.astype(object))
-        for row in missing.bounds(selected, label).itertuples():
+        for row in fairness.bounds(selected, label).itertuples():
             mine = group == row.group
             true = selected[mine].mean() - selected[~mine].mean()
             assert row.low - 1e-12 <= true <= row.high + 1e-12
@@ -229,15 +229,15 @@ def test_bounds_hold_the_truth_and_are_sharp(rng):
     for filled in product("ab", repeat=3):
         whole = np.array([*label[:4], *filled])
         ends.append(selected[whole == "a"].mean() - selected[whole == "b"].mean())
-    row = missing.bounds(selected, label).iloc[0]
+    row = fairness.bounds(selected, label).iloc[0]
     assert np.allclose([row["low"], row["high"]], [min(ends), max(ends)])
     with pytest.raises(ValueError, match="no label is known"):
-        missing.bounds(selected, np.full(7, None))
+        fairness.bounds(selected, np.full(7, None))
 
 
 def test_nothing_missing_nothing_open(rng):
     group, selected = rng.choice(["a", "b"], 100), rng.random(100) < 0.4
-    table = missing.bounds(selected, group)
+    table = fairness.bounds(selected, group)
     assert np.allclose(table[["low", "high", "mix_low", "mix_high"]], table[["difference"]])
 
 
@@ -246,7 +246,7 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
     group = rng.choice(["old", "young"], n)
     chance = np.clip(rng.beta(2, 4, n) + np.where(group == "old", 0.15, 0), 0, 1)
     label, fit, known = rng.random(n) < chance, rng.random(n) < 0.5, np.append(np.zeros(10, bool), np.ones(n - 10, bool))
-    found = rules.fitted(chance, label, group, fit, known, np.arange(n), 1)
+    found = contacted.fitted(chance, label, group, fit, known, np.arange(n), 1)
     assert not any(way[:10].any() for way in found.values())
     judged = ~fit
 
@@ -257,23 +257,23 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
     assert gap(found["demographic parity"], judged) < 0.06
     assert all(gap(found["equalised odds"], judged & (label == y)) < 0.08 for y in (True, False))
     with pytest.raises(ValueError, match="'young' has buyers only, or none"):
-        rules.rules(chance, label & (group == "old"), group, fit, np.arange(n), 1)
+        contacted.rules(chance, label & (group == "old"), group, fit, np.arange(n), 1)
 
 
 def test_the_audited_list_is_the_allocation(rng, tmp_path):
     customers = people(rng).assign(customer_id=[f"CUST{k:05d}" for k in range(600)])
-    labels, ids = groups.attributes(customers), customers["customer_id"]
+    labels, ids = contacted.attributes(customers), customers["customer_id"]
     gain = np.column_stack([np.zeros(600), rng.normal(0, 1, (600, 2))])
-    plan = budget.allocate(gain, np.abs(gain), 60.0)
+    plan = allocate.allocate(gain, np.abs(gain), 60.0)
     chosen = plan.arm > 0
     percent = np.array([0, 5, 10])[plan.arm]
     file = tmp_path / "campaign_tea.csv"
     mine = gain[np.arange(600), plan.arm][chosen]
-    lists.write_list(file, ids[chosen].to_numpy(object), percent[chosen] / 100, np.abs(mine), mine)
-    back = lists.read_list(file)
+    contacted.write_list(file, ids[chosen].to_numpy(object), percent[chosen] / 100, np.abs(mine), mine)
+    back = contacted.read_list(file)
     assert back["customer_id"].tolist() == ids[chosen].tolist()
     assert np.allclose(back["discount"], percent[chosen] / 100)
-    table, beside = lists.audit_list(file, ids, labels, 5, 50, least=20)
+    table, beside = contacted.audit_list(file, ids, labels, 5, 50, least=20)
     assert beside == tmp_path / "campaign_tea_audit.csv"
     women = (customers["gender"] == "Female").to_numpy()
     row = table.query("group == 'Female' and measure == 'contacted'").iloc[0]
@@ -283,23 +283,25 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     assert pd.read_csv(beside)["value"].notna().any()
     profit = table.query("group == 'Female' and measure == 'promised profit'").iloc[0]
     assert np.isclose(profit["value"], mine[women[chosen]].sum().round(2) / women.sum(), atol=0.01)
-    assert "can be told from that of the others" in lists.said(table)  # gains are drawn alike for all
+    assert "can be told from that of the others" in contacted.said(table)  # gains are drawn alike for all
     far = table[(table["measure"] == "contacted") & (table["note"] == "")]
-    assert abs(lists.most_unlike(table)["difference"].item()) == far["difference"].abs().max()
+    assert abs(contacted.most_unlike(table)["difference"].item()) == far["difference"].abs().max()
 
 
 def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng, tmp_path):
     ids = pd.Series([f"c{k}" for k in range(600)])
     one_city, lopsided = pd.DataFrame({"city": ["Galle"] * 600}), pd.DataFrame({"gender": ["F"] * 570 + ["M"] * 30})
     sent, file = ids.to_numpy(object)[:100], tmp_path / "l.csv"
-    lists.write_list(file, sent, np.full(100, 0.1), np.ones(100), np.ones(100))
+    contacted.write_list(file, sent, np.full(100, 0.1), np.ones(100), np.ones(100))
     for labels in (one_city, lopsided):
-        table, _ = lists.audit_list(file, ids, labels, 5, 30)
+        table, _ = contacted.audit_list(file, ids, labels, 5, 30)
         assert (table["note"] != "").all()
-        assert lists.said(lists.read_audit(tmp_path / "l_audit.csv")) == "No group is large enough to be judged."
+        assert contacted.said(contacted.read_audit(tmp_path / "l_audit.csv")) == "No group is large enough to be judged."
     halves = pd.DataFrame({"band": ["young"] * 300 + ["old"] * 300})
-    table, _ = lists.audit_list(file, ids, halves, 5, 30)
-    assert "band old, of whom 0.0% are written to" in lists.said(table) or "band young, of whom 33.3%" in lists.said(table)
+    table, _ = contacted.audit_list(file, ids, halves, 5, 30)
+    assert "band old, of whom 0.0% are written to" in contacted.said(table) or "band young, of whom 33.3%" in contacted.said(
+        table
+    )
     none = table.query("group == 'old' and measure == 'contacted'").iloc[0]
     assert none["value_high"] == pytest.approx(1.96**2 / (300 + 1.96**2), rel=1e-3)  # Wilson's, since no resample differs
 
@@ -307,16 +309,16 @@ def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng,
 def test_a_list_that_is_none_is_refused_and_the_held_out_are_not_contacted(rng, tmp_path):
     file = tmp_path / "campaign_x.csv"
     pd.DataFrame({"CustomerID": ["a", "b"], "Discount": [5, 5], "Holdout": ["no", "yes"]}).to_csv(file, index=False)
-    assert lists.read_list(file)["customer_id"].tolist() == ["a"]
+    assert contacted.read_list(file)["customer_id"].tolist() == ["a"]
     pd.DataFrame({"CustomerID": ["a", "a"], "Discount": [5, 5]}).to_csv(file, index=False)
     with pytest.raises(ValueError, match="holds a twice"):
-        lists.read_list(file)
+        contacted.read_list(file)
     pd.DataFrame({"CustomerID": ["a"]}).to_csv(file, index=False)
     with pytest.raises(ValueError, match="no column Discount"):
-        lists.read_list(file)
+        contacted.read_list(file)
     pd.DataFrame({"CustomerID": ["z"], "Discount": [5]}).to_csv(file, index=False)
     with pytest.raises(ValueError, match="holds z, who is not among those"):
-        lists.audit_list(file, pd.Series(["a", "b"]), pd.DataFrame({"g": ["x", "y"]}), 5)
+        contacted.audit_list(file, pd.Series(["a", "b"]), pd.DataFrame({"g": ["x", "y"]}), 5)
 
 
 def test_gaps_stand_beside_chance_and_change_is_paired(rng):
@@ -336,7 +338,7 @@ def test_the_page_says_what_is_found():
     features, labels, sent = study.population(5, True, 0.4)
     measure, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
     table = fairness.audit(measure, labels, who, 5, 50)
-    sheet = page.page(
+    sheet = contacted.page(
         table, nulls.equal_shares(measure, labels, who), nulls.equal_given(measure, labels, who, features, 1), ("contacted",)
     )
     women = sheet.set_index("group").loc["women"]
@@ -379,7 +381,7 @@ def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
 
 def test_figures_with_their_ends_are_text_in_per_cent():
     table = pd.DataFrame({"value": [-0.0313], "value_low": [-0.0438], "value_high": [-0.0187]})
-    assert page.with_ends(table, {"value": "true, %"})["true, %"].tolist() == ["-3.1 [-4.4, -1.9]"]
+    assert contacted.with_ends(table, {"value": "true, %"})["true, %"].tolist() == ["-3.1 [-4.4, -1.9]"]
 
 
 def test_gaps_of_groups_that_are_too_small_to_judge_are_an_empty_table():

@@ -8,11 +8,11 @@ import pytest
 
 from promo_helpers import campaign_command as command
 from promo_helpers import paths, run
-from promo_helpers.campaign.ask import AskError, asked, number_of
 from promo_helpers.campaign.build import build
-from promo_helpers.campaign.chance import chances
+from promo_helpers.campaign.choose import chances
 from promo_helpers.campaign.kit import Kit
-from promo_helpers.models.response import Response
+from promo_helpers.campaign.request import AskError, asked, number_of
+from promo_helpers.models.demand import Response
 from promo_helpers.run import margin_of
 from promo_helpers.shop.loading import load_shop
 from promo_helpers.shop.shop import Shop, ShopWriter

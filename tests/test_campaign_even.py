@@ -6,16 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.audit import counterfactual, lists, parity
-from promo_helpers.audit.groups import groups_of
-from promo_helpers.audit.measures import LEAST
-from promo_helpers.campaign import evenly, listing
-from promo_helpers.campaign.ask import AskError, asked
+from promo_helpers.audit import contacted, counterfactual
+from promo_helpers.audit.contacted import groups_of
+from promo_helpers.audit.fairness import LEAST
+from promo_helpers.campaign import choose, list_files
 from promo_helpers.campaign.build import OWED, build
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.menu import menu
-from promo_helpers.campaign.promise import summary
-from promo_helpers.decide.budget import allocate
+from promo_helpers.campaign.outcome import summary
+from promo_helpers.campaign.request import AskError, asked
+from promo_helpers.decide import parity
+from promo_helpers.decide.allocate import allocate
 from promo_helpers.decide.forecast import Line
 from tests.campaigns import facts, response_of, shop_of
 
@@ -52,7 +53,7 @@ def kits(tmp_path_factory):
 @pytest.fixture
 def small(monkeypatch):
     """Groups of five are groups."""
-    monkeypatch.setattr(evenly, "LEAST", 5)
+    monkeypatch.setattr(choose, "LEAST", 5)
 
 
 def sets(found):
@@ -68,7 +69,7 @@ def planted(seed, n=600):
     shift = pd.Series(group).map({"a": 2.0, "b": 0.0, "c": -2.0}).to_numpy()
     gain = np.column_stack([np.zeros(n), rng.normal(shift, 2), rng.normal(shift, 3)])
     spend = np.column_stack([np.zeros(n), rng.uniform(0.5, 1.5, n), rng.uniform(1, 3, n)])
-    return gain, spend, evenly.Groups(group, 0.05, 0), np.array([f"c{i:04d}" for i in rng.permutation(n)], object)
+    return gain, spend, choose.Groups(group, 0.05, 0), np.array([f"c{i:04d}" for i in rng.permutation(n)], object)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -76,7 +77,7 @@ def planted(seed, n=600):
 def test_at_its_prices_each_rows_best_is_its_arm(seed, budget, number):
     gain, spend, groups, customer = planted(seed)
     free = allocate(gain, spend, budget, contacts=number, customer=customer)
-    found = evenly.allocate_evenly(gain, spend, budget, number, customer, groups)
+    found = choose.allocate_evenly(gain, spend, budget, number, customer, groups)
     assert parity.gap(free.arm, groups.label) > 2 * groups.apart
     assert parity.gap(found.arm, groups.label) <= groups.apart + 1e-9
     assert budget is None or spend[np.arange(len(gain)), found.arm].sum() <= budget
@@ -95,14 +96,14 @@ def test_at_its_prices_each_rows_best_is_its_arm(seed, budget, number):
 def test_who_falls_below_the_price_of_her_groups_places_loses_hers():
     """In a group whose share the band sets, against allocations that are made anew."""
     gain, spend, groups, customer = planted(3)
-    found = evenly.allocate_evenly(gain, spend, None, None, customer, groups)
+    found = choose.allocate_evenly(gain, spend, None, None, customer, groups)
     mine = np.flatnonzero((groups.label == "c") & (found.arm > 0))
     worth, place = gain[:, 1:].max(axis=1), found.place[mine[0]]
     assert place < 0 < len(mine)
     for row in mine[::9]:
         lower = gain.copy()
         lower[row, 1:] -= worth[row] - place + 0.01
-        assert evenly.allocate_evenly(lower, spend, None, None, customer, groups).arm[row] == 0
+        assert choose.allocate_evenly(lower, spend, None, None, customer, groups).arm[row] == 0
 
 
 @pytest.mark.parametrize("limit", [50, 200, 400])
@@ -121,17 +122,17 @@ def test_the_order_of_the_rows_makes_no_difference():
     gain, spend, groups, customer = planted(1)
     gain, spend = np.round(gain), np.round(spend)  # with ties
     mixed = np.random.default_rng(0).permutation(len(gain))
-    one = evenly.allocate_evenly(gain, spend, 150.0, None, customer, groups)
-    other = evenly.Groups(groups.label[mixed], 0.05, 0)
-    two = evenly.allocate_evenly(gain[mixed], spend[mixed], 150.0, None, customer[mixed], other)
+    one = choose.allocate_evenly(gain, spend, 150.0, None, customer, groups)
+    other = choose.Groups(groups.label[mixed], 0.05, 0)
+    two = choose.allocate_evenly(gain[mixed], spend[mixed], 150.0, None, customer[mixed], other)
     assert one.arm[mixed].tolist() == two.arm.tolist()
 
 
 def test_what_is_even_as_it_is_stays_as_it_is():
     gain, spend, groups, customer = planted(2)
-    loose = evenly.Groups(groups.label, 1.0, 0)
+    loose = choose.Groups(groups.label, 1.0, 0)
     found, free = (
-        evenly.allocate_evenly(gain, spend, 150.0, None, customer, loose),
+        choose.allocate_evenly(gain, spend, 150.0, None, customer, loose),
         allocate(gain, spend, 150.0, customer=customer),
     )
     assert found.arm.tolist() == free.arm.tolist()
@@ -142,7 +143,7 @@ def test_what_is_even_as_it_is_stays_as_it_is():
 def test_who_is_in_no_group_is_held_to_no_share():
     gain, spend, groups, customer = planted(4)
     groups.label[:100] = None
-    found = evenly.allocate_evenly(gain, spend, None, None, customer, groups)
+    found = choose.allocate_evenly(gain, spend, None, None, customer, groups)
     assert ((found.arm > 0) == (gain.max(axis=1) > 0))[:100].all()
     assert parity.gap(found.arm, groups.label) <= 0.05 + 1e-9
     assert not found.owed[:100].any()
@@ -152,14 +153,14 @@ def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
     label = pd.Series(["one"] * LEAST + ["two"] * LEAST + ["small"] * (LEAST - 1) + [None] + ["three"] * LEAST, dtype=object)
     may = np.arange(len(label)) < 3 * LEAST
     groups = pd.DataFrame({"city": label})
-    found = evenly.judged(asked(even="city").even, groups, may)
+    found = choose.judged(asked(even="city").even, groups, may)
     assert found.aside == LEAST
     assert pd.Series(found.label).value_counts().to_dict() == {"one": LEAST, "two": LEAST}
     with pytest.raises(
         AskError, match=rf"EVEN=city: at least two groups need {LEAST} customers whom .* there are: one {LEAST}, two 9;"
     ):
-        evenly.judged(asked(even="city").even, groups, np.arange(len(label)) < LEAST + 9)
-    assert evenly.judged(None, groups, may) is None
+        choose.judged(asked(even="city").even, groups, np.arange(len(label)) < LEAST + 9)
+    assert choose.judged(None, groups, may) is None
 
 
 @pytest.mark.slow
@@ -279,8 +280,8 @@ def test_the_menu_offers_what_the_shop_records_and_asks_for_it(kits, small, tmp_
     assert (seen[0].ask.even.kind, seen[0].ask.even.apart) == ("gender", 0.2)
     assert [n for n in seen[0].notes if n.startswith("Alike by gender: ")]
     [file] = tmp_path.glob("*_audit.csv")
-    assert "gender" in set(lists.read_audit(file)["attribute"])
-    assert len(listing.read(file.with_name(file.name.replace("_audit", "")))) == len(seen[0].sent)
+    assert "gender" in set(contacted.read_audit(file)["attribute"])
+    assert len(list_files.read(file.with_name(file.name.replace("_audit", "")))) == len(seen[0].sent)
 
 
 @pytest.mark.slow

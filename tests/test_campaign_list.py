@@ -11,20 +11,17 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
-from promo_helpers.audit import counterfactual, lists, words
-from promo_helpers.audit.measures import LEAST
-from promo_helpers.audit.sentences import beside
-from promo_helpers.campaign import listing
-from promo_helpers.campaign.ask import CHANNELS, AskError, asked
-from promo_helpers.campaign.build import RESPONSE, UPLIFT, build
+from promo_helpers.audit import contacted, counterfactual, wording
+from promo_helpers.audit.fairness import LEAST
+from promo_helpers.audit.wording import beside
+from promo_helpers.campaign import list_files
+from promo_helpers.campaign.build import RESPONSE, UPLIFT, build, why
 from promo_helpers.campaign.choose import by_gain
-from promo_helpers.campaign.kit import Kit, with_arm
+from promo_helpers.campaign.kit import Kit, contactable, with_arm
 from promo_helpers.campaign.menu import menu
-from promo_helpers.campaign.people import contactable
-from promo_helpers.campaign.promise import compared, strategies, summary, widened
-from promo_helpers.campaign.why import why
-from promo_helpers.decide.forecast import Line
-from promo_helpers.decide.season import at_level
+from promo_helpers.campaign.outcome import compared, strategies, summary, widened
+from promo_helpers.campaign.request import CHANNELS, AskError, asked
+from promo_helpers.decide.forecast import Line, at_level
 from promo_helpers.shop.sheets import RISKY, read_sheet, safe, safe_phone, write_sheet
 from tests.campaigns import facts, response_of, shop_of
 
@@ -94,20 +91,20 @@ def test_all_customers_opted_out(tmp_path):
 @pytest.mark.slow
 def test_only_the_channels_address_leaves_the_shop(made, tmp_path):
     for channel, heading, other in (("SMS", "PhoneNumber", "Email"), ("e-mail", "Email", "PhoneNumber")):
-        files = listing.write(build(made, ask(product=offered(made), channel=channel), 1), tmp_path)
-        frame = listing.read(files["list"])
+        files = list_files.write(build(made, ask(product=offered(made), channel=channel), 1), tmp_path)
+        frame = list_files.read(files["list"])
         assert heading in frame
         assert other not in frame
         assert (frame[heading] != "").all()
         for part in ("holdout", "responses"):
-            assert not {"Email", "PhoneNumber", "Name"} & set(listing.read(files[part]))
+            assert not {"Email", "PhoneNumber", "Name"} & set(list_files.read(files[part]))
 
 
 @pytest.mark.slow
 def test_files_are_safe_whole_and_read_back(made, tmp_path):
     found = build(made, ask(product=offered(made), holdout=0.0), 1)
-    files = listing.write(found, tmp_path)
-    pd.testing.assert_frame_equal(listing.read(files["list"]), listing.listed(found))
+    files = list_files.write(found, tmp_path)
+    pd.testing.assert_frame_equal(list_files.read(files["list"]), list_files.listed(found))
     for file in files.values():
         if file.suffix == ".csv":
             cells = [c for row in csv.reader(file.open(encoding="utf-8", newline="")) for c in row]
@@ -120,44 +117,44 @@ def test_files_are_safe_whole_and_read_back(made, tmp_path):
 @pytest.mark.slow
 def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
-    files = listing.write(found, tmp_path)
-    listing.write(found, tmp_path, mine=files.values())  # a blank form of this run is made anew
-    form = listing.read(files["responses"]).assign(Units=0.0)
-    write_sheet(form, files["responses"], listing.TEXT)
+    files = list_files.write(found, tmp_path)
+    list_files.write(found, tmp_path, mine=files.values())  # a blank form of this run is made anew
+    form = list_files.read(files["responses"]).assign(Units=0.0)
+    write_sheet(form, files["responses"], list_files.TEXT)
     files["list"].write_text("sent")
     with pytest.raises(AskError, match="holds responses, so this campaign was sent; choose another DATE"):
-        listing.write(found, tmp_path, mine=files.values())
+        list_files.write(found, tmp_path, mine=files.values())
     assert files["list"].read_text() == "sent"
-    pd.testing.assert_frame_equal(listing.read(files["responses"]), form)
+    pd.testing.assert_frame_equal(list_files.read(files["responses"]), form)
 
 
 @pytest.mark.slow
 def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch):
     found = build(made, ask(product=offered(made)), 1)
-    files = listing.write(found, tmp_path / "data" / "campaigns")
-    write_sheet(listing.read(files["responses"]).assign(Units=0.0), files["responses"], listing.TEXT)
+    files = list_files.write(found, tmp_path / "data" / "campaigns")
+    write_sheet(list_files.read(files["responses"]).assign(Units=0.0), files["responses"], list_files.TEXT)
     own = tmp_path / "build" / "running" / "15_campaign.1"
     monkeypatch.setenv("PROMO_OUT", str(tmp_path))
     monkeypatch.setenv("PROMO_WRITE", str(own))
     with pytest.raises(AskError, match="holds responses, so this campaign was sent"):
-        listing.write(found, own / "data" / "campaigns", mine=files.values())
+        list_files.write(found, own / "data" / "campaigns", mine=files.values())
     assert not own.exists()
 
 
 @pytest.mark.slow
 def test_a_second_campaign_of_the_same_request_gets_a_number_and_overwrites_nothing(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
-    first = listing.write(found, tmp_path, told=summary(found, made))
+    first = list_files.write(found, tmp_path, told=summary(found, made))
     before = {f: f.read_bytes() for f in tmp_path.iterdir()}
-    second = listing.write(found, tmp_path, told=summary(found, made))
-    third = listing.write(found, tmp_path, mine=second.values())
+    second = list_files.write(found, tmp_path, told=summary(found, made))
+    third = list_files.write(found, tmp_path, mine=second.values())
     assert {f: f.read_bytes() for f in before} == before
     assert second["list"].name == first["list"].name.replace(".csv", "_2.csv")
     assert third["list"] == second["list"]
     assert {f.name for f in second.values()} <= {f.name for f in tmp_path.iterdir()}
     assert len(list(tmp_path.iterdir())) == 2 * len(before)
     second["list"].unlink()  # one file of a campaign is enough to keep its name
-    assert listing.unused(tmp_path, first["list"].stem) == f"{first['list'].stem}_3"
+    assert list_files.unused(tmp_path, first["list"].stem) == f"{first['list'].stem}_3"
 
 
 def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
@@ -184,8 +181,8 @@ def test_the_holdout_is_apart_random_and_of_the_size_asked_for(made, tmp_path):
     assert 0.25 < len(held) / len(found.rows) < 0.75
     assert held == set(again.rows.loc[again.rows["held"], "customer_id"])
     assert held != set(other.rows.loc[other.rows["held"], "customer_id"])
-    files = listing.write(found, tmp_path)
-    sent, out = listing.read(files["list"]), listing.read(files["holdout"])
+    files = list_files.write(found, tmp_path)
+    sent, out = list_files.read(files["list"]), list_files.read(files["holdout"])
     assert set(sent["Holdout"]) == {"no"}
     assert set(out["Holdout"]) == {"yes"}
     assert set(out["CustomerID"]) == {str(c) for c in held}
@@ -253,13 +250,13 @@ def test_a_discount_that_no_trial_tried_gives_a_response_ranking_and_a_warning(m
     assert found.basis == RESPONSE
     assert "60 % is deeper than the trial's deepest" in found.why
     assert any(n.startswith("Warning: a discount of 60% is not below the margin") for n in found.notes)
-    assert set(listing.listed(found)["Discount"]) == {60.0}
+    assert set(list_files.listed(found)["Discount"]) == {60.0}
 
 
 def test_a_response_ranking_says_so_and_promises_nothing(made):
     kit = replace(made, response=None, why="the shop has had no trial")
     found = build(kit, ask(product=offered(made), customers="6"), 1)
-    frame = listing.listed(found)
+    frame = list_files.listed(found)
     assert set(frame["Basis"]) == {RESPONSE}
     assert len(found.sent) == 6
     for column in ("ProbabilityWith", "Uplift", "UpliftLow", "UpliftHigh", "ExpectedProfit"):
@@ -276,7 +273,7 @@ def test_a_response_ranking_says_so_and_promises_nothing(made):
 @pytest.mark.slow
 def test_an_uplift_ranking_says_so_and_adds_up(made):
     found = build(made, ask(product=offered(made)), 1)
-    frame = listing.listed(found)
+    frame = list_files.listed(found)
     assert set(frame["Basis"]) == {UPLIFT}
     assert np.allclose(frame["ProbabilityWith"] - frame["ProbabilityWithout"], frame["Uplift"], atol=2e-4)
     assert (frame["UpliftLow"] <= frame["Uplift"]).all()
@@ -349,7 +346,7 @@ def test_reasons_are_the_topics_that_add_most(made):
     x = view.features[view.asked].reset_index(drop=True)
     others = beside(x, view.forecast.gain[view.asked].max(axis=1), 10)
     told = why(view, chosen, "Tea", "Drinks", 1)
-    groups = words.topics_in(list(x))
+    groups = wording.topics_in(list(x))
     for i, row in enumerate(chosen.row):
         mine = view.features.iloc[[row]]
 
@@ -360,10 +357,10 @@ def test_reasons_are_the_topics_that_add_most(made):
             f = at_level(view.response, view.response.expected(z), z, view.times)
             return f.gain[:, arm].mean()
 
-        first = {t: earned([t]) - earned([]) for t in groups if t not in words.SILENT}
+        first = {t: earned([t]) - earned([]) for t in groups if t not in wording.SILENT}
         last = {t: earned(list(groups)) - earned([g for g in groups if g != t]) for t in first}
         both = pd.Series(first).add(pd.Series(last)) / 2  # not Shapley's value, but near it where topics hardly interact
-        named = words.clause(both.idxmax(), mine.iloc[0], "Tea", "Drinks", x.median().to_dict())
+        named = wording.clause(both.idxmax(), mine.iloc[0], "Tea", "Drinks", x.median().to_dict())
         assert named.removeprefix("bought ").split(" in the")[0] in told["reason"].iloc[i]
 
 
@@ -386,18 +383,18 @@ def test_where_nothing_was_tried_reasons_are_habits(made):
 @pytest.mark.slow
 def test_a_list_has_its_audit_beside_it(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
-    files = listing.write(found, tmp_path)
-    table = lists.read_audit(files["audit"])
+    files = list_files.write(found, tmp_path)
+    table = contacted.read_audit(files["audit"])
     assert files["audit"].name == files["list"].name.replace(".csv", "_audit.csv")
     row = table.query("attribute == 'gender' and measure == 'contacted'").set_index("group")
     people = made.shop.frame("customers").set_index("customer_id")["gender"]
     reachable = people[found.people.who["customer_id"]]
     assert row["customers"].sum() == len(reachable)
     assert row["note"].str.startswith("too few to judge").all() == (reachable.value_counts() < LEAST).all()
-    assert "No group is large enough" in lists.said(table)
-    sent = listing.read(files["list"]).set_index("CustomerID")
+    assert "No group is large enough" in contacted.said(table)
+    sent = list_files.read(files["list"]).set_index("CustomerID")
     ids = found.people.who["customer_id"]
-    table, _ = lists.audit_list(files["list"], ids, found.groups, 1, 20, least=1)
+    table, _ = contacted.audit_list(files["list"], ids, found.groups, 1, 20, least=1)
     judged = table.query("attribute == 'gender'").set_index(["group", "measure"])["value"]
     for gender, mine in ids.groupby(reachable.to_numpy()):
         on = sent.reindex(mine[mine.isin(sent.index)])
@@ -405,7 +402,7 @@ def test_a_list_has_its_audit_beside_it(made, tmp_path):
         assert judged[gender, "promised profit"] == pytest.approx(on["ExpectedProfit"].sum() / len(mine))
         assert judged[gender, "promised saving"] == pytest.approx(on["ExpectedDiscount"].sum() / len(mine))
     bare = replace(found, groups=found.groups[[]])
-    assert "audit" not in listing.write(bare, tmp_path, "_bare")
+    assert "audit" not in list_files.write(bare, tmp_path, "_bare")
 
 
 @pytest.mark.slow
@@ -423,7 +420,7 @@ def test_the_menu_does_nothing_before_the_button_and_then_writes_the_list(made, 
     box.parts["button"].click()
     assert (calls[0].discount, calls[0].customers) == (10.0, 4)
     assert "<b>4 customers; the expected profit is not available" in box.parts["state"].value
-    assert len(listing.read(next(p for p in tmp_path.glob("*.csv") if p.stem.count("_") == 2 or p.stem[-1].isdigit()))) == 4
+    assert len(list_files.read(next(p for p in tmp_path.glob("*.csv") if p.stem.count("_") == 2 or p.stem[-1].isdigit()))) == 4
     box.parts["product"].value = "Bakry 1"
     box.parts["button"].click()
     assert "the nearest" in box.parts["state"].value

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.campaign import evaluation, forms, responses, trial
-from promo_helpers.campaign.forms import ResponseError, read_responses
-from promo_helpers.campaign.responses import contrast, evaluate, measured
+from promo_helpers.campaign import evaluation, list_files, outcome, trial
+from promo_helpers.campaign.list_files import ResponseError, read_responses
+from promo_helpers.campaign.outcome import contrast, evaluate, measured
 from promo_helpers.report import Report
 
 
@@ -140,7 +140,7 @@ def test_responses_from_a_shops_lines():
         ("CUST00002", "P2", day + pd.Timedelta(days=2), 9, 90_000, None),
     ]
     lines = pd.DataFrame(rows, columns=["customer_id", "product_id", "time", "units", "paid_cents", "contact_id"])
-    form = forms.from_lines(lines, plan)
+    form = list_files.from_lines(lines, plan)
     assert form["Units"].tolist() == [2, 3, 0]
     assert form["Paid"].tolist() == [190.0, 270.0, 0.0]
     assert form["Redeemed"].tolist() == [0, 3, 0]
@@ -150,7 +150,7 @@ def test_a_form_is_held_against_the_plan_that_lies_beside_it(tmp_path, capsys):
     plan = plan_of()
     plan.to_parquet(tmp_path / "campaign_tea_2026-01-02_plan.parquet")
     path = form_of(plan, tmp_path / "campaign_tea_2026-01-02_responses.csv")
-    responses.main([str(path)])
+    outcome.main([str(path)])
     said = capsys.readouterr().out
     assert "The campaign's profit beyond the holdout's" in said
     assert "Promised were 150." in said
@@ -158,11 +158,11 @@ def test_a_form_is_held_against_the_plan_that_lies_beside_it(tmp_path, capsys):
     with pytest.raises(ResponseError, match="no plan lies beside it"):
         evaluate(form_of(plan, tmp_path / "other.csv"))
     with pytest.raises(SystemExit, match="Which file"):
-        responses.main([])
+        outcome.main([])
 
 
 def test_precision_and_recall_by_hand():
-    table = responses.precision_recall(np.array([0.9, 0.1, 0.5, 0.4]), np.array([True, False, False, True]))
+    table = outcome.precision_recall(np.array([0.9, 0.1, 0.5, 0.4]), np.array([True, False, False, True]))
     assert table["precision"].tolist() == [1, 0.5, 2 / 3, 0.5]
     assert table["recall"].tolist() == [0.5, 0.5, 1, 1]
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from promo_helpers import folders, paths
-from promo_helpers.campaign import listing
+from promo_helpers.campaign import list_files
 from tests.shops import year_shop
 
 pytestmark = pytest.mark.slow
@@ -106,7 +106,7 @@ def test_a_campaign_ends_with_its_answer_and_a_second_one_keeps_the_first(campai
         path = Path(told[3])
         assert path.name == f"campaign_item_3_2025-02-04_own_asked_customers10_off10_sms{again}.csv"
         assert path in files
-        assert len(listing.read(path)) == int(told[1]) == 10  # written to; those held out are chosen besides
+        assert len(list_files.read(path)) == int(told[1]) == 10  # written to; those held out are chosen besides
         assert int(told[2]) > 0
         run = f"own_asked_item_3_customers10_off10_sms{again}"
         assert path.name in "".join(ledger(typed.out, f"campaign_{run}")["files"])
@@ -198,6 +198,6 @@ def test_the_other_commands(tmp_path):
     for wanted in ("template", "check"):
         planned = make("-n", wanted)
         assert planned.returncode == 0, planned.stderr
-    done = subprocess.run([ROOT / ".venv/bin/python", "-m", "promo_helpers.shop.template", str(tmp_path / "mine")], cwd=ROOT)
+    done = subprocess.run([ROOT / ".venv/bin/python", "-m", "promo_helpers.shop.sheets", str(tmp_path / "mine")], cwd=ROOT)
     assert done.returncode == 0
     assert (tmp_path / "mine" / "Transactions.csv").is_file()

@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from promo_helpers.decide import prices
-from promo_helpers.decide.budget import allocate
-from promo_helpers.decide.limits import Cap, contacted, share_cap
-from promo_helpers.evaluate.budget import assigned, policy_path
+from promo_helpers.decide import shadow_prices
+from promo_helpers.decide.allocate import Cap, allocate, contacted, share_cap
+from promo_helpers.evaluate.cost_curves import assigned, policy_path
 
 SEEDS = st.integers(0, 100_000)
 
@@ -233,7 +232,7 @@ def test_the_price_is_what_one_more_rupee_returns():
 @pytest.mark.parametrize("many", [False, True])
 def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     """Samples, quasi-Newton steps and small programmes come as near as the programme over all rows."""
-    monkeypatch.setattr(prices.solve, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
     gain, spend = some(6, rows=2400)
     city, customer = np.arange(2400) % 3, np.arange(2400) // 3
     kwargs = {"customer": customer, "per_customer": 1} if many else {}
@@ -246,7 +245,7 @@ def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
 
 
 def test_many_rows_that_are_all_alike_and_limits_that_few_rows_meet(monkeypatch):
-    monkeypatch.setattr(prices.solve, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
     gain, spend = (np.tile(part, (200, 1)) for part in some(8, rows=10, whole=True))
     found = allocate(gain, spend, 2000.0, contacts=600, caps=[share_cap("city", np.minimum(np.arange(2000), 6), 0.3, 5)])
     assert (found.caps["used"] <= found.caps["limit"] * (1 + 1e-12)).all()

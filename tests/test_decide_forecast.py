@@ -5,12 +5,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from promo_helpers.decide import fatigue, season
-from promo_helpers.decide.forecast import Line, foretold, foretold_against_holdout, learn_line
-from promo_helpers.decide.lines import learn_lines
+from promo_helpers.decide import fatigue, forecast
+from promo_helpers.decide.forecast import Line, foretold, foretold_against_holdout, learn_line, learn_lines
 from promo_helpers.decide.policies import profit
 from promo_helpers.evaluate.value import scores_for, shop_profit
-from promo_helpers.models.response import fit_response, unseen
+from promo_helpers.models.demand import fit_response, unseen
 from promo_helpers.shop import Shop, ShopWriter
 from tests.test_models_response import COSTS, trial
 
@@ -124,14 +123,14 @@ def test_the_season_is_the_pace_of_a_year_ago():
     units = pd.Series(100.0, index=days)
     units[(days >= "2024-12-01") & (days < "2025-01-01")] = 200.0
     learnt = pd.DatetimeIndex(["2025-06-01", "2025-07-01"])
-    assert season.level(units, learnt, pd.Timestamp("2025-06-20"))[0] == pytest.approx(1)
-    after, sentence = season.level(
+    assert forecast.level(units, learnt, pd.Timestamp("2025-06-20"))[0] == pytest.approx(1)
+    after, sentence = forecast.level(
         units, learnt, pd.Timestamp("2025-12-31")
     )  # a year ago: January, after a December of twice the trade
     assert after == pytest.approx(0.5, abs=0.02)
     assert "less than the weeks before" in sentence
-    assert season.level(units, learnt, pd.Timestamp("2025-12-01"))[0] == pytest.approx(2, abs=0.15)
-    none, sentence = season.level(units, learnt, pd.Timestamp("2024-12-31"))
+    assert forecast.level(units, learnt, pd.Timestamp("2025-12-01"))[0] == pytest.approx(2, abs=0.15)
+    none, sentence = forecast.level(units, learnt, pd.Timestamp("2024-12-31"))
     assert none == 1
     assert "no year to look back on" in sentence
 
@@ -140,7 +139,7 @@ def test_daily_units_have_every_day(tmp_path):
     time = pd.to_datetime(["2025-01-01 09:00", "2025-01-03 10:00", "2025-01-03 11:00", "2025-01-03 12:00"])
     with ShopWriter(tmp_path / "shop", source="test", currency="LKR") as writer:
         writer.append("transactions", pd.DataFrame({"transaction_id": range(4), "time": time, "units": [2, 3, 4, -1]}))
-    assert season.daily_units(Shop(tmp_path / "shop")).tolist() == [2, 0, 7]
+    assert forecast.daily_units(Shop(tmp_path / "shop")).tolist() == [2, 0, 7]
 
 
 def test_a_level_moves_what_is_sold_and_not_what_a_contact_costs():
@@ -148,12 +147,12 @@ def test_a_level_moves_what_is_sold_and_not_what_a_contact_costs():
     response, _ = fit_response(made, COSTS, 1, 0)
     x = made.features.iloc[:40]
     found = response.expected(x)
-    half = season.at_level(response, found, x, 0.5)
+    half = forecast.at_level(response, found, x, 0.5)
     np.testing.assert_allclose(half.revenue, 0.5 * found.revenue)
     sent = np.arange(5) > 0
     np.testing.assert_allclose(half.spend, 0.5 * found.discount + 1.5 * sent)
     cost = COSTS.of(x)[:, None] * sent
     np.testing.assert_allclose(half.gain + cost, 0.5 * (found.gain + cost))
     assert (half.buys < found.buys).all()
-    same = season.at_level(response, found, x, 1.0)
+    same = forecast.at_level(response, found, x, 1.0)
     np.testing.assert_allclose(same.buys, found.buys)

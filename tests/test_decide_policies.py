@@ -4,11 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.decide import policies, table
+from promo_helpers.decide import policies
 from promo_helpers.evaluate.value import scores_for, shop_profit, value
 from promo_helpers.experiment.gates import gates
-from promo_helpers.models.bridge import Costs
-from promo_helpers.models.response import Forecast, fit_response, unseen
+from promo_helpers.models.demand import Costs, Forecast, fit_response, unseen
 from tests.test_models_response import COSTS, trial
 
 
@@ -71,7 +70,7 @@ def test_the_table_says_what_the_parts_say(judged):
         k: np.ones_like(found.gain) * v
         for k, v in {"gain": 2.0, "spend": 4.0, "discount": 1.0, "buys": 0.5, "revenue": 9.0}.items()
     }
-    shown = table.side_by_side(given, found, scores, made.customer, 1.5, gates(made, "profit"), truth).set_index("policy")
+    shown = policies.side_by_side(given, found, scores, made.customer, 1.5, gates(made, "profit"), truth).set_index("policy")
     row, n = shown.loc["expected profit"], np.arange(len(arm))
     assert row["promised"] == pytest.approx(1000 * found.gain.max(axis=1).mean())
     assert row["saved"] == pytest.approx(1500 * (arm == 0).mean())
@@ -84,20 +83,20 @@ def test_the_table_says_what_the_parts_say(judged):
     assert nobody["estimated"] == 0
     assert np.isnan(nobody["conversion"])
     broken = gates(made.only(made.arm == 1), "profit")
-    assert np.isnan(table.side_by_side(given, found, scores, made.customer, 1.5, broken)["roi"]).all()
+    assert np.isnan(policies.side_by_side(given, found, scores, made.customer, 1.5, broken)["roi"]).all()
 
 
 def test_the_bridge_adds_up_to_the_value(judged):
     made, found, _part, tied, scores = judged
     arm = np.full(len(made), 3)
     leaving = COSTS.of(made.features) - 1.5
-    steps = table.bridge({"all": arm}, made, scores, tied, leaving, 1.5).set_index("term")
+    steps = policies.bridge({"all": arm}, made, scores, tied, leaving, 1.5).set_index("term")
     assert steps.loc["net", "value"] == pytest.approx(steps.drop("net")["value"].sum())
     assert steps.loc["messages", "value"] == pytest.approx(-1500)
     assert steps.loc["opting out", "value"] == pytest.approx(-1000 * leaving.mean())
     by_score = value(scores["profit"], arm, made.customer)
     assert abs(steps.loc["net", "value"] / 1000 - by_score["estimate"]) < by_score["se"]  # two unbiased ways to one number
-    real = table.true_bridge({"all": arm}, {"a": found.units, "b": -found.redeemed}).set_index("term")["value"]
+    real = policies.true_bridge({"all": arm}, {"a": found.units, "b": -found.redeemed}).set_index("term")["value"]
     assert real["net"] == pytest.approx(1000 * (found.units[:, 3] - found.redeemed[:, 3]).mean())
 
 

@@ -9,30 +9,30 @@ import pytest
 from scipy import stats
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.experiment.contrasts import disguised, experiments, one_offer, would_pay
+from promo_helpers.experiment.contacts import disguised, experiments, one_offer, would_pay
 from promo_helpers.experiment.gates import gates
 from promo_helpers.experiment.mailings import campaign_gates, directions, mailing_experiment
-from promo_helpers.models import graphs, refuters
-from promo_helpers.models.effect_design import Design
+from promo_helpers.models import refute
+from promo_helpers.models.effects import Design
 from promo_helpers.shop.shop import Shop, ShopWriter
-from promo_helpers.studies import effect_tables
+from promo_helpers.studies import effect_markets
 from tests.test_models_effects import confounded
 
 
 def test_dowhy_identifies_the_trial_and_the_log_but_not_a_rule_that_saw_more():
-    assert graphs.identified("trial").startswith("identified without any adjustment")
-    assert graphs.identified("log") == "identified where recency, spend and trips are held fixed"
-    assert graphs.identified("hidden").startswith("not identified")
+    assert refute.identified("trial").startswith("identified without any adjustment")
+    assert refute.identified("log") == "identified where recency, spend and trips are held fixed"
+    assert refute.identified("hidden").startswith("not identified")
     with pytest.raises(ValueError, match="source = 'panel': must be one of trial, log, hidden"):
-        graphs.graph("panel")
+        refute.graph("panel")
 
 
 def test_links_among_observed_variables_are_those_of_the_textbook():
     """The M: a <- u -> m <- v -> b. Observed a, m, b: both pairs with m have hidden causes, a and b are independent."""
     shape = nx.DiGraph([("u", "a"), ("u", "m"), ("v", "m"), ("v", "b")])
-    assert graphs.links(shape, ["u", "v"]).to_numpy().tolist() == [["a", "m", "<>"], ["b", "m", "<>"]]
+    assert refute.links(shape, ["u", "v"]).to_numpy().tolist() == [["a", "m", "<>"], ["b", "m", "<>"]]
     chain = nx.DiGraph([("a", "h"), ("h", "b"), ("b", "c")])
-    assert graphs.links(chain, ["h"]).to_numpy().tolist() == [["a", "b", "->"], ["b", "c", "->"]]
+    assert refute.links(chain, ["h"]).to_numpy().tolist() == [["a", "b", "->"], ["b", "c", "->"]]
 
 
 def drawn(rng: np.random.Generator, n: int = 4_000) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def drawn(rng: np.random.Generator, n: int = 4_000) -> pd.DataFrame:
 
 
 def test_the_search_finds_a_graph_that_can_be_found():
-    found = graphs.search(drawn(np.random.default_rng(0))).set_index(["left", "right"])["mark"].to_dict()
+    found = refute.search(drawn(np.random.default_rng(0))).set_index(["left", "right"])["mark"].to_dict()
     assert found == {("w", "z"): "<-", ("x", "z"): "->", ("y", "z"): "->"}
 
 
@@ -51,13 +51,13 @@ def test_a_found_graph_is_held_against_the_truth_over_samples():
     rng = np.random.default_rng(1)
     frame, customer = drawn(rng), np.repeat(np.arange(2_000), 2)
     truth = nx.DiGraph([("x", "z"), ("z", "y"), ("z", "w")])  # one arrow is the wrong way round
-    table = graphs.against(frame, customer, truth, 4, 2_000, 1).set_index(["left", "right"])
+    table = refute.against(frame, customer, truth, 4, 2_000, 1).set_index(["left", "right"])
     assert len(table) == 6
     assert table.loc[("x", "z"), ["truth", "linked", "right_way"]].tolist() == ["->", 1.0, 1.0]
     assert table.loc[("y", "z"), ["truth", "linked", "reversed"]].tolist() == ["<-", 1.0, 1.0]
     assert table.loc[("x", "y"), "truth"] == ""
     assert np.allclose(table[["right_way", "reversed", "open"]].sum(axis=1), table["linked"])
-    tally = graphs.tally(table.reset_index())
+    tally = refute.tally(table.reset_index())
     assert tally == {"links": 3, "found": 3, "missed": 0, "invented": 0, "right": 2, "reversed": 1}
 
 
@@ -65,13 +65,13 @@ def test_a_found_graph_is_held_against_the_truth_over_samples():
 def refuted() -> tuple[Design, np.ndarray, pd.DataFrame]:
     experiment, _ = confounded(0, people=400)
     design, y = Design.of(experiment, 1), experiment.outcome("units")
-    return design, y, refuters.refute(design, y, 2, simulations=12).set_index("refuter")
+    return design, y, refute.refute(design, y, 2, simulations=12).set_index("refuter")
 
 
 @pytest.mark.slow
 def test_refuters_are_silent_about_a_sound_regression_and_the_two_misleading_ones_are_not(refuted):
     said = refuted[2]
-    assert list(said.index) == list(refuters.REFUTERS)
+    assert list(said.index) == list(refute.REFUTERS)
     assert not said.loc[["placebo", "random common cause", "subset"], "alarm"].any()
     assert said.loc[["placebo, weighting", "subset, whole seed"], "alarm"].all()
     assert abs(said.loc["placebo", "refuted"]) < 0.15 < abs(said.loc["placebo, weighting", "refuted"])
@@ -92,7 +92,7 @@ def test_the_e_value_is_that_of_vanderweele_and_ding(refuted):
 def test_refuting_twice_says_the_same_and_leaves_numpys_state_alone(refuted):
     design, y, said = refuted
     np.random.seed(5)  # noqa: NPY002
-    again = refuters.refute(design, y, 2, simulations=12).set_index("refuter")
+    again = refute.refute(design, y, 2, simulations=12).set_index("refuter")
     pd.testing.assert_frame_equal(said, again)
     after = np.random.random()  # noqa: NPY002
     np.random.seed(5)  # noqa: NPY002
@@ -215,22 +215,22 @@ def test_a_treatment_made_from_the_outcome_is_caught_at_the_gate():
 
 
 def test_shares_have_binomial_intervals():
-    share, low, high = effect_tables.share_between(90, 100)
+    share, low, high = effect_markets.share_between(90, 100)
     assert (share, stats.binom.sf(89, 100, low), stats.binom.cdf(90, 100, high)) == (
         0.9,
         pytest.approx(0.025),
         pytest.approx(0.025),
     )
-    assert effect_tables.share_between(0, 20)[1] == 0
-    assert effect_tables.share_between(20, 20)[2] == 1
-    assert effect_tables.written(0.123, 0.06, 0.221) == "12 (6 to 22)"
+    assert effect_markets.share_between(0, 20)[1] == 0
+    assert effect_markets.share_between(20, 20)[2] == 1
+    assert effect_markets.written(0.123, 0.06, 0.221) == "12 (6 to 22)"
 
 
 def test_tables_of_the_studies_are_means_and_shares_over_markets():
     kept = pd.DataFrame(
         {"source": "log", "outcome": "units", "method": "regression", "effect": [1.0, 2.0, 3.0, 9.0], "error": 1.0, "truth": 2.0}
     )
-    row = effect_tables.coverage_table(kept).iloc[0]
+    row = effect_markets.coverage_table(kept).iloc[0]
     assert (row["covered"], row["bias"], row["markets"]) == (0.75, pytest.approx(0.875), 4)
     assert row["claimed"] == pytest.approx(1 / np.std([-1, 0, 1, 7], ddof=1))
     said = pd.DataFrame(
@@ -242,9 +242,9 @@ def test_tables_of_the_studies_are_means_and_shares_over_markets():
             "missed": [False, False, True, True],
         }
     )
-    table = effect_tables.alarm_table(said).set_index("refuter")["alarms"]
+    table = effect_markets.alarm_table(said).set_index("refuter")["alarms"]
     assert table.to_dict() == {"interval misses the truth": 0.5, "a": 0.5, "b": 0.0}
-    bias = effect_tables.bias_table(kept.assign(slope=1), ["slope", "method"]).iloc[0]
+    bias = effect_markets.bias_table(kept.assign(slope=1), ["slope", "method"]).iloc[0]
     assert (bias["error"], bias["high"] - bias["error"]) == (
         pytest.approx(0.875),
         pytest.approx(stats.t.ppf(0.975, 3) * np.std([-1, 0, 1, 7], ddof=1) / 2 / 2),

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.evaluate.oracle import PRICES, Frontier, fit_informed, followed, frontier, one_variable
+from promo_helpers.evaluate.cost_curves import PRICES, Frontier, fit_informed, followed, frontier, one_variable
 
 
 def decisions(rng, n=400, arms=4):

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from promo_helpers import paths
-from promo_helpers.evaluate import budget, calibrated, duels, referee, uplift
+from promo_helpers.evaluate import cost_curves, referee, uplift
 
 REFERENCE = paths.ROOT / "tests" / "reference"
 DATA = pd.read_csv(REFERENCE / "uplift_data.csv")
@@ -122,7 +122,7 @@ def test_agreement_is_rank_correlation_pairs_and_regret():
 @pytest.mark.slow
 def test_a_weight_of_one_over_q_lets_random_tie_with_good():
     """1,000 rows: a good score loses to a random one far more often by CausalML's AUTOC than by the others (Fisher's exact test)."""
-    table = duels.lost(duels.duels(1000, 150, 0)).set_index("definition")
+    table = referee.lost(referee.duels(1000, 150, 0)).set_index("definition")
     wrong = {name: [row["share"] * 150, 150 - row["share"] * 150] for name, row in table.iterrows()}
     for other in ("grf AUTOC", "CausalML rate_score, qini"):
         table_of_both = np.rint([wrong["CausalML rate_score, autoc"], wrong[other]])
@@ -134,13 +134,15 @@ def test_a_weight_of_one_over_q_lets_random_tie_with_good():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error", "ignore::ResourceWarning")  # what the collector finds is not of this test
 def test_the_pictures_draw_what_the_frames_hold():
-    from promo_helpers.plots import uplift as plots
+    from promo_helpers.plots import uplift_figures as plots
 
     rng = np.random.default_rng(0)
     x, who = rng.normal(size=400), np.arange(400)
     effect = np.column_stack([np.zeros(400), x])
-    curves = budget.multi_arm_qini({"DR-learner": (effect, np.tile([0, 1.0], (400, 1)))}, effect, who, np.array([0.1, 0.2]), 0, 5)
-    groups = calibrated.by_decile(x, x + rng.normal(size=400), who)
+    curves = cost_curves.multi_arm_qini(
+        {"DR-learner": (effect, np.tile([0, 1.0], (400, 1)))}, effect, who, np.array([0.1, 0.2]), 0, 5
+    )
+    groups = uplift.by_decile(x, x + rng.normal(size=400), who)
     rates = uplift.rate({"T-learner": x, "mine": -x, "another": rng.random(400)}, x, who, 0, 5)
     rows = [(name, n, n / 20, 0.5, 0.4, 0.6) for name in ("DR-learner", "constant") for n in (5000, 20_000)]
     frame = pd.DataFrame(rows, columns=["learner", "contacts", "events", "share", "low", "high"])

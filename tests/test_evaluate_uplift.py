@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from promo_helpers import paths
-from promo_helpers.evaluate import calibrated, halves, uplift
-from promo_helpers.evaluate.scores import scores_of
+from promo_helpers.evaluate import halves, uplift
 from promo_helpers.evaluate.uplift import contrast_at_k
+from promo_helpers.evaluate.value import scores_of
 from tests.trials import trial
 
 REFERENCE = paths.ROOT / "tests" / "reference"
@@ -180,13 +180,13 @@ def test_calibration_and_slope_against_statsmodels():
     customer = rng.integers(0, 300, 2000)
     predicted = rng.normal(size=2000)
     effect = 0.5 + 0.7 * predicted + rng.normal(size=300)[customer] + rng.normal(size=2000)
-    mine = calibrated.best_linear_predictor(predicted, effect, customer).set_index("term")
+    mine = uplift.best_linear_predictor(predicted, effect, customer).set_index("term")
     design = sm.add_constant(predicted - predicted.mean())
     theirs = sm.OLS(effect, design).fit(cov_type="cluster", cov_kwds={"groups": customer, "use_correction": False})
     people = len(np.unique(customer))
     assert mine["estimate"].to_numpy() == pytest.approx(theirs.params)
     assert mine["se"].to_numpy() == pytest.approx(theirs.bse * np.sqrt(people / (people - 1)))
-    groups = calibrated.by_decile(predicted, effect, customer)
+    groups = uplift.by_decile(predicted, effect, customer)
     cut = pd.qcut(predicted, 10, labels=False)
     assert groups["rows"].tolist() == np.bincount(cut).tolist()
     assert groups["estimate"].to_numpy() == pytest.approx(pd.Series(effect).groupby(cut).mean().to_numpy())
@@ -195,11 +195,11 @@ def test_calibration_and_slope_against_statsmodels():
 def test_calibration_of_few_values_and_of_one():
     rng = np.random.default_rng(9)
     effect, customer = rng.normal(size=200), np.arange(200)
-    two = calibrated.by_decile(np.repeat([1.0, 2.0], [150, 50]), effect, customer)
+    two = uplift.by_decile(np.repeat([1.0, 2.0], [150, 50]), effect, customer)
     assert two[["predicted", "rows"]].to_numpy().tolist() == [[1, 150], [2, 50]]
-    one = calibrated.by_decile(np.full(200, 0.3), effect, customer)
+    one = uplift.by_decile(np.full(200, 0.3), effect, customer)
     assert one["rows"].tolist() == [200]
-    line = calibrated.best_linear_predictor(np.full(200, 0.3), effect, customer).set_index("term")
+    line = uplift.best_linear_predictor(np.full(200, 0.3), effect, customer).set_index("term")
     assert np.isnan(line.loc["slope", ["estimate", "se"]].to_numpy(float)).all()
     assert line.loc["mean", "estimate"] == pytest.approx(effect.mean())
 

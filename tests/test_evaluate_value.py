@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from promo_helpers.evaluate.curves import by_share
 from promo_helpers.evaluate.halves import mean_interval
-from promo_helpers.evaluate.value import difference, given, scores_for, shop_profit, value, weighted
-from promo_helpers.models.bridge import Costs
+from promo_helpers.evaluate.value import by_share, difference, given, scores_for, shop_profit, value, weighted
+from promo_helpers.models.demand import Costs
 from tests.test_models_response import trial
 
 PLAN = np.array([0.5, 0.3, 0.2])

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from promo_helpers.experiment import comparable, design
+from promo_helpers.experiment import design
+from promo_helpers.experiment.design import LEAST, estimate_probabilities, known_probabilities
 from promo_helpers.experiment.gates import gates, roi
-from promo_helpers.experiment.probabilities import LEAST, estimate_probabilities, known_probabilities
 from tests.trials import disguised, log, trial
 
 
@@ -48,7 +48,7 @@ def test_false_alarms_are_as_often_as_they_should_be(whole):
     n, alarms = 200, np.zeros(2)
     for i in range(n):
         sound = trial(rng([3, i]), 600, whole=whole)
-        alarms += [comparable.chance_of_imbalance(sound, i, draws=400) <= 0.05, design.planned_shares(sound)[0] <= 0.05]
+        alarms += [design.chance_of_imbalance(sound, i, draws=400) <= 0.05, design.planned_shares(sound)[0] <= 0.05]
     assert within(alarms[0], n, 0.05), alarms / n
     assert within(alarms[1], n, 0.05), alarms / n
 
@@ -60,7 +60,7 @@ def test_counting_rows_where_customers_were_drawn_would_cry_wolf():
     for i in range(25):
         sound = trial(rng([3, i]), 600, repeats=10, whole=True)
         apart = replace(sound, customer=np.arange(600))
-        alarms += comparable.chance_of_imbalance(apart, i, draws=1000) <= 0.05
+        alarms += design.chance_of_imbalance(apart, i, draws=1000) <= 0.05
     assert alarms > 13
 
 
@@ -172,7 +172,7 @@ def test_an_outcome_lost_in_one_arm_is_caught_in_a_trial_and_in_a_log():
 
 def test_balance_against_the_plain_formula_and_a_planted_shift():
     sound = trial(rng(), 3000)
-    table = comparable.differences(sound)
+    table = design.differences(sound)
     assert "constant" not in set(table["feature"])
     assert "age missing" in set(table["feature"])
     for row in table[table["feature"].isin(["spend", "age"])].itertuples():
@@ -242,8 +242,8 @@ def test_known_chances_come_from_the_plan_or_from_even_probabilities():
 
 def test_overlap_against_plain_formulas():
     old, chances = log(rng(), 3000)
-    weight = comparable.weights(old, chances)
-    table = comparable.overlap(old, weight, chances).set_index("arm")
+    weight = design.weights(old, chances)
+    table = design.overlap(old, weight, chances).set_index("arm")
     for number, arm in enumerate(old.arms):
         w = 1 / chances[old.arm == number, number]
         row = table.loc[arm]

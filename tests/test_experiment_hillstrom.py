@@ -13,7 +13,7 @@ from promo_helpers.evaluate.uplift import contrast_at_k
 from promo_helpers.experiment import hillstrom
 from promo_helpers.experiment.gates import gates
 from promo_helpers.experiment.hillstrom import FILE, NotAvailable, hillstrom_file, load_hillstrom
-from promo_helpers.models.uplift import LEARNERS
+from promo_helpers.models.learners import LEARNERS
 
 SMALL = """recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend
 10,2) $100 - $200,142.44,1,0,Surburban,0,Phone,Womens E-Mail,0,0,0

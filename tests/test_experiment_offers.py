@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from promo_helpers.experiment.contrasts import offered
+from promo_helpers.experiment.contacts import offered
 
 
 class Contacts:

@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.experiment.coding import code_feature, depths
-from promo_helpers.experiment.read import read_experiment
-from promo_helpers.experiment.text import ExperimentError
+from promo_helpers.experiment.file import ExperimentError, code_feature, depths, read_experiment
 
 N = 90
 NAMES = {"arm": "offer", "outcome": "units", "control": "none", "features": ["age", "city"]}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.explore import assortment, campaigns, customers, sales
+from promo_helpers import explore
 from promo_helpers.shop import Shop, ShopWriter
 from promo_helpers.shop.loading import load_shop
 from tests.shops import shop_frames, write_shop
@@ -21,7 +21,7 @@ def lines():
 
 
 def test_category_sales_against_a_plain_sum(corner, lines):
-    table = assortment.category_sales(corner)
+    table = explore.category_sales(corner)
     total = lines["TotalAmount"].sum()
     assert set(table["category"]) == {"Bakery", "Dairy", "Soap", "Batteries"}
     assert table["sales"].is_monotonic_decreasing
@@ -36,7 +36,7 @@ def test_category_sales_against_a_plain_sum(corner, lines):
 def test_products_without_a_category_count_in_the_totals(tmp_path, out, lines):
     frames = shop_frames()
     frames["products"].loc[frames["products"]["Category"] == "Soap", "Category"] = ""
-    table = assortment.category_sales(load_shop(write_shop(tmp_path / "corner", frames)))
+    table = explore.category_sales(load_shop(write_shop(tmp_path / "corner", frames)))
     soap = lines.loc[lines["Category"] == "Soap", "TotalAmount"].sum() / lines["TotalAmount"].sum()
     assert set(table["category"]) == {"Bakery", "Dairy", "Batteries"}
     assert table["share"].sum() == pytest.approx(1 - soap)
@@ -59,7 +59,7 @@ def tiny_shop(folder, baskets, discounts=None):
 def test_depths_are_counted_at_the_edges_of_steps(tmp_path):
     discounts = [0.0, 0.0, 0.01, 0.05, 0.1, 0.15, 0.149999, 0.3, 0.35, 1.0, np.nan]
     shop = tiny_shop(tmp_path / "shop", [("c", ["a"])] * len(discounts), discounts)
-    table = assortment.discount_depths(shop)
+    table = explore.discount_depths(shop)
     np.testing.assert_allclose(table["depth"], [0, 0.05, 0.1, 0.15, 0.3, 0.35, 1.0])
     assert table["lines"].tolist() == [1, 1, 2, 1, 1, 1, 1]
     np.testing.assert_allclose(table["share"], table["lines"] / 10)  # of the ten whose discount is known
@@ -68,8 +68,8 @@ def test_depths_are_counted_at_the_edges_of_steps(tmp_path):
 @pytest.mark.parametrize("discounts", [None, [np.nan, np.nan]])
 def test_no_depths_where_no_discount_is_known(tmp_path, discounts):
     shop = tiny_shop(tmp_path / "shop", [("c", ["a"]), ("d", ["a"])], discounts)
-    assert assortment.discount_depths(shop).empty
-    assert assortment.discount_depths(shop)["share"].sum() == 0
+    assert explore.discount_depths(shop).empty
+    assert explore.discount_depths(shop)["share"].sum() == 0
 
 
 def random_baskets(rng, n=1200, customers=150, shares=(0.3,) * 5, together=0.0):
@@ -85,7 +85,7 @@ def random_baskets(rng, n=1200, customers=150, shares=(0.3,) * 5, together=0.0):
 
 def test_pair_lift_against_brute_force(tmp_path):
     baskets = random_baskets(np.random.default_rng(1), 300, shares=(0.5, 0.4, 0.3, 0.1), together=0.3)
-    table = assortment.pair_lift(tiny_shop(tmp_path / "shop", baskets), 0, draws=50)
+    table = explore.pair_lift(tiny_shop(tmp_path / "shop", baskets), 0, draws=50)
     n, c = len(baskets), 4
     assert len(table) == 6
     for row in table.itertuples():
@@ -107,7 +107,7 @@ def test_pair_lift_against_brute_force(tmp_path):
 
 
 def test_a_pair_is_counted_once_a_basket_and_returns_are_no_purchase(corner, lines):
-    table = assortment.pair_lift(corner, 0, draws=20).set_index(["a", "b"])
+    table = explore.pair_lift(corner, 0, draws=20).set_index(["a", "b"])
     bought = lines[lines["Quantity"] > 0].groupby("BasketID")["Category"].agg(set)
     for a, b in itertools.combinations(sorted(set(lines["Category"])), 2):
         row = table.loc[(a, b)] if (a, b) in table.index else table.loc[(b, a)]
@@ -115,7 +115,7 @@ def test_a_pair_is_counted_once_a_basket_and_returns_are_no_purchase(corner, lin
 
 
 def test_the_planted_affinity_is_found(corner):
-    table = assortment.pair_lift(corner, 0)
+    table = explore.pair_lift(corner, 0)
     assert {table["a"].iloc[0], table["b"].iloc[0]} == {"Bakery", "Dairy"}
     assert table["low"].iloc[0] > 1
     assert (table["low"].iloc[1:] < 1).all()
@@ -127,7 +127,7 @@ def test_intervals_hold_for_all_pairs_at_once(tmp_path):
     rng, covered, shops = np.random.default_rng(7), 0, 60
     for i in range(shops):
         shop = tiny_shop(tmp_path / f"shop{i}", random_baskets(rng, 800))
-        table = assortment.pair_lift(shop, i, draws=150)
+        table = explore.pair_lift(shop, i, draws=150)
         covered += ((table["low"] <= 1) & (table["high"] >= 1)).all()
     chance = [math.comb(shops, k) * 0.95**k * 0.05 ** (shops - k) for k in range(shops + 1)]
     least = next(k for k in range(shops + 1) if sum(chance[: k + 1]) > 0.001)
@@ -137,7 +137,7 @@ def test_intervals_hold_for_all_pairs_at_once(tmp_path):
 def test_the_critical_value_is_that_of_the_largest_of_all_pairs(tmp_path):
     """From level .5 to .95 the largest of ten |z| grows by about half; a single one would triple."""
     shop = tiny_shop(tmp_path / "shop", random_baskets(np.random.default_rng(2)))
-    half, most = (assortment.pair_lift(shop, 0, level=level) for level in (0.5, 0.95))
+    half, most = (explore.pair_lift(shop, 0, level=level) for level in (0.5, 0.95))
     growth = np.log(most["high"] / most["low"]) / np.log(half["high"] / half["low"])
     assert ((growth > 1.35) & (growth < 1.75)).all()
 
@@ -145,12 +145,12 @@ def test_the_critical_value_is_that_of_the_largest_of_all_pairs(tmp_path):
 def test_one_category_is_refused(tmp_path):
     shop = tiny_shop(tmp_path / "shop", [("c", ["a"])] * 5)
     with pytest.raises(ValueError, match="1 category in all: two are the least that can share a basket"):
-        assortment.pair_lift(shop, 0)
+        explore.pair_lift(shop, 0)
 
 
 def test_only_the_categories_in_most_baskets(tmp_path):
     baskets = [("c1", ["a", "b", "z"]), ("c2", ["a", "b"]), ("c3", ["b", "c"]), ("c4", ["c", "b"]), ("c5", ["a", "c"])]
-    table = assortment.pair_lift(tiny_shop(tmp_path / "shop", baskets), 0, categories=3, draws=20, least=1)
+    table = explore.pair_lift(tiny_shop(tmp_path / "shop", baskets), 0, categories=3, draws=20, least=1)
     assert {frozenset(pair) for pair in zip(table["a"], table["b"], strict=True)} == {
         frozenset(pair) for pair in ("ab", "bc", "ac")
     }
@@ -159,21 +159,21 @@ def test_only_the_categories_in_most_baskets(tmp_path):
 
 def frames_of(shop):
     """Everything that is explored, in one list."""
-    trips = customers.baskets(shop)
-    daily = sales.daily_sales(shop)
-    history = campaigns.before_contact(shop, trips)
+    trips = explore.baskets(shop)
+    daily = explore.daily_sales(shop)
+    history = explore.before_contact(shop, trips)
     return [
         trips,
         daily,
-        sales.sizes(shop),
-        sales.week_hours(shop),
-        sales.weekly_sales(daily),
-        customers.gaps(trips).to_frame(),
-        customers.rfm(trips, pd.Timestamp("2025-03-01")),
-        assortment.category_sales(shop),
-        assortment.discount_depths(shop),
-        assortment.pair_lift(shop, 1, draws=50),
-        campaigns.campaign_table(shop, daily["day"].iloc[0], daily["day"].iloc[-1]),
+        explore.sizes(shop),
+        explore.week_hours(shop),
+        explore.weekly_sales(daily),
+        explore.gaps(trips).to_frame(),
+        explore.rfm(trips, pd.Timestamp("2025-03-01")),
+        explore.category_sales(shop),
+        explore.discount_depths(shop),
+        explore.pair_lift(shop, 1, draws=50),
+        explore.campaign_table(shop, daily["day"].iloc[0], daily["day"].iloc[-1]),
         history,
     ]
 

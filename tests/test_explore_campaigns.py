@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.explore import campaigns, customers
+from promo_helpers import explore
 from tests.shops import shop_frames
 
 FIRST, LAST = pd.Timestamp("2025-01-06"), pd.Timestamp("2025-03-16")
@@ -12,7 +12,7 @@ FIRST, LAST = pd.Timestamp("2025-01-06"), pd.Timestamp("2025-03-16")
 
 def test_campaigns_are_counted(corner):
     given = shop_frames()["contacts"]
-    table = campaigns.campaign_table(corner, FIRST, LAST).set_index("campaign_id")
+    table = explore.campaign_table(corner, FIRST, LAST).set_index("campaign_id")
     assert table.index.tolist() == ["SPRING", "SUMMER"]  # by their start
     for name, row in table.iterrows():
         mine = given[given["CampaignID"] == name]
@@ -30,13 +30,13 @@ def test_campaigns_are_counted(corner):
     [(FIRST, LAST, True), (FIRST, "2025-02-22", False), (FIRST, "2025-02-23", True), ("2025-02-11", LAST, False)],
 )
 def test_a_campaign_is_seen_where_all_of_it_lies_in_the_data(corner, first, last, seen):
-    table = campaigns.campaign_table(corner, pd.Timestamp(first), pd.Timestamp(last)).set_index("campaign_id")
+    table = explore.campaign_table(corner, pd.Timestamp(first), pd.Timestamp(last)).set_index("campaign_id")
     assert table.loc["SPRING", "seen"] == seen
 
 
 def test_what_lay_before_a_contact(corner):
-    trips = customers.baskets(corner)
-    history = campaigns.before_contact(corner, trips)
+    trips = explore.baskets(corner)
+    history = explore.before_contact(corner, trips)
     assert set(history["campaign_id"]) == {"SUMMER"}  # SPRING has five weeks before it
     contacts = shop_frames()["contacts"]
     contacts = contacts[contacts["CampaignID"] == "SUMMER"].set_index("CustomerID")
@@ -52,21 +52,21 @@ def test_what_lay_before_a_contact(corner):
 
 
 def test_nothing_from_the_contact_on_counts(corner):
-    trips = customers.baskets(corner)
+    trips = explore.baskets(corner)
     planted = trips.head(1).assign(spend=1e9, time=pd.Timestamp("2025-03-10 09:00"))
-    before = campaigns.before_contact(corner, trips)
-    pd.testing.assert_frame_equal(campaigns.before_contact(corner, pd.concat([trips, planted], ignore_index=True)), before)
+    before = explore.before_contact(corner, trips)
+    pd.testing.assert_frame_equal(explore.before_contact(corner, pd.concat([trips, planted], ignore_index=True)), before)
     planted["time"] -= pd.Timedelta(microseconds=1)
-    moved = campaigns.before_contact(corner, pd.concat([trips, planted], ignore_index=True))
+    moved = explore.before_contact(corner, pd.concat([trips, planted], ignore_index=True))
     assert moved["spend"].max() >= 1e9  # so that the plant is one that shows
 
 
 def test_no_campaign_with_weeks_before_it(corner):
-    late = customers.baskets(corner)
-    history = campaigns.before_contact(corner, late[late["time"] >= "2025-02-01"])
+    late = explore.baskets(corner)
+    history = explore.before_contact(corner, late[late["time"] >= "2025-02-01"])
     assert history.empty
     assert set(history.columns) == {"campaign_id", "customer_id", "sent", "spend", "baskets"}
-    assert campaigns.contacted_against_spared(history).empty
+    assert explore.contacted_against_spared(history).empty
 
 
 def history_of(rng, n, pull):
@@ -85,7 +85,7 @@ def history_of(rng, n, pull):
 
 def test_a_mailing_by_chance_and_one_by_spending():
     rng = np.random.default_rng(3)
-    tables = {pull: campaigns.contacted_against_spared(history_of(rng, 3000, pull)).iloc[0] for pull in (0.0, 2.0)}
+    tables = {pull: explore.contacted_against_spared(history_of(rng, 3000, pull)).iloc[0] for pull in (0.0, 2.0)}
     assert tables[0.0]["auc"] == pytest.approx(0.5, abs=0.04)  # twice the standard error of 3,000, and a little
     assert abs(tables[0.0]["difference"]) < 0.11  # three standard errors
     assert tables[0.0]["ratio"] == pytest.approx(1, abs=0.07)
@@ -96,7 +96,7 @@ def test_a_mailing_by_chance_and_one_by_spending():
 
 def test_contacted_against_spared_by_hand():
     history = history_of(np.random.default_rng(4), 400, 1.0)
-    row = campaigns.contacted_against_spared(history).iloc[0]
+    row = explore.contacted_against_spared(history).iloc[0]
     sent, spared = history[history["sent"]], history[~history["sent"]]
     assert row["contacted"] == len(sent)
     assert row["ratio"] == pytest.approx(sent["spend"].mean() / spared["spend"].mean())
@@ -107,8 +107,8 @@ def test_contacted_against_spared_by_hand():
 def test_campaigns_with_few_of_either_are_left_out():
     history = history_of(np.random.default_rng(4), 120, 0.0)
     history["sent"] = np.arange(120) < 49
-    assert campaigns.contacted_against_spared(history).empty
+    assert explore.contacted_against_spared(history).empty
     history["sent"] = np.arange(120) < 71
-    assert campaigns.contacted_against_spared(history).empty
+    assert explore.contacted_against_spared(history).empty
     history["sent"] = np.arange(120) < 50
-    assert len(campaigns.contacted_against_spared(history)) == 1
+    assert len(explore.contacted_against_spared(history)) == 1

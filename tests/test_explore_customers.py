@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.explore import customers
+from promo_helpers import explore
 from tests.shops import shop_frames
 
 AS_OF = pd.Timestamp("2025-03-01")
@@ -12,7 +12,7 @@ AS_OF = pd.Timestamp("2025-03-01")
 
 @pytest.fixture
 def trips(corner):
-    return customers.baskets(corner)
+    return explore.baskets(corner)
 
 
 def test_baskets_are_the_lines_added_up(trips):
@@ -37,20 +37,20 @@ def test_gaps_count_days_and_not_baskets():
         "2025-02-01 07:00",
     ]
     trips = pd.DataFrame({"customer_id": list("aaaabb"), "time": pd.to_datetime(times)})
-    assert customers.gaps(trips).tolist() == [3, 1, 30]
-    assert customers.gaps(trips.iloc[:2]).empty
+    assert explore.gaps(trips).tolist() == [3, 1, 30]
+    assert explore.gaps(trips.iloc[:2]).empty
 
 
 def test_concentration_by_hand():
-    curve = customers.concentration(pd.Series([10.0, 60.0, 0.0, 30.0]))
+    curve = explore.concentration(pd.Series([10.0, 60.0, 0.0, 30.0]))
     np.testing.assert_allclose(curve["customers"], [0, 0.25, 0.5, 0.75, 1])
     np.testing.assert_allclose(curve["spend"], [0, 0.6, 0.9, 1.0, 1.0])
-    assert customers.top_share(curve, 0.25) == pytest.approx(0.6)
-    assert customers.top_share(curve, 0.375) == pytest.approx(0.75)  # half-way to the second customer
+    assert explore.top_share(curve, 0.25) == pytest.approx(0.6)
+    assert explore.top_share(curve, 0.375) == pytest.approx(0.75)  # half-way to the second customer
 
 
 def test_rfm_against_a_plain_count(trips):
-    table = customers.rfm(trips, AS_OF).set_index("customer_id")
+    table = explore.rfm(trips, AS_OF).set_index("customer_id")
     past = [t for t in trips.itertuples() if t.time < AS_OF]
     assert set(table.index) == {t.customer_id for t in past}
     for customer, row in table.iterrows():
@@ -76,9 +76,9 @@ def test_rfm_ignores_what_comes_later(trips):
             "spend": 1e9,
         }
     )
-    before = customers.rfm(trips[trips["time"] < AS_OF], AS_OF)
-    pd.testing.assert_frame_equal(customers.rfm(pd.concat([trips, planted], ignore_index=True), AS_OF), before)
-    moment_later = customers.rfm(pd.concat([trips, planted], ignore_index=True), AS_OF + pd.Timedelta(microseconds=1))
+    before = explore.rfm(trips[trips["time"] < AS_OF], AS_OF)
+    pd.testing.assert_frame_equal(explore.rfm(pd.concat([trips, planted], ignore_index=True), AS_OF), before)
+    moment_later = explore.rfm(pd.concat([trips, planted], ignore_index=True), AS_OF + pd.Timedelta(microseconds=1))
     assert moment_later["monetary"].max() >= 1e9  # so that the plant is one that shows
 
 
@@ -100,18 +100,18 @@ def test_rfm_ignores_what_comes_later(trips):
 )
 def test_segments_follow_the_rules(monkeypatch, r, f, m, segment):
     scores = iter([r, f, m])
-    monkeypatch.setattr(customers, "_fifths", lambda values: pd.Series(next(scores), index=values.index))
+    monkeypatch.setattr(explore, "_fifths", lambda values: pd.Series(next(scores), index=values.index))
     trips = pd.DataFrame({"customer_id": ["a"], "time": [AS_OF - pd.Timedelta(days=1)], "spend": [1.0]})
-    assert customers.rfm(trips, AS_OF)["segment"].tolist() == [segment]
+    assert explore.rfm(trips, AS_OF)["segment"].tolist() == [segment]
 
 
 def test_segment_table_adds_up(trips):
-    scores = customers.rfm(trips, AS_OF)
-    table = customers.segment_table(scores)
+    scores = explore.rfm(trips, AS_OF)
+    table = explore.segment_table(scores)
     assert table["customers"].sum() == len(scores)
     assert table["share"].sum() == pytest.approx(1)
     assert table["spend share"].sum() == pytest.approx(1)
-    order = list(customers.SEGMENTS)
+    order = list(explore.SEGMENTS)
     assert [order.index(s) for s in table["segment"]] == sorted(order.index(s) for s in table["segment"])
     for row in table.to_dict("records"):
         mine = scores[scores["segment"] == row["segment"]]

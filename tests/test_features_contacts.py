@@ -9,8 +9,8 @@ import pytest
 
 from promo_helpers.experiment import contacts as module
 from promo_helpers.experiment.contacts import contact_experiment
-from promo_helpers.features import contacts as features_module
-from promo_helpers.features.ledger import Ledger
+from promo_helpers.features import contact_history as features_module
+from promo_helpers.features.contact_history import Ledger
 from promo_helpers.market import parameters, simulate
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import load_shop

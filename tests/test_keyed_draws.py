@@ -16,13 +16,12 @@ import pandas as pd
 import pytest
 
 from promo_helpers import paths
-from promo_helpers.audit import parity
-from promo_helpers.decide import policies
+from promo_helpers.decide import parity, policies
 from promo_helpers.decide.holdout import held_out, with_holdout
-from promo_helpers.evaluate import budget, duels, halves, scores, uplift
-from promo_helpers.experiment import comparable, probabilities
-from promo_helpers.models import bridge, dose, graphs, response
-from promo_helpers.models.effect_design import Design
+from promo_helpers.evaluate import cost_curves, halves, referee, uplift, value
+from promo_helpers.experiment import design
+from promo_helpers.models import demand, refute
+from promo_helpers.models.effects import Design
 from tests.test_models_response import trial as response_trial
 
 Draw = Callable[[np.ndarray], dict]  # rows -> what each customer (or row) drew
@@ -99,13 +98,13 @@ def test_folds_of_an_experiment():
 
 
 def test_folds_of_outcome_means(monkeypatch):
-    assert_own(lambda rows: by_customer(rows, scores.customer_folds(CUSTOMER[rows], 5, 4)))
+    assert_own(lambda rows: by_customer(rows, value.customer_folds(CUSTOMER[rows], 5, 4)))
 
     def draw(rows):
         return people_of(
             trained_on(
                 monkeypatch,
-                lambda: scores.outcome_means(X.iloc[rows], ARM[rows], X["y"].to_numpy()[rows], 3, CUSTOMER[rows], 3, 4),
+                lambda: value.outcome_means(X.iloc[rows], ARM[rows], X["y"].to_numpy()[rows], 3, CUSTOMER[rows], 3, 4),
             )
         )
 
@@ -114,39 +113,39 @@ def test_folds_of_outcome_means(monkeypatch):
 
 def test_folds_of_the_dose_response_and_of_the_displaced_share(monkeypatch):
     whole = trial()
-    assert_own(lambda rows: people_of(trained_on(monkeypatch, lambda: dose.fit_dose([whole.only(rows)], 4))))
+    assert_own(lambda rows: people_of(trained_on(monkeypatch, lambda: demand.fit_dose([whole.only(rows)], 4))))
     units = np.random.default_rng(5).gamma(2, 1, (ROWS, len(whole.arms)))
     with_outcomes = replace(whole, outcomes=whole.outcomes.assign(substitutes=1.0 * np.arange(ROWS), product_after=0.0))
     assert_own(
-        lambda rows: people_of(trained_on(monkeypatch, lambda: bridge.tied_share(with_outcomes.only(rows), units[rows], 4)))
+        lambda rows: people_of(trained_on(monkeypatch, lambda: demand.tied_share(with_outcomes.only(rows), units[rows], 4)))
     )
 
 
 def test_parts_of_a_response(monkeypatch):
     whole = trial()
     fitted = SimpleNamespace(expected=lambda features: (np.ones((len(features), 1)), None))
-    monkeypatch.setattr(response, "fit_dose", lambda *_: fitted)
-    monkeypatch.setattr(response, "tied_share", lambda *_: SimpleNamespace(share=0.0))
-    monkeypatch.setattr(response, "_link", lambda *_: (0.0, 1.0))
-    costs = bridge.Costs()
-    assert_own(lambda rows: by_customer(rows, response.fit_response(whole.only(rows), costs, 4)[1]))
+    monkeypatch.setattr(demand, "fit_dose", lambda *_: fitted)
+    monkeypatch.setattr(demand, "tied_share", lambda *_: SimpleNamespace(share=0.0))
+    monkeypatch.setattr(demand, "_link", lambda *_: (0.0, 1.0))
+    costs = demand.Costs()
+    assert_own(lambda rows: by_customer(rows, demand.fit_response(whole.only(rows), costs, 4)[1]))
 
 
 def test_folds_of_effects_and_of_probabilities(monkeypatch):
     whole = trial()
     two = whole.contrast(whole.arms[1])
 
-    def design(rows):
+    def folds(rows):
         part = two.only(np.flatnonzero(np.isin(two.contact_id, CONTACT[rows])))
         return dict(zip(part.customer, Design.of(part, 4, ["x"]).fold, strict=True))
 
-    assert_own(design)
+    assert_own(folds)
     asked: list[np.ndarray] = []
-    monkeypatch.setattr(probabilities, "_log_odds", lambda learner, given, treated, x: asked.append(x[:, -1]) or np.zeros(len(x)))
+    monkeypatch.setattr(design, "_log_odds", lambda learner, given, treated, x: asked.append(x[:, -1]) or np.zeros(len(x)))
 
     def draw(rows):
         asked.clear()
-        probabilities.estimate_probabilities(whole.only(rows), 4, 4, "lightgbm")
+        design.estimate_probabilities(whole.only(rows), 4, 4, "lightgbm")
         return {CUSTOMER[int(row)]: k // (len(whole.arms) - 1) for k, some in enumerate(asked) for row in some}
 
     assert_own(draw)
@@ -176,7 +175,7 @@ def test_half_samples_do_not_hang_on_how_many_are_drawn_at_a_time(monkeypatch):
 
 def test_metrics_with_half_samples_draw_customers_by_name(monkeypatch):
     asked = []
-    for module in (uplift, budget):
+    for module in (uplift, cost_curves):
         monkeypatch.setattr(
             module, "over_halves", lambda s, people, n, seed: asked.append((set(people), seed)) or s(np.ones((n, len(people))))
         )
@@ -184,7 +183,7 @@ def test_metrics_with_half_samples_draw_customers_by_name(monkeypatch):
     uplift.rate({"x": x}, y, CUSTOMER, 4, 3)
     uplift.uplift_at_k(x, y, ARM % 2, half, y, CUSTOMER, [0.5], 5, 3)
     cost = np.column_stack([np.zeros(ROWS), np.ones(ROWS)])
-    budget.multi_arm_qini({"x": (cost * x[:, None], cost)}, cost, CUSTOMER, np.array([0.5]), 6, 3)
+    cost_curves.multi_arm_qini({"x": (cost * x[:, None], cost)}, cost, CUSTOMER, np.array([0.5]), 6, 3)
     assert asked == [(set(CUSTOMER), seed) for seed in (4, 5, 6)]
 
 
@@ -220,11 +219,11 @@ def test_samples_of_the_search_for_a_graph(monkeypatch):
         taken.append(frame["row"].astype(int).value_counts())
         return pd.DataFrame(columns=["left", "right", "mark"])
 
-    monkeypatch.setattr(graphs, "search", search)
+    monkeypatch.setattr(refute, "search", search)
 
     def draw(rows):
         taken.clear()
-        graphs.against(X.iloc[rows], CUSTOMER[rows], nx.DiGraph([("x", "y")]), 5, 10**6, 4)
+        refute.against(X.iloc[rows], CUSTOMER[rows], nx.DiGraph([("x", "y")]), 5, 10**6, 4)
         return {CUSTOMER[r]: [int(t.get(r, 0)) for t in taken] for r in rows}
 
     assert_own(draw)
@@ -247,10 +246,10 @@ def test_the_cost_of_parity_is_no_other_with_a_customer_who_earns_nothing():
 def test_noise_that_belongs_to_nobody_does_not_hang_on_the_order_of_rows():
     whole = trial()
     some = whole.only(np.random.default_rng(8).permutation(ROWS))
-    one, two = (comparable.chance_of_imbalance(e, 4, draws=500) for e in (whole, some))
+    one, two = (design.chance_of_imbalance(e, 4, draws=500) for e in (whole, some))
     assert one == pytest.approx(two, abs=0.003)
-    pd.testing.assert_frame_equal(duels.duels(50, 3, 4), duels.duels(50, 3, 4))
-    assert not duels.duels(50, 3, 4).equals(duels.duels(50, 3, 5))
+    pd.testing.assert_frame_equal(referee.duels(50, 3, 4), referee.duels(50, 3, 4))
+    assert not referee.duels(50, 3, 4).equals(referee.duels(50, 3, 5))
 
 
 def test_no_two_modules_share_a_purpose():

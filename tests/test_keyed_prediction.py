@@ -12,18 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import draws
-from promo_helpers.audit import distil, fairness, lists, nulls, page, rules, summary
-from promo_helpers.audit.explanation import explain
-from promo_helpers.audit.measures import Measure
-from promo_helpers.campaign import bundle, chance, promise
-from promo_helpers.evaluate import lifetime, ranking, waiting
-from promo_helpers.evaluate import lists as judged
-from promo_helpers.explore import assortment, campaigns
-from promo_helpers.models import bundles, next_order, next_product, orders, purchase, recommend, timing
-from promo_helpers.plots import explanation as plot
-from promo_helpers.studies import explanation as noise_study
-from promo_helpers.studies import fairness as fairness_study
+from promo_helpers import draws, explore
+from promo_helpers.audit import contacted, fairness, nulls, shapley
+from promo_helpers.audit.fairness import Measure
+from promo_helpers.audit.shapley import explain
+from promo_helpers.campaign import choose, outcome
+from promo_helpers.evaluate import customer_value, ranking, survival
+from promo_helpers.evaluate import recommendation as judged
+from promo_helpers.models import bundles, next_product, purchase, recommend, timing
+from promo_helpers.plots import explanation_figures as plot
+from promo_helpers.studies import explanation_noise as noise_study
+from promo_helpers.studies import fairness_audits as fairness_study
 from tests.baskets import purchases_of, random_purchases
 from tests.test_explore_assortment import random_baskets, tiny_shop
 
@@ -213,12 +212,14 @@ def test_intervals_hang_on_customers_and_not_on_draws_of_others(what):
     def found(part):
         if what == "compare":
             scores = {"score": (score + actual)[part], "other": score[part]}
-            table = lifetime.compare(lifetime.gini, actual[part], scores, "other", MANY[part], 1, 200)
+            table = customer_value.compare(customer_value.gini, actual[part], scores, "other", MANY[part], 1, 200)
         elif what == "targeted":
-            table = lifetime.targeted(actual[part] - 1, {"score": np.round(score)[part]}, np.array([0.3, 1]), MANY[part], 1, 200)
+            table = customer_value.targeted(
+                actual[part] - 1, {"score": np.round(score)[part]}, np.array([0.3, 1]), MANY[part], 1, 200
+            )
         else:
-            forecast = {"one": waiting.of_curve(curves[part]), "base": waiting.of_curve(curves[part] ** 2)}
-            table = waiting.off_points(forecast, rows.iloc[part], "base", MANY[part], 1, draws=200)
+            forecast = {"one": survival.of_curve(curves[part]), "base": survival.of_curve(curves[part] ** 2)}
+            table = survival.off_points(forecast, rows.iloc[part], "base", MANY[part], 1, draws=200)
         return table.loc[0, ["low", "high"]].to_numpy(float)
 
     whole = found(np.arange(n))
@@ -228,8 +229,8 @@ def test_intervals_hang_on_customers_and_not_on_draws_of_others(what):
 
 def test_equal_scores_fall_into_tenths_by_customer():
     actual = np.random.default_rng(2).gamma(1, 1, N)
-    one = lifetime.deciles(actual, {"none": np.zeros(N)}, ID, 1)
-    two = lifetime.deciles(actual[SHUFFLED], {"none": np.zeros(N)}, ID[SHUFFLED], 1)
+    one = customer_value.deciles(actual, {"none": np.zeros(N)}, ID, 1)
+    two = customer_value.deciles(actual[SHUFFLED], {"none": np.zeros(N)}, ID[SHUFFLED], 1)
     np.testing.assert_allclose(one["share"], two["share"])
 
 
@@ -261,16 +262,16 @@ def test_a_search_takes_the_same_rows_and_folds(monkeypatch):
 
     seen: list[Recorded] = []
     monkeypatch.setattr(timing, "GridSearchCV", Recorded)
-    monkeypatch.setattr(next_order, "GridSearchCV", Recorded)
+    monkeypatch.setattr(next_product, "GridSearchCV", Recorded)
     rows = pd.DataFrame({"date": np.repeat([1, 2], N), "number": np.tile(np.arange(N), 2).astype(float)})
     for kept in (np.arange(N), FEWER):
         part = rows[np.isin(rows["number"], kept)].reset_index(drop=True)
         who = ID[part["number"].astype(int)]
         timing.search(None, part, part["number"].to_numpy(), "x", who, 1, ["number"], most=100)
     assert set(seen[0].rows) - {3, 77, 200} <= set(seen[1].rows)
-    table = orders.clean(orders.generate(1, N))[0].dropna().reset_index(drop=True)
+    table = next_product.clean(next_product.generate(1, N))[0].dropna().reset_index(drop=True)
     for kept in (table, table.drop([5, 60]).reset_index(drop=True)):
-        next_order.shortest_forest(kept, 1)
+        next_product.shortest_forest(kept, 1)
     folds = [
         dict(zip(t["Customer_ID"], s.cv.test_fold, strict=True))
         for t, s in zip((table, table.drop([5, 60])), seen[2:], strict=True)
@@ -286,10 +287,10 @@ def test_a_class_of_a_basket_is_drawn_for_the_basket():
 
 
 def test_a_larger_table_of_orders_begins_with_the_smaller_one():
-    pd.testing.assert_frame_equal(orders.generate(1, 60), orders.generate(1, 200).head(60))
+    pd.testing.assert_frame_equal(next_product.generate(1, 60), next_product.generate(1, 200).head(60))
     pd.testing.assert_frame_equal(
-        orders.lowest_by_orders(1, (5,), customers=50),
-        orders.lowest_by_orders(1, (2, 5), customers=50)[1:].reset_index(drop=True),
+        next_product.lowest_by_orders(1, (5,), customers=50),
+        next_product.lowest_by_orders(1, (2, 5), customers=50)[1:].reset_index(drop=True),
     )
 
 
@@ -314,7 +315,7 @@ def test_lifts_of_categories_are_resampled_by_customer(tmp_path):
     baskets = random_baskets(np.random.default_rng(1), 1200)
     gone = [b for b in baskets if b[0] != baskets[5][0]]
     whole, fewer = (
-        assortment.pair_lift(tiny_shop(tmp_path / name, b), 1, draws=200).set_index(["a", "b"])
+        explore.pair_lift(tiny_shop(tmp_path / name, b), 1, draws=200).set_index(["a", "b"])
         for name, b in (("a", baskets), ("b", gone))
     )
     fewer = fewer.loc[whole.index]
@@ -329,13 +330,13 @@ def test_contacted_and_spared_have_folds_of_their_own(monkeypatch):
         seen.append(cv.test_fold)
         return np.tile([0.5, 0.5], (len(y), 1))
 
-    monkeypatch.setattr(campaigns, "cross_val_predict", recorded)
+    monkeypatch.setattr(explore, "cross_val_predict", recorded)
     rng = np.random.default_rng(1)
     history = pd.DataFrame(
         {"customer_id": ID, "campaign_id": "K", "sent": rng.random(N) < 0.5, "spend": rng.gamma(1, 1, N), "baskets": 1.0}
     )
     for rows in (np.arange(N), FEWER):
-        campaigns.contacted_against_spared(history.iloc[rows])
+        explore.contacted_against_spared(history.iloc[rows])
     assert np.array_equal(seen[0][FEWER], seen[1])
 
 
@@ -372,10 +373,10 @@ def test_the_index_stands_for_ids_that_are_not_given():
 
 def test_hybrids_change_only_where_a_row_that_left_was_part():
     x = people()
-    whole = distil.hybrids(x, 2_000, 1, ID)
-    pd.testing.assert_frame_equal(distil.hybrids(x.iloc[SHUFFLED], 2_000, 1, ID[SHUFFLED]), whole)
+    whole = shapley.hybrids(x, 2_000, 1, ID)
+    pd.testing.assert_frame_equal(shapley.hybrids(x.iloc[SHUFFLED], 2_000, 1, ID[SHUFFLED]), whole)
     gone = np.isin(whole.to_numpy(), x.to_numpy()[[3, 77, 200]]).any(axis=1)
-    fewer = distil.hybrids(x.iloc[FEWER], 2_000, 1, ID[FEWER])
+    fewer = shapley.hybrids(x.iloc[FEWER], 2_000, 1, ID[FEWER])
     changed = (fewer.to_numpy() != whole.to_numpy()).any(axis=1)
     assert np.array_equal(changed, gone)
     counts = pd.Series(whole["a"]).value_counts()  # every row is used, and none much more than others
@@ -386,12 +387,12 @@ def test_hybrids_change_only_where_a_row_that_left_was_part():
 def test_importances_alike_and_places_settled_go_by_row():
     rng = np.random.default_rng(6)
     one, other = rng.random((2, N, 6)) * np.arange(1, 7)
-    whole = summary.alike(one, other, ID, 1)
-    np.testing.assert_allclose(summary.alike(one[SHUFFLED], other[SHUFFLED], ID[SHUFFLED], 1), whole)
+    whole = shapley.alike(one, other, ID, 1)
+    np.testing.assert_allclose(shapley.alike(one[SHUFFLED], other[SHUFFLED], ID[SHUFFLED], 1), whole)
     empty = np.vstack([np.zeros((1, 6)), one]), np.vstack([np.zeros((1, 6)), other])
-    np.testing.assert_allclose(summary.alike(*empty, np.append("NEW", ID), 1), whole)  # a row of nothing, and nobody's draw moves
+    np.testing.assert_allclose(shapley.alike(*empty, np.append("NEW", ID), 1), whole)  # a row of nothing, and nobody's draw moves
     plane, chosen = rng.normal(size=(N, 2)), rng.random(N) < 0.4
-    assert summary.settled(plane, chosen, ID, 1) == summary.settled(plane[SHUFFLED], chosen[SHUFFLED], ID[SHUFFLED], 1)
+    assert shapley.settled(plane, chosen, ID, 1) == shapley.settled(plane[SHUFFLED], chosen[SHUFFLED], ID[SHUFFLED], 1)
 
 
 def test_an_audit_is_untouched_by_a_customer_of_no_group_and_no_weight(tmp_path):
@@ -414,9 +415,9 @@ def test_an_audit_is_untouched_by_a_customer_of_no_group_and_no_weight(tmp_path)
         if "by_chance" in whole:
             assert added["by_chance"].iloc[0] == pytest.approx(whole["by_chance"].iloc[0], rel=0.05)
     file = tmp_path / "list.csv"
-    lists.write_list(file, ID[:80], np.full(80, 0.1), np.ones(80), np.ones(80))
-    one, _ = lists.audit_list(file, pd.Series(ID), labels, 1, 50, 10)
-    two, _ = lists.audit_list(file, pd.Series(ID[SHUFFLED]), labels.iloc[SHUFFLED].reset_index(drop=True), 1, 50, 10)
+    contacted.write_list(file, ID[:80], np.full(80, 0.1), np.ones(80), np.ones(80))
+    one, _ = contacted.audit_list(file, pd.Series(ID), labels, 1, 50, 10)
+    two, _ = contacted.audit_list(file, pd.Series(ID[SHUFFLED]), labels.iloc[SHUFFLED].reset_index(drop=True), 1, 50, 10)
     pd.testing.assert_frame_equal(one, two)
 
 
@@ -445,18 +446,18 @@ def test_customers_of_an_audit_and_thresholds_at_random():
     def asked(rows):
         shop = SimpleNamespace(frame=lambda table: pd.DataFrame({"customer_id": ID[rows]}))
         known = SimpleNamespace(customers=pd.Index(ID[rows]), seen=lambda day: np.arange(len(rows)))
-        return set(page.who(shop, known, 5, 60, 1)["customer_id"])
+        return set(contacted.who(shop, known, 5, 60, 1)["customer_id"])
 
     assert asked(np.arange(N)) == asked(SHUFFLED)
     assert asked(np.arange(N)) & set(ID[FEWER]) <= asked(FEWER)
     rng = np.random.default_rng(9)
     group, chances = rng.choice(["x", "y"], N), rng.random(N)
     label, fit = rng.random(N) < chances, rng.random(N) < 0.5
-    whole = rules.rules(chances, label, group, fit, ID, 1)
-    other = rules.rules(*(v[SHUFFLED] for v in (chances, label, group, fit, ID)), 1)
+    whole = contacted.rules(chances, label, group, fit, ID, 1)
+    other = contacted.rules(*(v[SHUFFLED] for v in (chances, label, group, fit, ID)), 1)
     for name in whole:
         assert np.array_equal(other[name], whole[name][SHUFFLED]), name
-    everybody = rules.fitted(chances, label, group, fit, np.ones(N, bool), ID, 1)
+    everybody = contacted.fitted(chances, label, group, fit, np.ones(N, bool), ID, 1)
     assert all(np.array_equal(everybody[n], whole[n]) for n in whole)
 
 
@@ -498,26 +499,26 @@ def test_customers_taken_together_and_asked_for_bundles_stay_so(monkeypatch):
             parts.append([who, p.customers[who]])
             return SimpleNamespace(features=lambda day: (np.zeros((len(who), 1, 1)), ["f"]), known=lambda day: who)
 
-    monkeypatch.setattr(chance, "Panel", Panel)
+    monkeypatch.setattr(choose, "Panel", Panel)
     model = SimpleNamespace(names=["f"], predict=lambda x: {"ensemble": np.zeros(len(x))})
     groups = []
     for ids in (ID, ID[1:]):
         p = SimpleNamespace(customers=pd.Index(ids), days=9, seen=dict.fromkeys([9], np.arange(len(ids))).get)
         kit = SimpleNamespace(purchases=p, purchase=model, purchase_facts={"customers": 60}, shop=None, item="product_id")
-        chance.chances(kit, ids, 0)
+        choose.chances(kit, ids, 0)
         groups.append({c: k for k, (_, names) in enumerate(parts) for c in names})
         parts.clear()
     assert groups[1].items() <= groups[0].items()
     assert len(set(groups[0].values())) == 4
 
     kept = []
-    monkeypatch.setattr(bundle, "SAMPLE", 50)
-    monkeypatch.setattr(bundle.lists, "only", lambda p, who: kept.append(set(p.customers[who])))
-    monkeypatch.setattr(bundle.bundles, "pairs", lambda *given: None)
-    monkeypatch.setattr(bundle.bundles, "partners", lambda *given: None)
+    monkeypatch.setattr(choose, "SAMPLE", 50)
+    monkeypatch.setattr(choose.lists, "only", lambda p, who: kept.append(set(p.customers[who])))
+    monkeypatch.setattr(choose.bundles, "pairs", lambda *given: None)
+    monkeypatch.setattr(choose.bundles, "partners", lambda *given: None)
     items = pd.DataFrame({"category": ["a", "b"]})
     for rows in (np.arange(N), SHUFFLED, FEWER):
-        bundle.complements(SimpleNamespace(purchases=SimpleNamespace(customers=pd.Index(ID[rows])), items=items), 0, 1)
+        choose.complements(SimpleNamespace(purchases=SimpleNamespace(customers=pd.Index(ID[rows])), items=items), 0, 1)
     assert kept[0] == kept[1]
     assert kept[0] & set(ID[FEWER]) <= kept[2]
 
@@ -529,7 +530,7 @@ def test_ways_of_sending_draw_by_customer():
         forecast = SimpleNamespace(spend=np.tile([0.0, 1.0, 1.0], (len(rows), 1)), buys=buys[rows, None])
         first = np.flatnonzero(np.isin(rows, np.arange(40)))
         chosen = SimpleNamespace(held=np.zeros(len(first), bool), row=first, arm=np.ones(len(first), int))
-        arms = promise.strategies(SimpleNamespace(chosen=chosen), SimpleNamespace(customer=ID[rows], forecast=forecast), 1)
+        arms = outcome.strategies(SimpleNamespace(chosen=chosen), SimpleNamespace(customer=ID[rows], forecast=forecast), 1)
         return {name: set(ID[rows][arm > 0]) for name, arm in arms.items()}
 
     assert sent(np.arange(N)) == sent(SHUFFLED)

@@ -5,11 +5,19 @@ import pandas as pd
 import pytest
 from scipy import integrate, stats
 
-from promo_helpers.evaluate import lifetime as judge
-from promo_helpers.features.lifetime import ValuedDays, cdnow, happened, summaries
-from promo_helpers.models.lifetime import BgNbd, fit_bgnbd
-from promo_helpers.models.spending import GammaGamma, fit_gamma_gamma, independence
-from promo_helpers.models.worth import Worth, fit_worth, tilt, weekly
+from promo_helpers.evaluate import customer_value as judge
+from promo_helpers.features.repeats import ValuedDays, cdnow, happened, summaries
+from promo_helpers.models.lifetime import (
+    BgNbd,
+    GammaGamma,
+    Worth,
+    fit_bgnbd,
+    fit_gamma_gamma,
+    fit_worth,
+    independence,
+    tilt,
+    weekly,
+)
 from promo_helpers.shop.loading import load_shop
 from tests.shops import shop_frames, write_shop
 

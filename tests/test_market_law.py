@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from promo_helpers.market import BRIDGE, PRESETS, Truth, parameters, replay, respond
-from promo_helpers.market.calibration import calibrate, lived, sample_after, sample_contacts
 from promo_helpers.market.law import DAY
-from promo_helpers.market.oracle import within
+from promo_helpers.market.truth import within
+from promo_helpers.studies.market_calibration import calibrate, lived, sample_after, sample_contacts
 
 CONTACTS = 20_000  # each preset here; the replications and the notebook take 200,000
 

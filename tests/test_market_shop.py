@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 
 from promo_helpers.market import Parameters, Truth, parameters, simulate
-from promo_helpers.market.export import export_csv
 from promo_helpers.market.goods import Goods
 from promo_helpers.market.people import draw_block
-from promo_helpers.market.simulate import live_block
+from promo_helpers.market.simulate import export_csv, live_block
 from promo_helpers.market.streams import BLOCK
 from promo_helpers.market.trips import SECOND, TRIP, WHO
 from promo_helpers.shop.shop import Shop

@@ -10,9 +10,8 @@ from scipy.optimize import approx_fprime
 from scipy.special import expit
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.models import dose as module
-from promo_helpers.models.bridge import Costs, gain, tied_share
-from promo_helpers.models.dose import TIED, TIED_SPREAD, Dose, fit_dose
+from promo_helpers.models import demand as module
+from promo_helpers.models.demand import TIED, TIED_SPREAD, Costs, Dose, fit_dose, gain, tied_share
 
 DEPTH = np.array([np.nan, 0.0, 0.05, 0.15, 0.25])
 LIFTS, ANSWER, LEVEL, NOTICE = np.array([0.3, 0.8, 1.2]), np.array([0.4, 0.0]), -0.4, np.array([0.0, 0.6])

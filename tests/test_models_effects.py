@@ -10,8 +10,8 @@ import statsmodels.api as sm
 from sklearn.linear_model import LogisticRegression
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.models import effect_design, effect_scores, effects
-from promo_helpers.models.effect_scores import METHODS
+from promo_helpers.models import effects
+from promo_helpers.models.effects import METHODS
 
 ADJUSTED = [name for name in METHODS if name != "difference in means"]
 
@@ -41,8 +41,8 @@ def confounded(seed: int = 0, people: int = 700, each: int = 3, randomised: bool
     return experiment, true
 
 
-def design_of(experiment: Experiment) -> effect_design.Design:
-    return effect_design.Design.of(experiment, 1)
+def design_of(experiment: Experiment) -> effects.Design:
+    return effects.Design.of(experiment, 1)
 
 
 @pytest.fixture(scope="module")
@@ -101,20 +101,20 @@ def test_weighting_is_the_ratio_of_weighted_means(log):
 
 def test_stratification_is_the_weighted_mean_of_differences(log):
     design, y, w = design_of(log), log.outcome("units"), log.arm
-    group = effect_scores.grouped(design, 20)
+    group = effects.grouped(design, 20)
     frame = pd.DataFrame({"g": group, "w": w, "y": y})
     means = frame.pivot_table(index="g", columns="w", values="y")
     expected = np.average(means[1] - means[0], weights=frame.groupby("g").size())
     assert effects.estimate(log, "units", "stratification", 1, design).effect == pytest.approx(expected, rel=1e-9)
-    assert frame.groupby(["g", "w"]).size().min() >= effect_scores.FEW
+    assert frame.groupby(["g", "w"]).size().min() >= effects.FEW
     assert (np.diff(frame.groupby("g").apply(lambda g: design.chance[g.index].min(), include_groups=False)) > 0).all()
 
 
 def test_strata_without_both_arms_join_their_neighbours():
     design = design_of(confounded(2, people=40)[0])
-    sizes = pd.crosstab(effect_scores.grouped(design, 20), design.offered)
+    sizes = pd.crosstab(effects.grouped(design, 20), design.offered)
     assert 1 < len(sizes) < 20
-    assert sizes.to_numpy().min() >= effect_scores.FEW
+    assert sizes.to_numpy().min() >= effects.FEW
     assert sizes.to_numpy().sum() == len(design.offered)
 
 
@@ -126,7 +126,7 @@ def test_matching_finds_the_nearest_by_brute_force(log):
         others = np.flatnonzero(w != w[i])
         near = others[np.argsort(np.abs(position[others] - position[i]), kind="stable")[:4]]
         effect.append((2 * w[i] - 1) * (y[i] - y[near].mean()))
-    score, _, _ = effect_scores.matching(design, y, corrected=False)
+    score, _, _ = effects.matching(design, y, corrected=False)
     assert score.mean() == pytest.approx(np.mean(effect), rel=1e-9)
 
 
@@ -142,18 +142,18 @@ def test_matching_is_corrected_as_abadie_and_imbens_write_it(log):
         near = others[np.argsort(np.abs(position[others] - position[i]), kind="stable")[:4]]
         other = lines[1 - w[i]]
         total += (2 * w[i] - 1) * (y[i] - np.mean(y[near] + other[i] - other[near]))
-    assert effect_scores.matching(design, y)[0].mean() == pytest.approx(total / len(y), rel=1e-9)
+    assert effects.matching(design, y)[0].mean() == pytest.approx(total / len(y), rel=1e-9)
 
 
 @pytest.mark.slow
 def test_doubly_robust_is_the_mean_of_its_scores_held_out_by_customer(log):
     design, y, w = design_of(log), log.outcome("units"), log.arm
     total = np.zeros(len(y))
-    for fold in range(effect_design.FOLDS):
+    for fold in range(effects.FOLDS):
         fit, held = design.fold != fold, design.fold == fold
         assert not set(design.customer[fit]) & set(design.customer[held])
         e = LogisticRegression(C=1e4, max_iter=1000, tol=1e-10).fit(design.x[fit], w[fit]).predict_proba(design.x[held])[:, 1]
-        m = [effect_scores.trees().fit(design.x[fit & (w == a)], y[fit & (w == a)]).predict(design.x[held]) for a in (0, 1)]
+        m = [effects.trees().fit(design.x[fit & (w == a)], y[fit & (w == a)]).predict(design.x[held]) for a in (0, 1)]
         total[held] = m[1] - m[0] + np.where(w[held] == 1, (y[held] - m[1]) / e, -(y[held] - m[0]) / (1 - e))
     found = effects.estimate(log, "units", "doubly robust", 1, design)
     assert found.effect == pytest.approx(total.mean(), rel=1e-4)
@@ -172,8 +172,8 @@ def test_double_machine_learning_is_that_of_econml_and_its_error_too_where_custo
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = LinearDML(
-            model_y=effect_scores.trees(),
-            model_t=effect_design.chance_model(),
+            model_y=effects.trees(),
+            model_t=effects.chance_model(),
             discrete_treatment=True,
             cv=design.splits(),
             random_state=0,
@@ -207,7 +207,7 @@ def test_errors_are_those_of_a_bootstrap_over_customers(method):
     assert found.error == pytest.approx(np.std(drawn, ddof=1), rel=0.2)
 
 
-def dowhy(design: effect_design.Design, y: np.ndarray, method: str, modifiers: bool = False, **settings) -> float:
+def dowhy(design: effects.Design, y: np.ndarray, method: str, modifiers: bool = False, **settings) -> float:
     from dowhy import CausalModel
 
     names = [f"x{k}" for k in range(design.x.shape[1])]
@@ -224,11 +224,11 @@ def dowhy(design: effect_design.Design, y: np.ndarray, method: str, modifiers: b
 def test_point_estimates_are_those_of_dowhy(log):
     design, y = design_of(log), log.outcome("units")
     ours = {m: effects.estimate(log, "units", m, 1, design) for m in METHODS}
-    same = {"propensity_score_model": effect_design.chance_model()}
+    same = {"propensity_score_model": effects.chance_model()}
     whole = {"min_ps_score": 0.0, "max_ps_score": 1.0}
     weighted = dowhy(design, y, "propensity_score_weighting", weighting_scheme="ips_normalized_weight", **same, **whole)
     assert ours["weighting"].effect == pytest.approx(weighted, rel=1e-9)
-    one, _, _ = effect_scores.matching(design, y, matches=1, corrected=False)
+    one, _, _ = effects.matching(design, y, matches=1, corrected=False)
     matched = dowhy(design, y, "propensity_score_matching", **same)
     assert one.mean() == pytest.approx(
         matched, abs=0.5 * ours["matching"].error
@@ -245,11 +245,11 @@ def test_an_interval_goes_by_customer():
     """Rows written twice under the same customer tell nothing new; under other customers they seem to."""
     rng = np.random.default_rng(0)
     score, customer = rng.normal(size=500), np.arange(500)
-    mean, error = effect_design.interval(score, customer)
+    mean, error = effects.interval(score, customer)
     assert (mean, error) == (pytest.approx(score.mean()), pytest.approx(score.std(ddof=1) / np.sqrt(500)))
-    double = effect_design.interval(np.tile(score, 2), np.tile(customer, 2))
+    double = effects.interval(np.tile(score, 2), np.tile(customer, 2))
     assert double == (pytest.approx(mean), pytest.approx(error))
-    assert effect_design.interval(np.tile(score, 2), np.arange(1000))[1] == pytest.approx(error / np.sqrt(2), rel=0.01)
+    assert effects.interval(np.tile(score, 2), np.arange(1000))[1] == pytest.approx(error / np.sqrt(2), rel=0.01)
 
 
 @pytest.mark.slow
@@ -269,11 +269,11 @@ def test_money_has_no_unit_of_its_own_and_what_is_said_twice_or_constant_is_left
     x["product_180"] = rng.poisson(1, 400)
     x["product_all"], x["margin"] = x["product_180"], 0.3
     x.loc[3, "age"] = np.nan
-    frame = effect_design.covariates(x, list(x))
+    frame = effects.covariates(x, list(x))
     assert list(frame) == ["spend_90", "recency", "age", "product_180", "recency_days"]
     assert np.allclose(frame.mean(), 0, atol=1e-9)
     assert np.allclose(frame.std(ddof=0), 1)
-    cents = effect_design.covariates(x.assign(spend_90=100 * x["spend_90"]), list(x))
+    cents = effects.covariates(x.assign(spend_90=100 * x["spend_90"]), list(x))
     assert np.allclose(frame["spend_90"], cents["spend_90"])
 
 
@@ -307,12 +307,12 @@ def test_bad_input_is_named(log):
     few = log.only(np.append(np.flatnonzero(log.arm == 0), np.flatnonzero(log.arm == 1)[:5]))
     with pytest.raises(ValueError, match="arm '15' has 5 rows, at least 20 are needed"):
         effects.estimate(few, "units", "regression", 0)
-    assert list(effect_design.covariates(log.features)) == [
+    assert list(effects.covariates(log.features)) == [
         "habit",
         "age",
         "noise",
     ]  # all of somebody's own, though one has a known name
     with pytest.raises(KeyError, match="no feature 'shoe size'"):
-        effect_design.covariates(log.features, ["shoe size"])
+        effects.covariates(log.features, ["shoe size"])
     with pytest.raises(ValueError, match=r"the design has 2,100 rows, the outcome 'gaps' is known in 1,\d{3}"):
         effects.estimate(log, "gaps", "regression", 0, design_of(log))

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.models.bridge import Costs
-from promo_helpers.models.response import Forecast, Response, fit_response, unseen
+from promo_helpers.models.demand import Costs, Forecast, Response, fit_response, unseen
 from tests.test_models_dose import dose_trial
 
 COSTS = Costs(1.5, 0.01, 0.05)

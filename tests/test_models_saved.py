@@ -13,8 +13,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
 from promo_helpers.models import saved
-from promo_helpers.shop.identity import same_shop
-from promo_helpers.shop.loading import load_shop
+from promo_helpers.shop.loading import load_shop, same_shop
 from tests.shops import shop_frames, write_shop
 
 FACTS = {"features": {"a": "float32"}, "trained_from": "2024-01-01", "trained_to": "2024-02-01", "seed": 1, "command": "make x"}

@@ -8,8 +8,8 @@ import pytest
 from scipy.special import expit
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.models.bridge import Costs
-from promo_helpers.models.uplift import LEARNERS, Fitted
+from promo_helpers.models.demand import Costs
+from promo_helpers.models.learners import LEARNERS, Fitted
 from tests.trials import log
 
 DEPTH = np.array([np.nan, 0.05, 0.2])

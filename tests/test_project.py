@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from promo_helpers import depends, paths
-from promo_helpers.shop.template import write_template
+from promo_helpers.shop.sheets import write_template
 
 ROOT = paths.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def test_the_makefile_keeps_to_gnu_make_3_81():
 
 
 LAYERS = [  # a file imports only from rows above its own, or from its own folder
-    {"paths", "folders", "files", "style", "report", "draws", "ties", "inputs"},
+    {"paths", "folders", "files", "style", "report", "draws", "inputs"},
     {"shop"},
     {"explore", "plots", "features"},
     {"experiment"},
@@ -101,7 +101,7 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"studies"},
     {"depends", "prose", "replications"},
     {"campaign_command", "claims", "collect", "pages", "progress", "run", "seal", "typeset"},
-    {"release", "verify", "verify_page"},
+    {"release", "verify"},
 ]
 
 
@@ -337,7 +337,7 @@ def test_compiled_code_is_anew_where_any_file_of_it_changed(tmp_path):
 
     first = folder()
     assert first.startswith(str(package / "__pycache__"))
-    assert changed("explore/sales.py", "import", "# compiled nowhere\nimport") == first
+    assert changed("style.py", "import", "# compiled nowhere\nimport") == first
     second = changed("market/law.py", "return folk.rate[i]", "return 2.0 * folk.rate[i]")
     assert second != first
     os.utime(first, (1, 1))

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from promo_helpers.evaluate import lists, ranking
+from promo_helpers.evaluate import ranking, recommendation
 from promo_helpers.models import recommend
-from promo_helpers.models.suggest import Suggester, customer_likeness, item_likeness, labels
+from promo_helpers.models.recommend import Suggester, customer_likeness, item_likeness, labels
 from promo_helpers.shop import Shop, ShopWriter
-from promo_helpers.shop.nearest import find
+from promo_helpers.shop.shop import find
 from tests.baskets import purchases_of, random_purchases
 
 SMALL = {
@@ -126,23 +126,23 @@ def test_lists_are_judged_as_rankings_are(k, candidates, seed):
     rng = np.random.default_rng(seed)
     scores, relevant = rng.permuted(np.arange(6.0 * candidates)).reshape(6, candidates), rng.random((6, candidates)) < 0.4
     allowed = rng.random((6, candidates)) < 0.7
-    found = lists.judged(scores, relevant, k, seed, np.arange(candidates), allowed)
+    found = recommendation.judged(scores, relevant, k, seed, np.arange(candidates), allowed)
     table = ranking.at_k(scores, relevant, [k], seed, np.arange(candidates), allowed)
     assert found["customers"] == len(table)
-    for metric in lists.METRICS:
+    for metric in recommendation.METRICS:
         np.testing.assert_allclose(found[metric], table[metric].mean() if len(table) else np.nan)
 
 
 def test_lists_hold_only_what_is_allowed_and_no_more_than_there_is():
     scores = np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 1.0]])
-    np.testing.assert_array_equal(lists.top(scores, 5), [[0, 2, 1, -1, -1], [0, 1, 2, -1, -1]])
+    np.testing.assert_array_equal(recommendation.top(scores, 5), [[0, 2, 1, -1, -1], [0, 1, 2, -1, -1]])
     np.testing.assert_array_equal(
-        lists.top(scores, 2, np.array([[False, True, True], [False, False, False]])), [[2, 1], [-1, -1]]
+        recommendation.top(scores, 2, np.array([[False, True, True], [False, False, False]])), [[2, 1], [-1, -1]]
     )
     with pytest.raises(ValueError, match="k = 0: at least one place"):
-        lists.top(scores, 0)
+        recommendation.top(scores, 0)
     with pytest.raises(ValueError, match="1 scores are not finite"):
-        lists.top(np.array([[np.nan, 1.0]]), 1)
+        recommendation.top(np.array([[np.nan, 1.0]]), 1)
 
 
 def test_coverage_counts_different_items_on_any_list():
@@ -151,14 +151,14 @@ def test_coverage_counts_different_items_on_any_list():
     relevant = np.array([[True] * 10, [True] * 10, [False] * 10])  # the third row has nothing relevant, and no list
     allowed = np.ones((3, 10), bool)
     allowed[1] = np.arange(10) == 2
-    assert lists.judged(scores, relevant, 2, 0, None, allowed)["coverage"] == 0.2
+    assert recommendation.judged(scores, relevant, 2, 0, None, allowed)["coverage"] == 0.2
 
 
 def test_repeats_and_new_items_are_kept_apart():
     """She bought 0 before; in the window she buys 0 and 1: own frequency finds the repeat, and 1 counts as new only."""
     purchases = purchases_of([0, 0, 0, 0, 1], [0, 0, 0, 1, 2], [0, 5, 20, 20, 1])
     own = {"own frequency": {s: {"method": "own frequency"} for s in ("repeat", "new")}}
-    found = lists.on_date(purchases, np.array([0]), 14, own, 1, k=1).set_index(["scope", "metric"])["value"]
+    found = recommendation.on_date(purchases, np.array([0]), 14, own, 1, k=1).set_index(["scope", "metric"])["value"]
     assert found["repeat", "recall"] == 1
     assert found["new", "recall"] == 0  # item 2, which another customer bought, comes before 1, which nobody has
     assert found["all", "recall"] == 0.5
@@ -169,64 +169,64 @@ def test_where_everybody_has_bought_everything_new_items_are_missing_and_nothing
     who, what, day = (x.ravel() for x in np.meshgrid(range(6), range(4), range(0, 90, 2)))
     purchases = purchases_of(who, what, day)
     choice = {m: {s: {"method": m} for s in ("repeat", "new")} for m in ("popularity", "own frequency")}
-    values = pd.concat([lists.on_date(purchases, np.arange(6), d, choice, 1, k=2).assign(date=d) for d in (50, 64)])
+    values = pd.concat([recommendation.on_date(purchases, np.arange(6), d, choice, 1, k=2).assign(date=d) for d in (50, 64)])
     summary = ranking.over_dates(values.dropna(), ["method", "scope", "metric"])
-    table = lists.wide(summary, [("repeat", "ndcg"), ("new", "recall"), ("new", "coverage")])
+    table = recommendation.wide(summary, [("repeat", "ndcg"), ("new", "recall"), ("new", "coverage")])
     assert list(table.columns) == ["method", "repeat NDCG", "new recall", "new coverage"]
     assert table["method"].tolist() == ["popularity", "own frequency"]
     np.testing.assert_allclose(table["repeat NDCG"], 1)
     assert table[["new recall", "new coverage"]].isna().all(axis=None)
-    tried, chosen = lists.tuned(purchases, np.arange(6), 50, {"popularity": [{"half_life": h} for h in (0.0, 9.0)]}, 1)
+    tried, chosen = recommendation.tuned(purchases, np.arange(6), 50, {"popularity": [{"half_life": h} for h in (0.0, 9.0)]}, 1)
     assert tried.loc[tried["scope"] == "new", "ndcg"].isna().all()
     assert chosen["popularity"]["new"] == {"method": "popularity", "half_life": 0.0}
 
 
 def test_a_mean_and_its_interval_as_they_are_recorded():
     row = pd.Series({"mean": -0.0003, "low": -0.02, "high": 0.01})
-    assert lists.bounded(row) == (-0.0003, (-0.02, 0.01))
-    assert lists.bounded(pd.Series({"share": 0.5, "low": np.nan, "high": np.nan})) == (0.5, None)
+    assert recommendation.bounded(row) == (-0.0003, (-0.02, 0.01))
+    assert recommendation.bounded(pd.Series({"share": 0.5, "low": np.nan, "high": np.nan})) == (0.5, None)
 
 
 def test_only_the_scopes_asked_for_are_judged(bought):
     own = {"own frequency": {s: {"method": "own frequency"} for s in ("repeat", "new")}}
-    every = lists.on_date(bought, np.arange(60), 80, own, 1)
-    new = lists.on_date(bought, np.arange(60), 80, own, 1, scopes=("new",))
-    assert set(every["scope"]) == set(lists.SCOPES)
+    every = recommendation.on_date(bought, np.arange(60), 80, own, 1)
+    new = recommendation.on_date(bought, np.arange(60), 80, own, 1, scopes=("new",))
+    assert set(every["scope"]) == set(recommendation.SCOPES)
     pd.testing.assert_frame_equal(new, every[every["scope"] == "new"].reset_index(drop=True), atol=0.05)  # ties fall otherwise
 
 
 def test_next_basket_is_the_first_one_of_the_window():
     purchases = purchases_of([0, 0, 0, 1, 2], [0, 1, 2, 3, 0], [10, 12, 12, 30, 11])
-    has = lists.next_baskets(purchases, np.array([0, 1, 2]), 11, 25)
+    has = recommendation.next_baskets(purchases, np.array([0, 1, 2]), 11, 25)
     np.testing.assert_array_equal(has, [[0, 1, 1, 0], [0, 0, 0, 0], [1, 0, 0, 0]])
-    assert not lists.next_baskets(purchases, np.array([0, 1]), 13, 20).any()
+    assert not recommendation.next_baskets(purchases, np.array([0, 1]), 13, 20).any()
 
 
 def test_settings_are_chosen_by_the_window_given(bought):
     """Neither the test windows nor anything after the window of the choice can move it."""
     grids = {"own frequency": [{"half_life": h} for h in (0.0, 5.0, 40.0)], "popularity": [{}]}
-    table, choice = lists.tuned(bought, np.arange(60), 80, grids, 1)
+    table, choice = recommendation.tuned(bought, np.arange(60), 80, grids, 1)
     early = bought.day < 94
     cut = replace(bought, **{n: getattr(bought, n)[early] for n in ("who", "what", "day", "hour", "basket", "units", "cents")})
-    again, same = lists.tuned(cut, np.arange(60), 80, grids, 1)
+    again, same = recommendation.tuned(cut, np.arange(60), 80, grids, 1)
     pd.testing.assert_frame_equal(table, again)
     assert choice == same
     best = table[(table["method"] == "own frequency") & (table["scope"] == "repeat")].set_index("settings")["ndcg"].idxmax()
-    assert lists.described(choice["own frequency"]["repeat"]) == best
+    assert recommendation.described(choice["own frequency"]["repeat"]) == best
 
 
 def test_the_calendar_keeps_an_embargo_and_refuses_a_short_history():
-    choosing, tests = lists.calendar(549, 6)
+    choosing, tests = recommendation.calendar(549, 6)
     assert tests == [465, 479, 493, 507, 521, 535]
     assert choosing + 14 + 14 == tests[0]
-    assert lists.calendar(70, 6) == (28, [56])
+    assert recommendation.calendar(70, 6) == (28, [56])
     with pytest.raises(ValueError, match="the shop has 69 days: at least 70 are needed"):
-        lists.calendar(69, 6)
+        recommendation.calendar(69, 6)
 
 
 def test_only_some_customers(bought):
     who = np.array([3, 9, 41])
-    part = lists.only(bought, who)
+    part = recommendation.only(bought, who)
     np.testing.assert_array_equal(part.counts(0, 120).toarray(), bought.counts(0, 120)[who].toarray())
     assert (np.diff(part.basket) >= 0).all()
     assert list(part.customers) == ["C003", "C009", "C041"]

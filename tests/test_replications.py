@@ -8,7 +8,7 @@ import pytest
 
 from promo_helpers import paths, replications
 from promo_helpers.replications import JOBS, Job, Kept, differences
-from promo_helpers.studies import effect, fairness, parity, purchase
+from promo_helpers.studies import effect_markets, fairness_audits, parity_markets, purchase_markets
 
 HEAD = r"# commit (\w+), \d{4}-\d\d-\d\d, (\d+|\?) s(; probe: commit \w+, \d{4}-\d\d-\d\d)?"
 
@@ -30,10 +30,10 @@ def test_the_kept_comparison_has_all_contacts_and_holds():
 @pytest.mark.parametrize(
     ("noun", "cases"),
     [
-        ("purchase_markets", purchase.CASES),
-        ("effect_coverage", effect.COVERAGE),
-        ("effect_refuters", effect.ALARMS),
-        ("effect_dial", effect.DIAL),
+        ("purchase_markets", purchase_markets.CASES),
+        ("effect_coverage", effect_markets.COVERAGE),
+        ("effect_refuters", effect_markets.ALARMS),
+        ("effect_dial", effect_markets.DIAL),
     ],
 )
 def test_every_method_met_every_market(noun, cases):
@@ -190,8 +190,8 @@ def test_rows_may_come_in_another_order_and_none_at_all_is_said(toy):
 def test_a_constant_of_a_study_that_changed_is_seen(monkeypatch):
     before = replications.probe("fairness_audits")
     assert differences("fairness_audits", before, replications.probe("fairness_audits")) == []
-    differ, taken, audits = fairness.CASES["probe"]
-    monkeypatch.setitem(fairness.CASES, "probe", (differ, taken * 1.05, audits))
+    differ, taken, audits = fairness_audits.CASES["probe"]
+    monkeypatch.setitem(fairness_audits.CASES, "probe", (differ, taken * 1.05, audits))
     said = differences("fairness_audits", before, replications.probe("fairness_audits"))
     assert any(s.startswith("fairness_audits: difference ") for s in said)
 
@@ -199,6 +199,6 @@ def test_a_constant_of_a_study_that_changed_is_seen(monkeypatch):
 @pytest.mark.slow
 def test_a_budget_that_is_spent_twice_is_seen(monkeypatch):
     before = replications.probe("parity_markets")
-    monkeypatch.setattr(parity, "SPENT", 2 * parity.SPENT)
+    monkeypatch.setattr(parity_markets, "SPENT", 2 * parity_markets.SPENT)
     said = differences("parity_markets", before, replications.probe("parity_markets"))
-    assert any(s.startswith("parity_markets: spend ") and s.endswith(f"policy {parity.FULL})") for s in said)
+    assert any(s.startswith("parity_markets: spend ") and s.endswith(f"policy {parity_markets.FULL})") for s in said)

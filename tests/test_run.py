@@ -376,7 +376,7 @@ def test_a_notebook_that_takes_no_product_says_so(project, command):
 
 @pytest.mark.slow
 def test_an_unknown_product_is_answered_with_the_nearest_in_one_line(project, command, capsys):
-    asks = {**LOOKS, "source": 'from promo_helpers.shop.nearest import find\nfind(product, ["White Bread", "Jam"])'}
+    asks = {**LOOKS, "source": 'from promo_helpers.shop.shop import find\nfind(product, ["White Bread", "Jam"])'}
     notebook(project, PROSE, TAKES, asks, WRITES)
     with pytest.raises(SystemExit):
         command("--product", "Whit Bread")

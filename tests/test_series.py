@@ -85,7 +85,7 @@ def test_what_make_would_do_after_a_change(built):
     would = make("paper", "PROFILE=smoke", "-n", "-W", "paper/sections/data.tex", out=built).stdout
     assert "promo_helpers.typeset" in would
     assert "promo_helpers.run" not in would
-    for file in ("notebooks/02_shop.ipynb", "promo_helpers/plots/shop.py", "promo_helpers/shop/tables.py"):
+    for file in ("notebooks/02_shop.ipynb", "promo_helpers/plots/shop_figures.py", "promo_helpers/shop/tables.py"):
         would = make("paper", "PROFILE=smoke", "-n", "-W", file, out=built).stdout
         assert f"promo_helpers.run {RUN}" in would
         assert "promo_helpers.typeset" in would

@@ -2,7 +2,7 @@
 
 import pytest
 
-from promo_helpers.shop import batches, loading
+from promo_helpers.shop import loading, reading
 from promo_helpers.shop.checks import ShopError
 from tests.shops import shop_frames, spoilt, write_shop
 
@@ -278,10 +278,10 @@ def test_headings_twice(refused):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", [20_000, batches.BLOCK])
+@pytest.mark.parametrize("block", [20_000, reading.BLOCK])
 def test_rows_are_numbered_as_a_spreadsheet_shows_them(refused, monkeypatch, block):
     """Blank, ragged and broken lines above a row count, a line break inside a cell does not, and blocks make no difference."""
-    monkeypatch.setattr(batches, "BLOCK", block)
+    monkeypatch.setattr(reading, "BLOCK", block)
     lines = csv_of("transactions").splitlines()  # lines[i] is row i + 1
     lines[4] += ",x"
     lines[9] = "T000009,B00003"
@@ -313,7 +313,7 @@ def test_one_ragged_row(refused):
 
 @pytest.mark.slow
 def test_an_open_quotation_mark(refused, monkeypatch):
-    monkeypatch.setattr(batches, "BLOCK", 20_000)
+    monkeypatch.setattr(reading, "BLOCK", 20_000)
     assert refused(transactions=csv_of("transactions").replace("T000003", '"T000003')) == [
         "transactions (Transactions.csv): the file cannot be read as CSV; is a quotation mark not closed?"
     ]

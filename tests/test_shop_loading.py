@@ -14,12 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from promo_helpers.shop import TABLES, Shop, ShopWriter, batches, data_dictionary, loading
-from promo_helpers.shop.cells import read_cells
+from promo_helpers.shop import TABLES, Shop, ShopWriter, data_dictionary, loading, reading
 from promo_helpers.shop.checks import ShopError
-from promo_helpers.shop.lines import complete_lines
 from promo_helpers.shop.loading import load_shop
-from promo_helpers.shop.template import write_template
+from promo_helpers.shop.reading import complete_lines, read_cells
+from promo_helpers.shop.sheets import write_template
 from tests.shops import shop_frames, spoilt, write_shop
 
 
@@ -210,7 +209,7 @@ def test_what_follows_from_a_line(line, listed, paid, discount):
 
 @pytest.mark.slow
 def test_blocks_make_no_difference(corner, load, monkeypatch):
-    monkeypatch.setattr(batches, "BLOCK", 20_000)
+    monkeypatch.setattr(reading, "BLOCK", 20_000)
     same(load(), corner)
 
 
@@ -223,7 +222,7 @@ def test_a_column_that_is_missing_in_the_first_block_and_filled_later(load, monk
         lines.loc[:2000, column] = ""
     lines["ContactID"] = [""] * 3000 + ["C0001"] * (len(lines) - 3000)
     whole = load(frames)
-    monkeypatch.setattr(batches, "BLOCK", 20_000)
+    monkeypatch.setattr(reading, "BLOCK", 20_000)
     parts = load(frames)
     same(parts, whole)
     assert parts.frame("transactions")["contact_id"].notna().sum() == len(lines) - 3000
@@ -232,7 +231,7 @@ def test_a_column_that_is_missing_in_the_first_block_and_filled_later(load, monk
 
 @pytest.mark.slow
 def test_line_ends_inside_cells(load, monkeypatch):
-    monkeypatch.setattr(batches, "BLOCK", 3_000)
+    monkeypatch.setattr(reading, "BLOCK", 3_000)
     frames = spoilt("customers", "Name", (3, "Two\nlines, one cell"), (40, 'He said "yes"'))
     shop = load(frames, transactions=csv_of("transactions").splitlines()[0] + "\n" + csv_of("transactions").splitlines()[1])
     assert shop.frame("customers")["name"].iloc[[1, 38]].tolist() == ["Two\nlines, one cell", 'He said "yes"']
@@ -250,9 +249,9 @@ def to_parquet(shop, folder, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", [1000, batches.BATCH])
+@pytest.mark.parametrize("batch", [1000, reading.BATCH])
 def test_a_folder_of_parquet_is_the_same_shop(corner, tmp_path, out, monkeypatch, batch):
-    monkeypatch.setattr(batches, "BATCH", batch)
+    monkeypatch.setattr(reading, "BATCH", batch)
     same(load_shop(to_parquet(corner, tmp_path / "parquet")), corner)
 
 
@@ -305,7 +304,7 @@ def test_cells_that_come_as_codes_are_read_as_the_same_cells(kind, cells):
 @pytest.mark.slow
 @pytest.mark.parametrize("batch", [100, 500_000])
 def test_a_folder_of_parquet_with_codes_is_the_same_shop(corner, tmp_path, out, monkeypatch, batch):
-    monkeypatch.setattr(batches, "BATCH", batch)
+    monkeypatch.setattr(reading, "BATCH", batch)
     folder = to_parquet(corner, tmp_path / "parquet")
     for table in TABLES:
         frame = corner.frame(table)

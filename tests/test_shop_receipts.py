@@ -2,7 +2,7 @@
 
 import pytest
 
-from promo_helpers.explore import customers
+from promo_helpers import explore
 from promo_helpers.shop.loading import load_shop
 from tests.shops import shop_frames, write_shop
 
@@ -22,13 +22,13 @@ def test_numbers_that_restart_each_day_make_the_baskets_that_they_made_before(tm
 
     lines, shop = loaded(tmp_path, restart)
     assert lines["BasketID"].nunique() < 100
-    trips = customers.baskets(shop)
+    trips = explore.baskets(shop)
     assert trips["basket_id"].is_unique
-    assert len(trips) == len(customers.baskets(corner))
+    assert len(trips) == len(explore.baskets(corner))
     kinds = ["customer_id", "spend", "units"]
     assert (
         trips[kinds].sort_values(kinds).to_numpy().tolist()
-        == customers.baskets(corner)[kinds].sort_values(kinds).to_numpy().tolist()
+        == explore.baskets(corner)[kinds].sort_values(kinds).to_numpy().tolist()
     )
     told = shop.treatments.set_index("treatment").loc["lines of receipts that several share"]
     assert 0.5 * len(lines) < told["rows"] <= len(lines)
@@ -47,9 +47,9 @@ def test_one_receipt_of_two_customers_stores_or_days_becomes_two_baskets(tmp_pat
         lines.loc[row, column] = other
 
     _, shop = loaded(tmp_path, share)
-    trips = customers.baskets(shop)
+    trips = explore.baskets(shop)
     assert trips["basket_id"].is_unique
-    assert len(trips) == len(customers.baskets(corner)) + 1
+    assert len(trips) == len(explore.baskets(corner)) + 1
     assert (shop.treatments["treatment"] == "lines of receipts that several share").sum() == 1
 
 

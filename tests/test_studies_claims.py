@@ -6,7 +6,7 @@ import pytest
 
 from promo_helpers import replications
 from promo_helpers.report import Report
-from promo_helpers.studies import claims, effect_tables, explanation_tables, fairness, parity, policy_tables
+from promo_helpers.studies import effect_markets, explanation_noise, fairness_audits, parity_markets, policy_markets, study_claims
 
 
 def recorded(found, folder, monkeypatch) -> pd.DataFrame:
@@ -20,26 +20,26 @@ def recorded(found, folder, monkeypatch) -> pd.DataFrame:
 
 def effects(change=lambda covered, alarms, turned: None):
     kept = replications.read("effect_refuters")
-    covered = effect_tables.coverage_table(replications.read("effect_coverage"))
-    alarms = effect_tables.alarm_table(kept)
-    turned = effect_tables.bias_table(replications.read("effect_dial"), ["overlap", "confounding", "method"])
+    covered = effect_markets.coverage_table(replications.read("effect_coverage"))
+    alarms = effect_markets.alarm_table(kept)
+    turned = effect_markets.bias_table(replications.read("effect_dial"), ["overlap", "confounding", "method"])
     change(covered, alarms, turned)
-    return claims.of_effects(covered, alarms, turned, kept["seed"].nunique())
+    return study_claims.of_effects(covered, alarms, turned, kept["seed"].nunique())
 
 
 def noise():
     kept = replications.read("explanation_noise").groupby("case", sort=False)
-    return explanation_tables.counted(pd.concat([explanation_tables.judged(p).assign(contacts=c) for c, p in kept]))
+    return explanation_noise.counted(pd.concat([explanation_noise.judged(p).assign(contacts=c) for c, p in kept]))
 
 
 def kept_claims():
     yield from effects()
-    yield from claims.of_uplift(replications.read("uplift_markets"), replications.read("uplift_nothing"))
-    covering = policy_tables.covered(replications.read("forecast_coverage"))
-    yield from claims.of_policies(replications.read("policy_markets"), covering)
-    yield from claims.of_noise(noise())
-    yield from claims.of_parity(replications.read("parity_markets"))
-    yield from claims.of_audits(fairness.summary(replications.read("fairness_audits")))
+    yield from study_claims.of_uplift(replications.read("uplift_markets"), replications.read("uplift_nothing"))
+    covering = policy_markets.covered(replications.read("forecast_coverage"))
+    yield from study_claims.of_policies(replications.read("policy_markets"), covering)
+    yield from study_claims.of_noise(noise())
+    yield from study_claims.of_parity(replications.read("parity_markets"))
+    yield from study_claims.of_audits(fairness_audits.summary(replications.read("fairness_audits")))
 
 
 @pytest.mark.slow
@@ -58,23 +58,25 @@ def swapped(frame: pd.DataFrame, column: str, first: str, second: str) -> pd.Dat
 
 def test_claims_on_learners_turn_with_their_markets(tmp_path, monkeypatch):
     markets, nothing = replications.read("uplift_markets"), replications.read("uplift_nothing")
-    turned = recorded(claims.of_uplift(swapped(markets, "learner", "dose-response", "X-learner"), nothing), tmp_path, monkeypatch)
+    turned = recorded(
+        study_claims.of_uplift(swapped(markets, "learner", "dose-response", "X-learner"), nothing), tmp_path, monkeypatch
+    )
     assert not turned.loc[["structure_ahead", "rule_passed", "constant_passed"], "holds"].any()
     lucky = nothing.assign(estimated=-nothing["promised"], promised=-nothing["promised"].abs(), bound=1.0)
-    turned = recorded(claims.of_uplift(markets, lucky), tmp_path, monkeypatch)
+    turned = recorded(study_claims.of_uplift(markets, lucky), tmp_path, monkeypatch)
     assert not turned.loc[["nothing_promised", "nothing_claimed"], "holds"].any()
 
 
 def test_claims_on_policies_turn_with_their_markets(tmp_path, monkeypatch):
     markets = replications.read("policy_markets")
-    covering = policy_tables.covered(replications.read("forecast_coverage"))
+    covering = policy_markets.covered(replications.read("forecast_coverage"))
     worse = markets.assign(
         value=np.where(markets["policy"] == "expected profit", -markets["value"], markets["value"]),
         promised=-10.0,
         ahead=1.0,
         ahead_se=0.1,
     )
-    turned = recorded(claims.of_policies(worse, covering.assign(cover=0.99)), tmp_path, monkeypatch)
+    turned = recorded(study_claims.of_policies(worse, covering.assign(cover=0.99)), tmp_path, monkeypatch)
     gone = ["headline_ahead", "ahead_of_uplift", "ahead_of_probability", "additive_loses", "promises_high"]
     assert not turned.loc[[*gone, "trials_seldom_show", "value_covered", "lead_covered", "forecasts_narrow"], "holds"].any()
 
@@ -91,12 +93,12 @@ def test_claims_on_effects_turn_with_their_tables(tmp_path, monkeypatch):
 
 def test_claims_on_parity_and_audits_turn_with_their_tables(tmp_path, monkeypatch):
     kept = replications.read("parity_markets")
-    dear = swapped(kept, "policy", parity.FULL, parity.AGELESS)
-    turned = recorded(claims.of_parity(dear), tmp_path, monkeypatch)
+    dear = swapped(kept, "policy", parity_markets.FULL, parity_markets.AGELESS)
+    turned = recorded(study_claims.of_parity(dear), tmp_path, monkeypatch)
     assert not turned.loc[["blindness_costs", "ageless_widens_segments", "blindness_dearer"], "holds"].any()
-    audits = fairness.summary(replications.read("fairness_audits"))
+    audits = fairness_audits.summary(replications.read("fairness_audits"))
     other = swapped(audits, "null", "equal shares", "equal given features")
-    assert not recorded(claims.of_audits(other), tmp_path, monkeypatch)["holds"].any()
+    assert not recorded(study_claims.of_audits(other), tmp_path, monkeypatch)["holds"].any()
 
 
 def test_the_count_of_kinds_whose_promise_is_too_high():
@@ -104,5 +106,5 @@ def test_the_count_of_kinds_whose_promise_is_too_high():
         {"case": ["a"] * 4 + ["b"] * 4, "policy": "expected profit", "promised": [3.0, 3.1, 2.9, 3.0, 1, -1, 1, -1]}
     )
     kept["value"] = 0.0
-    assert policy_tables.promised_beyond(kept) == (1, 2)
-    assert policy_tables.promised_beyond(kept.assign(promised=-kept["promised"])) == (0, 2)
+    assert policy_markets.promised_beyond(kept) == (1, 2)
+    assert policy_markets.promised_beyond(kept.assign(promised=-kept["promised"])) == (0, 2)

@@ -4,26 +4,28 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.market.rhythm import after_rhythm
-from promo_helpers.studies import coverage, policies, policy_tables
+from promo_helpers.market.respond import after_rhythm
+from promo_helpers.studies import forecast_coverage, policy_markets
 
 
 @pytest.mark.slow
 def test_one_small_market_has_a_row_a_policy():
-    rows = policies._market(policies.Case("null", contacts=1_500, judged=200), None, 3).set_index("policy")
-    assert {policies.PERSONAL, policies.BROADCAST, "nobody", "everybody, 25 %", "RFM", "omniscient oracle"} <= set(rows.index)
+    rows = policy_markets._market(policy_markets.Case("null", contacts=1_500, judged=200), None, 3).set_index("policy")
+    assert {policy_markets.PERSONAL, policy_markets.BROADCAST, "nobody", "everybody, 25 %", "RFM", "omniscient oracle"} <= set(
+        rows.index
+    )
     assert (rows.loc["nobody", ["contacted", "promised", "estimated", "value", "spend"]] == 0).all()
     assert (rows["value"] <= 1e-9).all()  # where offers do nothing, nothing is earned
     assert rows.loc["everybody, 25 %", "value"] < rows.loc["everybody, 5 %", "value"] < 0
     assert rows.loc["everybody, 25 %", "contacted"] == 1
     by_rank = rows.loc[["random", "RFM", "purchase probability", "inverse probability", "uplift"], "contacted"]
-    np.testing.assert_allclose(by_rank, rows.loc[policies.PERSONAL, "contacted"], atol=0.005)
-    assert rows.loc[policies.BROADCAST, "ahead"] == 0
+    np.testing.assert_allclose(by_rank, rows.loc[policy_markets.PERSONAL, "contacted"], atol=0.005)
+    assert rows.loc[policy_markets.BROADCAST, "ahead"] == 0
 
 
 @pytest.mark.slow
 def test_one_replication_has_every_figure_and_its_truth():
-    rows = coverage._market(coverage.Case(draws=2, learners=1_200, pool=300, trial=150, sent=60), 5)
+    rows = forecast_coverage._market(forecast_coverage.Case(draws=2, learners=1_200, pool=300, trial=150, sent=60), 5)
     assert len(rows) == 2 * 10
     fixed = rows.groupby("figure")["truth"].nunique()
     assert fixed["doubly robust"] == 1  # the value of one policy in one population
@@ -68,7 +70,7 @@ def frame():
 
 def test_personal_is_held_against_the_best_constant_of_these_markets():
     kept = frame()
-    table = policy_tables.personal_or_broadcast(kept).set_index("case")
+    table = policy_markets.personal_or_broadcast(kept).set_index("case")
     assert table["constant"].tolist() == ["everybody, 5 %"] * 2
     gap = kept[(kept["case"] == "a") & (kept["policy"] == "expected profit")]["value"].to_numpy()
     gap = gap - kept[(kept["case"] == "a") & (kept["policy"] == "everybody, 5 %")]["value"].to_numpy()
@@ -78,12 +80,12 @@ def test_personal_is_held_against_the_best_constant_of_these_markets():
     assert table["wins"].tolist() == [10, 0]
     assert table["shown"].tolist() == [10, 0]
     none = kept.assign(value=1e-14)  # what only rounding tells apart is nothing
-    assert policy_tables.personal_or_broadcast(none)["constant"].tolist() == ["nobody"] * 2
-    assert policy_tables.lead_over(kept, "a", "everybody, 5 %")["lead"] == pytest.approx(gap.mean())
+    assert policy_markets.personal_or_broadcast(none)["constant"].tolist() == ["nobody"] * 2
+    assert policy_markets.lead_over(kept, "a", "everybody, 5 %")["lead"] == pytest.approx(gap.mean())
 
 
 def test_the_ledger_holds_promise_estimate_truth_and_claims():
-    table = policy_tables.ledger(frame()).set_index(["case", "policy"])
+    table = policy_markets.ledger(frame()).set_index(["case", "policy"])
     row = table.loc[("a", "expected profit")]
     assert row["promised"] == pytest.approx(row["value"] + 1)
     assert row["share"] == pytest.approx(row["value"] / 4)
@@ -97,7 +99,7 @@ def test_coverage_is_counted():
     kept = pd.DataFrame(
         {"figure": ["x"] * 4 + ["y"], "truth": 1.0, "estimate": 1.0, "low": [0, 0, 2, 1, np.nan], "high": [2, 1, 3, 1, np.nan]}
     )
-    table = policy_tables.covered(kept)
+    table = policy_markets.covered(kept)
     assert table["figure"].tolist() == ["x"]
     assert table["cover"].iloc[0] == 0.75
     assert table["replications"].iloc[0] == 4
@@ -105,7 +107,7 @@ def test_coverage_is_counted():
 
 def test_a_rhythm_needs_one_contact_a_customer_and_a_day(tmp_path):
     from promo_helpers.market import simulate
-    from promo_helpers.market.presets import parameters
+    from promo_helpers.market.parameters import parameters
 
     shop, truth = simulate(parameters("smoke", customers=60), 1, tmp_path / "shop", tmp_path / "truth")
     contacts = (

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from promo_helpers import replications
-from promo_helpers.evaluate.segments import labelled
-from promo_helpers.studies.tables import claims_of_nothing, gain_over, shares_of_attainable
+from promo_helpers.evaluate.uplift import labelled
+from promo_helpers.studies.uplift_markets import gain_over, shares_of_attainable
+from promo_helpers.studies.uplift_nothing import claims_of_nothing
 
 
 def kept(values, attainable, omniscient):

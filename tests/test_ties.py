@@ -4,14 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.audit import parity
-from promo_helpers.decide import policies
-from promo_helpers.decide.budget import allocate
-from promo_helpers.evaluate.budget import policy_path
-from promo_helpers.evaluate.curves import by_share
-from promo_helpers.evaluate.oracle import one_variable
-from promo_helpers.evaluate.selection import select
-from promo_helpers.ties import rounded
+from promo_helpers.decide import parity, policies
+from promo_helpers.decide.allocate import allocate
+from promo_helpers.draws import rounded
+from promo_helpers.evaluate.cost_curves import one_variable, policy_path
+from promo_helpers.evaluate.uplift import select
+from promo_helpers.evaluate.value import by_share
 
 
 def nudged(values: np.ndarray, seed: int) -> np.ndarray:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.evaluate import waiting as judge
+from promo_helpers.evaluate import survival as judge
 from promo_helpers.features import baskets, waiting
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.models import daily, next_product, outlook, saved, send_time, timing
-from promo_helpers.models.labels import Labels
+from promo_helpers.models import next_product, outlook, saved, send_time, timing
+from promo_helpers.models.saved import Labels
 
 THURSDAY = pd.Timestamp("2025-06-05")
 VIEW = outlook.Outlook("CUST00148", False, THURSDAY, 7, 5, 10, 28, 0.9, "Bread", 0.2, 6, 19)
@@ -104,7 +104,7 @@ def fitted(corner):
     lines = baskets.next_baskets(classes, fit, 14)[1]
     hours = send_time.visits(purchases, 0, 49)[0]
     when = {
-        "daily": daily.fit_daily(fit, days.weekday(fit["date"].to_numpy()), 14, columns, 1),
+        "daily": timing.fit_daily(fit, days.weekday(fit["date"].to_numpy()), 14, columns, 1),
         "newcomers": timing.after_first(*waiting.newcomers(days, np.arange(30), 0, 49)[:2], 14),
         "hours": outlook.habit_frame(send_time.fit_habit(hours, {1.0: send_time.hour_kernel(1.0)})),
     }

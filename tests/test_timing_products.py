@@ -7,7 +7,7 @@ import pytest
 from promo_helpers.features import baskets, waiting
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import next_product
-from promo_helpers.models.labels import UNKNOWN, Labels
+from promo_helpers.models.saved import UNKNOWN, Labels
 
 
 @pytest.fixture(scope="module")

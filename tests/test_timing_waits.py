@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines import KaplanMeierFitter
 
-from promo_helpers.evaluate import waiting as judge
+from promo_helpers.evaluate import survival as judge
 from promo_helpers.features import waiting
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.models import daily, timing
+from promo_helpers.models import timing
 
 H = 28
 
@@ -303,7 +303,7 @@ def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):
     columns = timing.usable(fit)
     usual = float(fit["gap_median"].median())
     forest = timing.forest(fit, H, {"n_estimators": 60, "max_depth": 8}, columns, 1)
-    chances = daily.fit_daily(fit, days.weekday(fit["date"].to_numpy()), H, columns, 1)
+    chances = timing.fit_daily(fit, days.weekday(fit["date"].to_numpy()), H, columns, 1)
     who, date = test["customer"].to_numpy(), test["date"].to_numpy()
     left = np.clip(stop[who] - date, 0, H)[:, None]
     true = -np.expm1(-rate[who][:, None] * np.minimum(np.arange(1, H + 1), left))
@@ -315,7 +315,7 @@ def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):
         "leaves": timing.forest_curve(forest, fit, test, H, columns),
         "quantiles": timing.boosted_quantiles(fit, test, H, columns, 1),
         "weibull": timing.survival_curve(timing.survival(fit, usual), test, usual, H),
-        "daily": daily.daily_curve(chances, test, days.weekday(date), H, columns),
+        "daily": timing.daily_curve(chances, test, days.weekday(date), H, columns),
         "truth": judge.of_curve(true),
     }
     crps = judge.scores(forecasts, test, H).query("metric == 'crps'").groupby("method")["value"].mean()
@@ -354,8 +354,10 @@ def test_the_survival_model_is_told_of_the_waiting():
 
 
 def test_daily_rows_of_one_customer_by_hand():
-    rows = pd.DataFrame({"recency": [3.0], **dict.fromkeys(daily.SHARES, 0.1), "wait": [3], "seen": [True]}).assign(share_tue=0.4)
-    table, source = daily.ahead(rows, np.array([6]), np.array([3]), ["recency", *daily.SHARES])
+    rows = pd.DataFrame({"recency": [3.0], **dict.fromkeys(timing.SHARES, 0.1), "wait": [3], "seen": [True]}).assign(
+        share_tue=0.4
+    )
+    table, source = timing.ahead(rows, np.array([6]), np.array([3]), ["recency", *timing.SHARES])
     assert table["ahead"].tolist() == [1, 2, 3]
     assert table["weekday"].tolist() == [6, 0, 1]
     assert table["habit"].tolist() == [0.1, 0.1, 0.4]
@@ -378,12 +380,12 @@ def test_two_runs_give_the_same_numbers(world):
 
     def once():
         forest = timing.forest(fit, H, {"n_estimators": 20, "max_depth": 6}, columns, 1)
-        chances = daily.fit_daily(fit, weekday, H, columns, 1)
+        chances = timing.fit_daily(fit, weekday, H, columns, 1)
         return [
             timing.forest_curve(forest, fit, rows, H, columns).curve.tobytes(),
             timing.forest_mean(forest, rows, H, columns).middle.tobytes(),
             timing.boosted_quantiles(fit, rows, H, columns, 1).middle.tobytes(),
-            daily.daily_curve(chances, rows, weekday[:200], H, columns).curve.tobytes(),
+            timing.daily_curve(chances, rows, weekday[:200], H, columns).curve.tobytes(),
         ]
 
     assert once() == once()

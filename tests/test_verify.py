@@ -11,8 +11,7 @@ import pytest
 
 from promo_helpers import paths, release, verify
 from promo_helpers.report import Report
-from promo_helpers.verify import compare
-from promo_helpers.verify_page import page
+from promo_helpers.verify import compare, page
 
 POLICIES = pd.DataFrame(
     {

@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from promo_helpers.audit.explanation import Function
-from promo_helpers.features.said import counted, never_used, used_discounts
+from promo_helpers.audit.shapley import Function
+from promo_helpers.audit.wording import counted, never_used, used_discounts
 
 ORDERED = (  # of columns that count or date the same things, none exceeds the next
     ("trips_28", "trips_90", "trips_180"), ("product_28", "product_90", "product_180", "product_all"), ("category_90", "category_180"),

@@ -1,12 +1,8 @@
-"""Who is contacted, how deep, and who gains by it: means by group of customers, their differences and ratios, with intervals.
-
-Point values are those of Fairlearn's MetricFrame; its own bootstrap resamples frames and takes minutes, so intervals come from resampled
-sums by group, which give the same distribution. Two benefits are kept apart: the customer's (expected saving) and the firm's (profit).
-A group with too few customers to judge is refused with its size.
-"""
+"""What an audit takes means of, summed by customer."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,7 +10,44 @@ from fairlearn.metrics import MetricFrame
 from statsmodels.stats.proportion import proportion_confint
 
 from promo_helpers import draws as keyed
-from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
+
+LEAST = 50  # customers of a group that a mean is taken over
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A mean over customers: the sum of value x weight over that of weight; both [row]."""
+
+    name: str
+    value: np.ndarray
+    weight: np.ndarray
+
+
+def by_customer(measures: Sequence[Measure], customer: np.ndarray) -> tuple[pd.Index, np.ndarray, np.ndarray]:
+    """Customers in the order of their first rows; [customer, measure] sums of value x weight, and of weight."""
+    code, people = pd.factorize(np.asarray(customer))
+    for m in measures:
+        if len(m.value) != len(customer) or len(m.weight) != len(customer):
+            raise ValueError(f"measure '{m.name}' has {len(m.value):,} rows, customer {len(customer):,}")
+        if not (np.isfinite(m.value).all() and np.isfinite(m.weight).all() and (m.weight >= 0).all()):
+            raise ValueError(f"measure '{m.name}': values and weights must be numbers, weights at least 0")
+    num = [np.bincount(code, m.weight * m.value, minlength=len(people)) for m in measures]
+    den = [np.bincount(code, m.weight, minlength=len(people)) for m in measures]
+    return pd.Index(people), np.column_stack(num), np.column_stack(den)
+
+
+def one_label(labels: pd.DataFrame, customer: np.ndarray) -> pd.DataFrame:
+    """Labels of each customer once, in the order of their first rows. Raises ValueError for a customer with two."""
+    code = pd.factorize(np.asarray(customer))[0]
+    place = np.unique(code, return_index=True)[1]
+    for attribute in labels:
+        label = pd.factorize(labels[attribute])[0]
+        wrong = label != label[place][code]
+        if wrong.any():
+            who = np.asarray(customer)[np.argmax(wrong)]
+            raise ValueError(f"customer {who!r} has several labels of {attribute}: give one a customer")
+    return labels.iloc[place].reset_index(drop=True)
+
 
 TAILS = (2.5, 97.5)
 SHUFFLES = 100
@@ -205,3 +238,39 @@ def _none_or_all(
     """Wilson's ends for shares of 0 and 1, of which every resample is the same."""
     least, most = proportion_confint(share * customers, np.maximum(customers, 1), 1 - level, method="wilson")
     return np.where(share == 1, least, low), np.where(share == 0, most, high)
+
+
+def bounds(selected: np.ndarray, group: np.ndarray, shares: dict[object, float] | None = None) -> pd.DataFrame:
+    """One row a group: known (customers), selected (share of them), difference (to all others that are known), and the bounds of that
+    difference over all customers: low, high where the unknown may be anybody; mix_low, mix_high where the unknown are of the groups in
+    given proportions (`shares`: group -> fraction of the unknown; those of the known unless given), whoever of them is selected.
+
+    selected: [customer]; group: [customer], missing where unknown. The bounds are sharp (Manski 2003, chapter 1): some completion of the
+    labels attains each. They hold whatever decides whose label is known. Raises ValueError where no label is known.
+    """
+    label, picked = np.asarray(group, object), np.asarray(selected, bool)
+    unknown = pd.isna(label)
+    if unknown.all():
+        raise ValueError("group: no label is known, so nothing bounds a difference")
+    u, us = int(unknown.sum()), int(picked[unknown].sum())
+    rows = []
+    for name in sorted(pd.unique(label[~unknown]), key=str):
+        mine = ~unknown & (label == name)
+        other = ~unknown & ~mine
+        n, s, no, so = int(mine.sum()), int(picked[mine].sum()), int(other.sum()), int(picked[other].sum())
+        share = n / (n + no) if shares is None else shares[name]
+        m = min(round(share * u), u)
+        most, least = min(m, us), max(0, m - (u - us))
+
+        def between(a: int, m: int, n: int = n, s: int = s, no: int = no, so: int = so) -> float:
+            """Difference where m of the unknown are in the group, a of them selected."""
+            there, rest = n + m, no + u - m
+            return (s + a) / there - (so + us - a) / rest if there and rest else np.nan
+
+        rows.append(
+            {
+                "group": name, "known": n, "selected": s / n, "difference": s / n - so / no if no else np.nan,
+                "low": between(0, u - us), "high": between(us, us), "mix_low": between(least, m), "mix_high": between(most, m),
+            }
+        )  # fmt: skip
+    return pd.DataFrame(rows)

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws
-from promo_helpers.audit.measures import LEAST, Measure, by_customer, one_label
+from promo_helpers.audit.fairness import LEAST, Measure, by_customer, one_label
 
 FOLDS = 5
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the effect of a feature on the group may bend

@@ -1,22 +1,201 @@
-"""One product in, one list out: the campaign as a whole, from saved models and what was asked for."""
+"""The rows of a list: all that is known of each chosen customer, as an uplift ranking or a response ranking knows it."""
 
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from promo_helpers.audit import parity
-from promo_helpers.audit.groups import groups_of
-from promo_helpers.campaign import evenly
-from promo_helpers.campaign.ask import Ask
-from promo_helpers.campaign.bundle import complements, not_yet
-from promo_helpers.campaign.choose import Chosen, Considered, by_chance, by_gain, considered, responses_of, season
-from promo_helpers.campaign.kit import OLD, Kit
-from promo_helpers.campaign.people import People, contactable
-from promo_helpers.campaign.rows import as_kept, by_chance_rows, by_gain_rows
-from promo_helpers.campaign.sending import days, hours
-from promo_helpers.ties import rounded
+from promo_helpers.audit import counterfactual, wording
+from promo_helpers.audit.contacted import groups_of
+from promo_helpers.audit.shapley import explain
+from promo_helpers.audit.wording import PERSONAL, beside, personal, reasons
+from promo_helpers.campaign import choose
+from promo_helpers.campaign.choose import (
+    Chosen,
+    Considered,
+    by_chance,
+    by_gain,
+    complements,
+    considered,
+    days,
+    hours,
+    not_yet,
+    responses_of,
+    season,
+)
+from promo_helpers.campaign.kit import OLD, Kit, People, contactable
+from promo_helpers.campaign.request import Ask
+from promo_helpers.decide import parity
+from promo_helpers.decide.forecast import Line, at_level, foretold
+from promo_helpers.draws import rounded
+from promo_helpers.features.purchases import Purchases
+from promo_helpers.models.demand import Forecast
+
+COMMON = 10.0  # percent off at which relevance is asked, where no discount is fixed
+
+
+def as_kept(line: Line, gain: np.ndarray) -> float:
+    """What customers with these promised gains [customer] are expected to earn in all, as such promises were kept (`decide.forecast`)."""
+    return foretold(line, gain, np.zeros(len(gain)))["expected"]  # the scale is of its intervals only
+
+
+def by_gain_rows(
+    kit: Kit, item: int, view: Considered, chosen: Chosen, more: Considered | None, partner: np.ndarray | None, seed: int
+) -> pd.DataFrame:  # fmt: skip
+    """One row a chosen customer with all that an uplift ranking knows."""
+    features = view.features.iloc[chosen.row].reset_index(drop=True)
+    arm, place = chosen.arm, np.arange(len(chosen.row))
+    if not len(arm):
+        return _blank()
+    response = view.response
+    with_it, none = view.forecast.only(chosen.row).of(arm), view.forecast.only(chosen.row).of(np.zeros(len(arm), int))
+    uplift, low, high = view.between(lambda f: f.buys[place, arm] - f.buys[:, 0], chosen.row)
+    price, margin, shelf = (features[c].to_numpy(float) for c in ("product_price", "margin", "promotion_ahead"))
+    rows = pd.DataFrame(
+        {"customer_id": view.customer[chosen.row], "percent": view.percent[arm], "arm": np.array(response.arms)[arm]}
+    )
+    rows = rows.assign(without=none["buys"], gain=with_it["gain"])
+    if (line := kit.lines.get("buys")) is not None:  # as such promises were kept, in the mean; the spread is that of the model
+        uplift, low, high = (line.intercept + line.slope * v for v in (uplift, low, high))
+    rows = rows.assign(
+        with_it=np.clip(none["buys"] + uplift, 0, 1), uplift=uplift, low=np.minimum(low, high), high=np.maximum(low, high)
+    )
+    line, to = kit.lines.get("profit"), rows["gain"][~chosen.held] if (~chosen.held).any() else rows["gain"]
+    kept = 1.0 if line is None else as_kept(line, to.to_numpy()) / float(to.sum())
+    rows["profit"] = kept * rows["gain"]  # what the forecast says of all who are written to, shared out as the model promises it
+    for column in ("units", "revenue"):
+        rows[column], rows[f"{column}_none"] = with_it[column], none[column]
+    rows = rows.assign(discount=with_it["discount"], spend=with_it["spend"], price=price, margin=margin, held=chosen.held)
+    rows["tied"] = response.tied[0] * price * (margin - shelf)  # that other sales pay for each unit
+    rows["leaving"] = response.costs.of(features) - response.costs.message
+    common = int(np.abs(view.percent[1:] - COMMON).argmin()) + 1  # the same discount for all, so that customers are compared
+    used = pd.Series(view.forecast.redeemed[:, common]).rank(pct=True, method="average").to_numpy()
+    rows["relevance"] = 100 * used[chosen.row]
+    told = why(view, chosen, kit.items["name"].iloc[item], named_category(kit.items["category"].iloc[item]), seed)
+    rows = rows.assign(reason=told["reason"], unless=told["unless"])
+    return _bundled(kit, rows, more, partner, view, chosen)
+
+
+def _bundled(
+    kit: Kit, rows: pd.DataFrame, more: Considered | None, partner: np.ndarray | None, view: Considered, chosen: Chosen
+) -> pd.DataFrame:  # fmt: skip
+    rows["bundle"], rows["bundle_percent"] = "", np.nan
+    if more is None or partner is None or not len(more.customer):
+        return rows
+    names = kit.items["name"].to_numpy(object)
+    best = more.forecast.gain.argmax(axis=1)
+    off = pd.Series(np.where(best > 0, more.percent[best], 0.0), more.customer)
+    mine = partner[chosen.row]
+    rows["bundle"] = np.where(mine >= 0, names[np.maximum(mine, 0)], "")
+    rows["bundle_percent"] = np.where(mine >= 0, off.reindex(rows["customer_id"]).to_numpy(), np.nan)
+    return rows
+
+
+def _blank() -> pd.DataFrame:
+    """No rows, with every column that a row has."""
+    text = ("customer_id", "arm", "reason", "unless", "bundle")
+    number = (
+        "percent", "with_it", "without", "uplift", "low", "high", "gain", "profit", "units", "units_none", "revenue", "revenue_none",
+        "discount", "spend", "price", "margin", "tied", "leaving", "relevance", "bundle_percent",
+    )  # fmt: skip
+    frame = pd.DataFrame({c: pd.Series(dtype=object) for c in text} | {c: pd.Series(dtype=float) for c in number})
+    return frame.assign(held=np.zeros(0, bool))
+
+
+def by_chance_rows(kit: Kit, item: int, customer: np.ndarray, chosen: Chosen, chance: np.ndarray) -> pd.DataFrame:
+    """One row a chosen customer with what a response ranking knows: nothing of what the offer changes."""
+    rows = pd.DataFrame({"customer_id": customer[chosen.row], "without": chance[chosen.row]})
+    rows = rows.reindex(columns=list(_blank()))
+    rows["relevance"] = 100 * pd.Series(chance).rank(pct=True).to_numpy()[chosen.row]
+    rows["reason"] = of_habits(
+        kit.purchases, rows["customer_id"], item, kit.items["category"].to_numpy(object), kit.items["name"].iloc[item]
+    )
+    return rows.assign(
+        held=chosen.held, bundle="", unless="", price=kit.items["price"].iloc[item], margin=kit.items["margin"].iloc[item]
+    )
+
+
+BESIDE, LEAST = 10, 5  # customers whom each is compared with
+OURS = ("hour_gap",)  # set by the shop, which chooses the hour: no fact of hers
+PAIRS = 20_000  # of customers that are compared, about: a long list is compared with fewer each
+
+
+def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int) -> pd.DataFrame:
+    """Columns reason and unless, a row a chosen customer.
+
+    Reasons are Shapley values of the expected profit of her arm in money, topic by topic, beside customers spread evenly over what the best
+    offer is expected to earn of them. unless: the smallest of the changes tried (`counterfactual.changes`) after which no arm would pay for
+    her at the same prices of budget and place; blank where none was found, and for who is on the list at the margin of a limit. The seed
+    draws orders of topics.
+    """
+    x = view.features[view.asked].reset_index(drop=True)
+    at = (np.cumsum(view.asked) - 1)[chosen.row]
+
+    def told(z: pd.DataFrame) -> Forecast:
+        return at_level(view.response, view.response.expected(z), z, view.times)
+
+    def offers(z: pd.DataFrame) -> np.ndarray:
+        return told(z).gain[:, 1:]
+
+    def net(z: pd.DataFrame, place: float) -> np.ndarray:
+        found = told(z)
+        sent = np.arange(found.gain.shape[1]) > 0
+        return (found.gain - chosen.price * found.spend - place * sent)[:, chosen.arms]
+
+    number = int(np.clip(PAIRS // len(at), LEAST, BESIDE))
+    others = beside(x, view.forecast.gain[view.asked].max(axis=1), number)
+    mine = x.iloc[at]
+    asked = view.customer[view.asked]
+    values = explain(offers, mine, others, seed, wording.topics_in(list(x)), (asked[at], asked[others.index]))
+    added = values.between(chosen.arm - 1).table()
+    said = reasons(mine, added, [product] * len(at), [category] * len(at), x.median().to_dict())
+    personal_too = personal(added)
+    out = pd.DataFrame({"reason": [f"This customer {s}.{PERSONAL * p}" for s, p in zip(said, personal_too, strict=True)]})
+    out["unless"] = ""
+    for place in np.unique(chosen.place):  # one for all, or one for each group that is to be even
+        rule, here = partial(net, place=float(place)), np.flatnonzero(chosen.place == place)
+        inside = here[rule(mine.iloc[here]).argmax(axis=1) > 0]
+        names = [product] * len(inside), [category] * len(inside)
+        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=OURS)["words"]
+        out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
+    return out
+
+
+def of_habits(p: Purchases, customer: pd.Series, item: int, category: np.ndarray, product: str) -> list[str]:
+    """[row] what is known of customers where no offer was ever tried: what they bought of the product, and of its category or how often
+    they came."""
+    facts = _habits(p, item, category).iloc[p.customers.get_indexer(customer)].reset_index(drop=True)
+    weight = pd.DataFrame({"habit": np.ones(len(facts)), "category": 0.6 * (facts["category_90"] > 0), "visits": 0.5})
+    said = reasons(facts, weight, [product] * len(facts), [named_category(category[item])] * len(facts))
+    return [f"This customer {s}." for s in said]
+
+
+def named_category(category: object) -> str:
+    """A category as a sentence names it, one that the shop does not record too."""
+    return str(category) if pd.notna(category) else "its category"
+
+
+def _habits(p: Purchases, item: int, category: np.ndarray) -> pd.DataFrame:
+    """[customer] product_90, product_all and category_90 (units), product_recency and recency (days), trips_28 (baskets)."""
+    n, mine, late = len(p.customers), p.what == item, p.day >= p.days - 90
+    kin = (category == category[item])[p.what] if pd.notna(category[item]) else np.zeros(len(p.what), bool)
+    last = np.full((2, n), -np.inf)
+    np.maximum.at(last[0], p.who[mine], p.day[mine].astype(float))
+    np.maximum.at(last[1], p.who, p.day.astype(float))
+    trip = np.append(True, np.diff(p.basket) != 0)[: len(p.basket)] & (p.day >= p.days - 28)
+    return pd.DataFrame(
+        {
+            "product_90": np.bincount(p.who[mine & late], p.units[mine & late], n),
+            "product_all": np.bincount(p.who[mine], p.units[mine], n),
+            "category_90": np.bincount(p.who[kin & late], p.units[kin & late], n),
+            "product_recency": np.where(np.isfinite(last[0]), p.days - 1 - last[0], np.nan),
+            "recency": np.where(np.isfinite(last[1]), p.days - 1 - last[1], np.nan),
+            "trips_28": np.bincount(p.who[trip], minlength=n).astype(float),
+        }
+    )
+
 
 OWED = " On the list so that customers are chosen alike by {}: without that, others would come first."
 UPLIFT = "uplift ranking: by what the offer is expected to earn"
@@ -73,7 +252,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
     groups = groups_of(kit.shop, people.who["customer_id"])
-    evenly.refuse(ask.even, groups, why)
+    choose.refuse(ask.even, groups, why)
     if response is None:
         if named is None:
             named = kit.most_bought()
@@ -107,7 +286,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         view = views[0]
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
-        alike = evenly.judged(ask.even, groups, view.asked)
+        alike = choose.judged(ask.even, groups, view.asked)
         name = _name(kit, named, date)
         chosen = by_gain(view, ask, seed, alike, name)
         notes += _given_up(kit, view, ask, chosen, alike, seed, name)
@@ -164,12 +343,12 @@ def _name(kit: Kit, item: int, date: pd.Timestamp) -> str:
 def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, 0, evenly.judged(ask.even, groups, view.asked))
+    found = by_gain(view, plain, 0, choose.judged(ask.even, groups, view.asked))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
 def _given_up(
-    kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: evenly.Groups | None, seed: int, name: str
+    kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: choose.Groups | None, seed: int, name: str
 ) -> list[str]:
     """How even the list is, and what it gives up, beside the one that only earns most; in sentences."""
     if groups is None or ask.even is None:
@@ -184,7 +363,7 @@ def _given_up(
     ]
     if groups.aside:
         said.append(
-            f"{groups.aside:,} of them are held to no share: their group is not known, or has fewer than {evenly.LEAST} of them."
+            f"{groups.aside:,} of them are held to no share: their group is not known, or has fewer than {choose.LEAST} of them."
         )
     gain, other = (view.forecast.gain[c.row, c.arm][~c.held] for c in (chosen, free))
     less = gain.sum() < other.sum()

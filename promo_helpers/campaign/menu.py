@@ -8,12 +8,12 @@ import pandas as pd
 from IPython.display import display
 
 from promo_helpers import paths
-from promo_helpers.audit.groups import groups_of, in_words
-from promo_helpers.campaign.ask import Ask, AskError, asked
+from promo_helpers.audit.contacted import groups_of, in_words
 from promo_helpers.campaign.build import Campaign, build
 from promo_helpers.campaign.kit import Kit
-from promo_helpers.campaign.listing import listed, write
-from promo_helpers.campaign.promise import answer, summary
+from promo_helpers.campaign.list_files import listed, write
+from promo_helpers.campaign.outcome import answer, summary
+from promo_helpers.campaign.request import Ask, AskError, asked
 
 WIDE = {"description_width": "11em"}
 SHOWN = ("CustomerID", "Name", "Priority", "Discount", "SendDay", "SendHour", "Bundle", "ExpectedProfit", "Reason")

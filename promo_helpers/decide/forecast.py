@@ -1,18 +1,68 @@
-"""What a campaign will earn, said before it is sent: not what the model promises, but what promises were worth on customers held out.
+"""The season a forecast is for: a model of habits expects trade to go on as it did, and after December it does not."""
 
-Models that choose are disappointed (the winner's curse): among many arms the one whose error is kindest is taken. So promises are held
-against what came, on customers whom the model has not seen, by a line (the best linear predictor of Chernozhukov et al. 2018): a gain
-against the doubly robust score of the arm that was chosen, a level such as revenue against what was sold under the arm that was drawn. A
-campaign's forecast is the sum of the line over its decisions. Two intervals go with it: of the expected figure, from the error of the
-line; and of the realised one, which adds how much the sales of so many customers vary.
-"""
-
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from promo_helpers.evaluate.value import given, shop_profit
+from promo_helpers.experiment import Experiment
+from promo_helpers.models.demand import Costs, Forecast, Response
+from promo_helpers.shop import Shop
+
+BEFORE, WINDOW = 28, 14  # days: of the newest habits that a prediction leans on, and of the offer
+YEAR = 364  # days: the same weekdays a year ago
+
+
+def daily_units(shop: Shop) -> pd.Series:
+    """Units sold in the whole shop by day, from its first day to its last; 0 where nothing was sold."""
+    lines = shop.lazy("transactions").filter(nw.col("units") > 0).select(nw.col("time").dt.truncate("1d").alias("day"), "units")
+    found = lines.group_by("day").agg(nw.col("units").sum()).collect("pandas").to_native().set_index("day")["units"].sort_index()
+    return found.reindex(pd.date_range(found.index[0], found.index[-1]), fill_value=0).astype(float)
+
+
+def pace(units: pd.Series, days: pd.DatetimeIndex) -> np.ndarray:
+    """[day] units a day in the window after each day over those of the weeks before it; missing where the data do not cover both."""
+    total = np.append(0.0, np.cumsum(units.to_numpy()))
+    place = (days.normalize() - units.index[0]).days.to_numpy()
+    inside = (place >= BEFORE) & (place + 1 + WINDOW <= len(units))
+    at = np.where(inside, place, BEFORE)
+    end = np.minimum(at + 1 + WINDOW, len(units))
+    ahead = (total[end] - total[np.minimum(at + 1, len(units))]) / WINDOW
+    back = (total[at] - total[at - BEFORE]) / BEFORE
+    return np.where(inside & (back > 0), ahead / np.maximum(back, 1e-9), np.nan)
+
+
+def level(units: pd.Series, learnt: pd.DatetimeIndex, day: pd.Timestamp) -> tuple[float, str]:
+    """By how much trade after `day` should exceed what a model expects that learnt from contacts on the days `learnt`; and a sentence.
+
+    The pace of the shop's trade after the same day a year ago, over its mean after the days learnt from. A rough number without an
+    interval; 1 where there is no year to look back on.
+    """
+    then, usual = pace(units, pd.DatetimeIndex([day - pd.Timedelta(days=YEAR)]))[0], pace(units, learnt)
+    if not np.isfinite(then) or not np.isfinite(usual).any():
+        return 1.0, "There is no year to look back on, so the season ahead is taken to be like the one that the trial saw."
+    found = float(then / np.nanmean(usual))
+    change = f"{100 * abs(found - 1):.0f} % {'more' if found > 1 else 'less'}"
+    return (
+        found,
+        f"After the same day a year ago the shop sold {change} than the weeks before suggested; the forecast takes that to come again.",
+    )
+
+
+def at_level(response: Response, found: Forecast, features: pd.DataFrame, times: float) -> Forecast:
+    """A forecast with all units times a level: what a contact costs does not change with the season, what it sells does."""
+    sent = np.arange(found.gain.shape[1]) > 0
+    cost = response.costs.of(features)[:, None] * sent
+    discount = times * found.discount
+    return replace(
+        found, units=times * found.units, redeemed=times * found.redeemed, revenue=times * found.revenue, discount=discount,
+        spend=discount + response.costs.message * sent, gain=times * (found.gain + cost) - cost,
+        buys=response._buys(times * found.units, times * found.redeemed),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,3 +142,27 @@ def _told(line: Line, promised: np.ndarray, noise: float, level: float) -> dict[
         "promised": float(size[1]), "expected": expected, "low": expected - half, "high": expected + half,
         "least": expected - far, "most": expected + far,
     }  # fmt: skip
+
+
+def learn_lines(
+    trial: Experiment, found: Forecast, policy: np.ndarray, scores: np.ndarray, tied: np.ndarray | float, costs: Costs
+) -> dict[str, Line]:
+    """Line of revenue (of the product in the window) and of profit (of the shop, see `value.shop_profit`) a contact of `policy` [row].
+
+    found: forecast of models that have not seen the row's customer. scores: [row, arm] doubly robust, of shop_profit. A gain needs a
+    control, so it is judged by the arm that the policy gives; a level by whatever arm was drawn, of which the trial holds far more.
+    Only decisions that the policy contacts are used. Raises ValueError where these are fewer than ten.
+    """
+    x, n, sent = trial.features, np.arange(len(trial)), policy > 0
+    price = x["product_price"].to_numpy(float)
+    margin = price * (x["margin"] - x["promotion_ahead"]).to_numpy(float)
+    own = found.of(trial.arm)
+    scale = price**2 * own["units"].to_numpy()
+    revenue = trial.outcome("revenue")
+    sold = shop_profit(trial, costs, tied) + costs.of(x) * (trial.arm > 0)  # costs are known: what varies is what was sold
+    expected = margin * (1 - tied) * own["units"].to_numpy() - own["discount"].to_numpy()
+    level = learn_line(
+        own["revenue"].to_numpy()[sent], revenue[sent], trial.customer[sent], revenue - own["revenue"].to_numpy(), scale
+    )
+    gain = learn_line(found.gain[n, policy][sent], given(scores, policy)[sent], trial.customer[sent], sold - expected, scale)
+    return {"revenue": level, "profit": gain}

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import sparse, stats
 
 from promo_helpers import draws as keyed
-from promo_helpers.ties import rounded
+from promo_helpers.draws import rounded
 
 CELLS = 4_000_000  # numbers held at a time
 

@@ -14,7 +14,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from promo_helpers import draws as keyed
-from promo_helpers.ties import rounded
+from promo_helpers.draws import rounded
 
 METRICS = ("precision", "recall", "ndcg", "hit")
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
-from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, over_halves, same_length
-from promo_helpers.evaluate.scores import scores_of
+from promo_helpers.draws import rounded
+from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, mean_interval, over_halves, same_length
+from promo_helpers.evaluate.value import scores_of
 from promo_helpers.experiment import Experiment
 
 GRID = np.linspace(0.02, 1, 50)  # shares at which the TOC is drawn
@@ -183,3 +185,156 @@ def contrast_at_k(
     ]
     table = pd.concat(parts, ignore_index=True)
     return table[["learner", *table.columns.drop("learner")]]
+
+
+def by_decile(
+    predicted: np.ndarray, effect: np.ndarray, customer: np.ndarray, bins: int = 10, level: float = 0.95
+) -> pd.DataFrame:
+    """Predicted against estimated effect in groups of about equal size: group, predicted, estimate, se, low, high, rows.
+
+    predicted: [row] by a model fitted on other customers. effect: [row] doubly robust score of the effect, whose mean in a group is the
+    estimate; its interval is by customer. Equal predictions share a group, so there may be fewer than `bins`; groups of fewer than four
+    customers have no interval.
+    """
+    predicted, effect = np.asarray(predicted, float), np.asarray(effect, float)
+    same_length(predicted=predicted, effect=effect, customer=customer)
+    edges = np.unique(np.quantile(predicted, np.linspace(0, 1, bins + 1)[1:-1]))
+    _, group = np.unique(np.searchsorted(edges, predicted, side="right"), return_inverse=True)
+    rows = []
+    for g in range(group.max() + 1):
+        here = group == g
+        few = len(np.unique(np.asarray(customer)[here])) < 4
+        own = {"estimate": float(effect[here].mean()), "se": np.nan, "low": np.nan, "high": np.nan}
+        own = own if few else mean_interval(effect[here], np.asarray(customer)[here], level)
+        rows.append({"group": g, "predicted": float(predicted[here].mean()), **own, "rows": int(here.sum())})
+    return pd.DataFrame(rows)
+
+
+def best_linear_predictor(predicted: np.ndarray, effect: np.ndarray, customer: np.ndarray, level: float = 0.95) -> pd.DataFrame:
+    """Two rows, "mean" and "slope": estimate, se, low, high. The slope is 1 where the predicted spread is right, 0 where it is noise.
+
+    Least squares of the doubly robust effect on 1 and (predicted - its mean), standard errors by customer (Chernozhukov et al.,
+    Econometrica 2025, on doubly robust scores as in Semenova and Chernozhukov 2021). A constant prediction has no slope: NaN.
+    """
+    predicted, effect = np.asarray(predicted, float), np.asarray(effect, float)
+    n = same_length(predicted=predicted, effect=effect, customer=customer)
+    code, who = customers(customer)
+    people = len(who)
+    centred = predicted - predicted.mean()
+    spread = float((centred**2).sum())
+    flat = spread <= 1e-20 * n * max(1.0, float(predicted.mean() ** 2))
+    slope = np.nan if flat else float(centred @ effect) / spread
+    left = effect - effect.mean() - (0.0 if flat else slope * centred)
+    half = float(stats.norm.ppf((1 + level) / 2))
+    rows = []
+    for term, estimate, one in (("mean", float(effect.mean()), left / n), ("slope", slope, left * centred / (spread or np.nan))):
+        se = float(np.sqrt((np.bincount(code, one, minlength=people) ** 2).sum() * people / (people - 1)))
+        se = np.nan if np.isnan(estimate) else se
+        rows.append({"term": term, "estimate": estimate, "se": se, "low": estimate - half * se, "high": estimate + half * se})
+    return pd.DataFrame(rows)
+
+
+CONSTANT = "constant"
+
+
+def select(
+    candidates: Mapping[str, np.ndarray],
+    constant: np.ndarray,
+    scores: np.ndarray,
+    customer: np.ndarray,
+    by: str = "loss",
+    level: float = 0.95,
+) -> tuple[str, pd.DataFrame]:
+    """Name of the best candidate, and the table of all, "constant" included.
+
+    candidates: name -> [row, arm] predicted effects against arm 0 (column 0 is 0). constant: [arm] mean effects, 0 first, estimated on
+    the customers that the candidates were fitted on. scores: [row, arm] doubly robust scores of rows held out from both.
+    Table: name, measure, estimate, se, low, high, chosen. measure "loss": mean over rows and offered arms of (G_j - G_0 - effect)^2
+    less that of the constant (below 0 is better); "value": mean score of the arm with the greatest predicted effect less that of
+    the arm that the constant gives everybody (above 0 is better). Intervals are paired and by customer. `by` says which of the two
+    chooses; the constant stands where nobody is better. Raises ValueError for shapes that differ or an unknown `by`.
+    """
+    scores, constant = np.asarray(scores, float), np.asarray(constant, float)
+    if by not in ("loss", "value"):
+        raise ValueError(f"by = {by!r}: must be 'loss' or 'value'")
+    if constant.shape != scores.shape[1:]:
+        raise ValueError(f"constant has {constant.size} effects, scores {scores.shape[1]} arms: one for each, 0 for the control")
+    same_length(scores=scores, customer=customer)
+    everyone = {CONSTANT: np.broadcast_to(constant, scores.shape)} | {k: np.asarray(v, float) for k, v in candidates.items()}
+    effect, rows = scores - scores[:, :1], np.arange(len(scores))
+    base: dict[str, np.ndarray] = {}
+    table = []
+    for name, predicted in everyone.items():
+        if predicted.shape != scores.shape:
+            raise ValueError(f"'{name}' is {predicted.shape}, scores are {scores.shape}: they must be of one shape")
+        same_length(**{f"'{name}'": predicted})
+        if (predicted[:, 0] != 0).any():
+            raise ValueError(f"'{name}': the effect of arm 0 must be 0, it is against the control")
+        own = {
+            "loss": ((effect - predicted)[:, 1:] ** 2).mean(axis=1),
+            "value": scores[rows, rounded(predicted).argmax(axis=1)],
+        }
+        base = base or own
+        table += [{"name": name, "measure": m} | mean_interval(v - base[m], customer, level) for m, v in own.items()]
+    frame = pd.DataFrame(table)
+    asked = rounded(frame[frame["measure"] == by]["estimate"].to_numpy())  # of equals the first, the constant before all
+    chosen = list(everyone)[int(np.argmin(asked) if by == "loss" else np.argmax(asked))]
+    return chosen, frame.assign(chosen=frame["name"] == chosen)
+
+
+# share -> (its two candidates for the lower bound, for the upper bound), each as (constant, factor of p1, factor of p0)
+BOUNDS = {
+    "persuadable": (((0, 0, 0), (0, 1, -1)), ((0, 1, 0), (1, 0, -1))),
+    "sure thing": (((0, 0, 0), (-1, 1, 1)), ((0, 1, 0), (0, 0, 1))),
+    "lost cause": (((0, 0, 0), (1, -1, -1)), ((1, -1, 0), (1, 0, -1))),
+    "sleeping dog": (((0, 0, 0), (0, -1, 1)), ((0, 0, 1), (1, -1, 0))),
+}
+
+
+def segment_bounds(
+    scores: np.ndarray, customer: np.ndarray, chances: np.ndarray | None = None, level: float = 0.95
+) -> pd.DataFrame:
+    """Bounds of the four shares: segment, lower, upper, low, high, features (whether they are used).
+
+    scores: [row, 2] doubly robust scores of buying (0 or 1) without and with the offer. chances: [row, 2] predicted by models fitted on
+    other customers; they only choose which of the two candidates binds in a row, so that a poor prediction widens the bounds and never
+    makes them wrong: the mean of a candidate chosen without its own outcomes is at most the mean of the greater (at least that of the
+    lesser). low and high: normal bounds by customer, for the whole interval lower to upper at this level. Raises ValueError
+    for arrays that do not fit and chances outside [0, 1].
+    """
+    scores = np.asarray(scores, float)
+    if scores.ndim != 2 or scores.shape[1] != 2:
+        raise ValueError(f"scores are {scores.shape}: they must be [row, 2], without and with the offer")
+    same_length(scores=scores, customer=customer)
+    if chances is None:
+        choice = np.broadcast_to(scores.mean(axis=0), scores.shape)
+    else:
+        choice = np.asarray(chances, float)
+        if choice.shape != scores.shape:
+            raise ValueError(f"chances are {choice.shape}, scores {scores.shape}: they must be of one shape")
+        same_length(chances=choice)
+        if choice.min() < 0 or choice.max() > 1:
+            raise ValueError("chances must lie between 0 and 1")
+
+    def line(terms: tuple[int, int, int], p: np.ndarray) -> np.ndarray:
+        return terms[0] + terms[1] * p[:, 1] + terms[2] * p[:, 0]
+
+    rows = []
+    for segment, (least, most) in BOUNDS.items():
+        below = np.where(line(least[0], choice) >= line(least[1], choice), line(least[0], scores), line(least[1], scores))
+        above = np.where(line(most[0], choice) <= line(most[1], choice), line(most[0], scores), line(most[1], scores))
+        lower, upper = mean_interval(below, customer, level), mean_interval(above, customer, level)
+        ends = [lower["estimate"], upper["estimate"], lower["low"], upper["high"]]
+        rows.append([segment, *np.clip(ends, 0, 1), chances is not None])
+    return pd.DataFrame(rows, columns=["segment", "lower", "upper", "low", "high", "features"])
+
+
+def labelled(gain: np.ndarray, buys: np.ndarray, sure: float = 0.25) -> np.ndarray:
+    """[row] "persuadable" where some arm is expected to earn more than nothing; of the others "sure thing" where the chance of buying
+    without an offer is at least `sure`, else "lost cause".
+
+    Expectations, not pairs of outcomes: gain [row, arm] against the control, buys [row]. Sleeping dogs, who would buy less, are told
+    from the others by the truth alone: no model of sales sees trips that are not made.
+    """
+    kind = np.where(buys >= sure, "sure thing", "lost cause")
+    return np.where(gain.max(axis=1) > 0, "persuadable", kind)

@@ -1,20 +1,136 @@
-"""The value of a policy from a trial that it has not seen: what each decision would earn beyond sending nothing, with its interval.
+"""Doubly robust scores: for each row and arm what the arm would have brought, right in the mean whatever the outcome model says.
 
-A policy is one arm a row. Its value is estimated from customers that the models behind it have not learnt from, with the known chances of
-the trial's arms: by weighting (Horvitz and Thompson 1952), weighting with the weights' own sum (Hajek 1971), or doubly robust scores
-(Dudik et al. 2014), whose outcome model lowers the variance and, the chances being known, biases nothing.
+G_j = m_j + 1[W = j] (Y - m_j) / e_j (Robins, Rotnitzky and Zhao 1994; several arms: Sverdrup et al., arXiv 2306.11979). In a trial e is
+known, so the mean of G_j is right even if m is not; a good m only makes it more precise (Bokelmann and Lessmann, EJOR 2024). Discount
+spent is an outcome like profit: its scores are made the same way.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from promo_helpers.evaluate.halves import mean_interval
-from promo_helpers.evaluate.scores import doubly_robust, means_of
+from promo_helpers import draws
+from promo_helpers.draws import rounded
+from promo_helpers.evaluate.halves import mean_interval, same_length
 from promo_helpers.experiment import Experiment
-from promo_helpers.models.bridge import Costs
+from promo_helpers.models.demand import Costs
+
+SETTINGS: dict[str, Any] = {  # small and strongly regularised: it need not be a good model, it must not fit noise
+    "objective": "regression",
+    "learning_rate": 0.08,
+    "num_leaves": 8,
+    "min_data_in_leaf": 100,
+    "lambda_l2": 50.0,
+    "feature_fraction": 0.7,
+    "max_bin": 63,
+    "verbose": -1,
+    "num_threads": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+}
+ROUNDS = 80
+CHUNK = 100_000  # rows predicted at a time
+
+
+def customer_folds(customer: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """[row] a fold 0 .. folds - 1, one for all rows of a customer. Raises ValueError for fewer than two folds, or customers than folds."""
+    people = len(pd.unique(np.asarray(customer)))
+    if not 2 <= folds <= people:
+        raise ValueError(f"folds = {folds}: must lie between 2 and the number of customers, {people:,}")
+    return draws.folds(seed, "folds of outcome means", customer, number=folds)
+
+
+def outcome_means(
+    features: pd.DataFrame | np.ndarray,
+    arm: np.ndarray,
+    y: np.ndarray,
+    arms: int,
+    customer: np.ndarray,
+    folds: int,
+    seed: int,
+) -> np.ndarray:
+    """[row, arm] expected outcome under each arm, each row predicted by a model that saw none of its customer's rows.
+
+    One LightGBM for all arms, with the number of the arm as a feature: what arms share (the customer's usual purchases) is most of
+    what there is to learn, and an arm of few rows borrows it. Features may be missing. Raises ValueError for lengths that differ,
+    an outcome that is missing somewhere, and an arm that nobody got.
+    """
+    x = np.asarray(features, dtype=float)
+    y, arm = np.asarray(y, float), np.asarray(arm)
+    same_length(y=y, arm=arm, customer=customer, features=np.arange(len(x)))
+    check_arms(arm, arms)
+    fold = customer_folds(customer, folds, seed)
+    means = np.empty((len(y), arms))
+    for f in range(folds):
+        fit, out = fold != f, np.flatnonzero(fold == f)
+        level = float(y[fit].mean())
+        if np.ptp(y[fit]) == 0:  # nothing to learn, and LightGBM would warn
+            means[out] = level
+            continue
+        least = min(SETTINGS["min_data_in_leaf"], max(int(fit.sum()) // 50, 5))
+        train = lgb.Dataset(np.column_stack([arm[fit], x[fit]]), y[fit] - level, params={"verbose": -1, "max_bin": 63})
+        booster = lgb.train({**SETTINGS, "min_data_in_leaf": least, "seed": seed}, train, ROUNDS)
+        for first in range(0, len(out), CHUNK):
+            rows = out[first : first + CHUNK]
+            for j in range(arms):
+                means[rows, j] = level + np.asarray(
+                    booster.predict(np.column_stack([np.full(len(rows), j), x[rows]]), num_threads=1)
+                )
+    return means
+
+
+def check_arms(arm: np.ndarray, arms: int) -> None:
+    """Raises ValueError where there are fewer than two arms, one that nobody got, or a number that is no arm."""
+    if arms < 2:
+        raise ValueError(f"{arms} arm: an effect needs two, a control and an offer")
+    if arm.min() < 0 or arm.max() >= arms or (arm != np.floor(arm)).any():
+        raise ValueError(f"arm must hold whole numbers from 0 to {arms - 1}")
+    counts = np.bincount(arm.astype(int), minlength=arms)
+    if not counts.all():
+        raise ValueError(f"nobody got arm {int(np.argmin(counts))}: nothing can be said about it")
+
+
+def doubly_robust(y: np.ndarray, arm: np.ndarray, means: np.ndarray, probability: np.ndarray | None) -> np.ndarray:
+    """[row, arm] scores G_j = m_j + 1[W = j] (Y - m_j) / e_j; the effect of arm j against the control is G[:, j] - G[:, 0].
+
+    y: [row] outcome. arm: [row] arm that the row got. means: [row, arm] of a cross-fitted model (`outcome_means`). probability: [row] the
+    chance of the arm that it got, or [row, arm]. Raises ValueError where it is missing, not in (0, 1], or of another length.
+    """
+    y, arm, means = np.asarray(y, float), np.asarray(arm), np.asarray(means, float)
+    if probability is None:
+        raise ValueError("the probability of the arms is missing: doubly robust scores need it, known or estimated")
+    if means.ndim != 2:
+        raise ValueError(f"means must be [row, arm], not of {means.ndim} dimensions")
+    n = same_length(y=y, arm=arm, means=means, probability=np.asarray(probability))
+    check_arms(arm, means.shape[1])
+    arm = arm.astype(int)
+    rows = np.arange(n)
+    own = np.asarray(probability, float)
+    own = own[rows, arm] if own.ndim == 2 else own
+    if not ((own > 0) & (own <= 1)).all():
+        raise ValueError(
+            f"probability must lie above 0 and at most at 1 ({int((~((own > 0) & (own <= 1))).sum()):,} rows do not)"
+        )
+    scores = means.copy()
+    scores[rows, arm] += (y - means[rows, arm]) / own
+    return scores
+
+
+def means_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
+    """[row, arm] `outcome_means` of an experiment."""
+    e = experiment
+    return outcome_means(e.features, e.arm, e.outcome(outcome), len(e.arms), e.customer, folds, seed)
+
+
+def scores_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
+    """[row, arm] doubly robust scores of an experiment whose chances are known: with their means, values of policies are estimated."""
+    e = experiment
+    return doubly_robust(e.outcome(outcome), e.arm, means_of(e, outcome, seed, folds), e.probability)
+
 
 METHODS = ("weighted", "self-normalised", "doubly robust")
 
@@ -96,3 +212,31 @@ def weighted(
     se = mean_interval(parts[0][1] - parts[1][1], customer)["se"]
     half = float(stats.norm.ppf((1 + level) / 2)) * se
     return {"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half, "effective": min(effective)}
+
+
+SHARES = np.linspace(0.0, 1.0, 41)
+
+
+def by_share(
+    policies: Mapping[str, tuple[np.ndarray, np.ndarray]], scores: np.ndarray, customer: np.ndarray, shares: np.ndarray = SHARES,
+    level: float = 0.95,
+) -> pd.DataFrame:  # fmt: skip
+    """Tidy: name, share, value, low, high: the value a decision when the first so many of a ranking get their arm, all others none.
+
+    policies: name -> (priority [row], arm [row] that the row would get). scores: [row, arm] doubly robust, or the true gains, of which the
+    interval says only what the drawn customers leave open. The cut is taken as given; errors by customer, linearised.
+    """
+    code = pd.factorize(customer)[0]
+    people, n, z = code.max() + 1, len(code), float(stats.norm.ppf((1 + level) / 2))
+    rows: list[tuple[str, float, float, float, float]] = []
+    for name, (priority, arm) in policies.items():
+        order = np.argsort(-rounded(np.nan_to_num(priority, nan=-np.inf)), kind="stable")
+        gain = (scores[np.arange(n), arm] - scores[:, 0])[order]
+        for share in shares:
+            cut = round(share * n)
+            mean = float(gain[:cut].sum() / n)
+            left = np.append(gain[:cut], np.zeros(n - cut)) - mean
+            sums = np.bincount(code[order], left, minlength=people)
+            half = z * float(np.sqrt((sums**2).sum() * people / (people - 1)) / n)
+            rows.append((name, float(share), mean, mean - half, mean + half))
+    return pd.DataFrame(rows, columns=["name", "share", "value", "low", "high"])

@@ -1,5 +1,6 @@
 """The shop's own contacts as an Experiment: its trials, and the log of its old rule."""
 
+from dataclasses import replace
 from typing import Literal
 
 import narwhals.stable.v2 as nw
@@ -7,9 +8,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from promo_helpers import inputs
 from promo_helpers.experiment.experiment import Experiment
-from promo_helpers.features.contacts import DAY, Lines, Moments, contact_history, described, offer_history, shelf_depth
-from promo_helpers.features.ledger import Ledger
+from promo_helpers.experiment.mailings import mailing_experiment
+from promo_helpers.features.contact_history import (
+    DAY,
+    Ledger,
+    Lines,
+    Moments,
+    contact_history,
+    described,
+    offer_history,
+    shelf_depth,
+)
 from promo_helpers.shop import Shop
 
 WINDOW, AFTER = 14, 42  # days: an offer holds from the day after the contact; then the six weeks that may pay for it
@@ -229,3 +240,138 @@ def _redeemed(lines: Lines, more: pd.DataFrame, contacts: pd.DataFrame) -> tuple
     used, n = (place >= 0) & more["contact"].notna().to_numpy(), len(contacts)
     units, off = (np.bincount(place[used], v[used], minlength=n) for v in (lines.units, more["off"].to_numpy()))
     return units.astype(float), off / 100
+
+
+NEEDED = ("customer_id", "product_id", "time")
+
+
+def decision_features(shop: Shop, decisions: pd.DataFrame) -> pd.DataFrame:
+    """[row, feature] of decisions with the columns customer_id, product_id and time, in their order; the features are those of
+    `contact_experiment`, from strictly before each moment.
+
+    Raises ValueError for ids that the shop does not have, for a shop without prices or margins, and for a missing column.
+    """
+    if lacking := [c for c in NEEDED if c not in decisions]:
+        raise ValueError(f"decisions lack the column {lacking[0]}; needed are {', '.join(NEEDED)}")
+    for column in ("price", "margin"):
+        if not shop.has("products", column):
+            raise ValueError(f"the products have no {column}: without it no profit can be told")
+    products = shop.frame("products").sort_values("product_id", kind="stable", ignore_index=True)
+    customers = shop.frame("customers").sort_values("customer_id", kind="stable", ignore_index=True)
+    for column, known in (("customer_id", customers["customer_id"]), ("product_id", products["product_id"])):
+        if (strange := ~decisions[column].isin(known)).any():
+            first = decisions.loc[strange, column].iloc[0]
+            raise ValueError(f"{column} {first!r} is not in the shop ({int(strange.sum()):,} such decisions)")
+    if "segment" in customers:
+        customers["segment"] = pd.Categorical(customers["segment"])  # a slice need not hold all of them
+    asked = decisions[list(NEEDED)].reset_index(drop=True).assign(arm=CONTROL, redeemed=False)
+    asked["contact_id"] = -1 - np.arange(len(asked))
+    past = shop.frame("contacts") if shop.has("contacts", "product_id") else asked.iloc[:0]
+    past = past[past["product_id"].notna() & (past["arm"] != "unknown")].sort_values("contact_id", kind="stable")
+    kept = [c for c in asked if c in past]
+    given = pd.concat([past[kept].astype({"contact_id": object}), asked.astype({"contact_id": object})], ignore_index=True)
+    ours = pd.Series(np.arange(len(given)) >= len(past))
+    start, end = _span(shop, given)
+    parts = [
+        _slice(shop, customers.iloc[rows].reset_index(drop=True), products, given, ours, start, end, 0.0)
+        for rows in _slices(len(customers), shop.rows("transactions"))
+    ]
+    frame = pd.concat([p for p in parts if len(p)]).sort_index()
+    return frame.drop(columns=list(HOLDS)).reset_index(drop=True)
+
+
+def experiments(shop: Shop, cost: float = 0.0) -> tuple[dict[str, Experiment], list[str]]:
+    """What the shop's contacts are an experiment of, by source, and a sentence for each source that it has not.
+
+    trial and log: contacts about a product, with all their arms, drawn by chance or chosen by a rule; `cost` is that of one. mailings:
+    where no contact is about a product, those who were mailed against the rest.
+    """
+    found: dict[str, Experiment] = {}
+    missing = []
+    if not shop.has("contacts", "product_id"):
+        try:
+            found["mailings"] = mailing_experiment(shop)
+        except ValueError as problem:
+            missing.append(f"no experiment: {problem}")
+        return found, missing
+    for source in ("trial", "log"):
+        try:
+            whole = contact_experiment(shop, source, cost)
+            if whole.counts[0] == 0 or whole.counts[1:].sum() == 0:
+                raise ValueError("there must be contacts with an offer, and some without")
+            found[source] = replace(whole, name=f"the {source}")
+        except ValueError as problem:
+            missing.append(f"no {source}: {problem}")
+    return found, missing
+
+
+def offered(shop: Shop, arm: str, trial: bool = False) -> str:
+    """The arm, an offer that contacts about products made; for "" the discount that most of them made.
+
+    With `trial` only contacts of a trial count. Where there are none the arm is returned as given: what follows says what is missing.
+    Raises ValueError, with the offers that were made, for another arm.
+    """
+    if not shop.has("contacts", "product_id") or (trial and not shop.has("contacts", "trial_id")):
+        return arm
+    contacts = shop.frame("contacts", ["product_id", "arm", *(["trial_id"] if trial else [])])
+    made = contacts["product_id"].notna() & (contacts["trial_id"].notna() if trial else True)
+    percent = pd.to_numeric(contacts.loc[made, "arm"], errors="coerce").dropna()
+    counts = percent.value_counts().sort_index()
+    if counts.empty:
+        return arm
+    counts.index = [f"{p:g}" for p in counts.index]
+    if not arm:
+        discounts = counts.drop(index="0", errors="ignore")
+        return str((discounts if len(discounts) else counts).idxmax())
+    inputs.check(arm=(arm, list(counts.index)))
+    return arm
+
+
+def one_offer(experiment: Experiment, arm: str) -> Experiment:
+    """The offer `arm` against the control, or the offer with most contacts where that one was never made; two arms stay as they are."""
+    if len(experiment.arms) == 2:
+        return experiment
+    made = arm in experiment.arms and experiment.counts[experiment.arms.index(arm)] > 0
+    return experiment.contrast(arm if made else experiment.arms[1 + int(np.argmax(experiment.counts[1:]))])
+
+
+def would_pay(experiment: Experiment) -> dict[str, float]:
+    """outcome -> the effect a contact that would pay. An outcome of which that cannot be said is not in it.
+
+    units: those that earn the discount back at the mean margin m, base x d / (m - d), with the units of the control as base.
+    profit and whole: what an offer costs in discount and contact; an effect as large returns the money once more.
+    """
+    offered = experiment.arm == 1
+    out = {}
+    depth = float(experiment.depth[1])
+    if "units" in experiment.outcomes and "margin" in experiment.features and np.isfinite(depth):
+        base, margin = np.nanmean(experiment.outcome("units")[~offered]), experiment.features["margin"].mean()
+        if margin > depth > 0 and base > 0:
+            out["units"] = float(base * depth / (margin - depth))
+    if "spend" in experiment.outcomes and "profit" in experiment.outcomes:
+        given = float(np.nanmean(experiment.outcome("spend")[offered]))
+        out |= {name: given for name in ("profit", "whole") if given > 0}
+    return out
+
+
+def disguised(experiment: Experiment) -> Experiment:
+    """A treatment as a careless analyst defines it: bought with the offer's discount, against all others. The outcome is its cause.
+
+    Contacts without an offer are among the others, and so are those who were offered something and did not buy.
+    """
+    bought = experiment.outcome("discount") > 0
+    return replace(
+        experiment,
+        name="'bought with an offer'",
+        arm=bought.astype(int),
+        arms=("did not", "bought with an offer"),
+        depth=np.array([np.nan, np.nan]),
+        probability=None,
+        planned=None,
+        strata=None,
+    )
+
+
+def slim(experiment: Experiment, features: pd.DataFrame) -> Experiment:
+    """The experiment with other features, such as those that an estimate adjusts for: gates then judge the very same ones."""
+    return replace(experiment, features=features.reset_index(drop=True))

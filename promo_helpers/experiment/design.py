@@ -1,12 +1,243 @@
-"""What the design of an experiment says before any estimate: planned shares, the outcome in disguise, the smallest effect to be seen."""
+"""With which probability did each row get each arm? Known in a trial, to be estimated in a log."""
+
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from scipy.special import softmax
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
+from threadpoolctl import threadpool_limits
 
-from promo_helpers.experiment.comparable import per_customer
-from promo_helpers.experiment.experiment import Experiment
+from promo_helpers import draws
+from promo_helpers import draws as keyed
+from promo_helpers.experiment.experiment import Experiment, even_shares
+
+LEAST = 1e-4  # an estimated chance below it is an extrapolation; it shows in the gates as a weight of 10,000
+FAR = 5.0  # distances between the quartiles, from the median
+SURE = 10.0  # log odds of an arm that is never, or always, seen against the control
+
+
+def known_probabilities(experiment: Experiment) -> np.ndarray | None:
+    """[row, arm] chances that the design gives, None where it does not tell those of the arms that a row did not get.
+
+    They follow from the planned shares, or from probabilities that are the same for all rows of an arm and add up to 1.
+    """
+    shares, own = experiment.planned, experiment.probability
+    if shares is None and own is not None:
+        shares = even_shares(experiment.arm, own, len(experiment.arms))
+    if shares is None or (own is not None and not np.allclose(own, shares[experiment.arm], rtol=0.01)):
+        return None
+    return np.broadcast_to(shares / shares.sum(), (len(experiment), len(experiment.arms)))
+
+
+def estimate_probabilities(
+    experiment: Experiment,
+    folds: int = 5,
+    seed: int = 0,
+    learner: Literal["logistic", "lightgbm"] = "logistic",
+) -> np.ndarray:
+    """[row, arm] chance of each arm given the features, each row by models that have not seen its customer. Rows add up to 1.
+
+    A multinomial logit, fitted as one regression of each arm against the control on the rows of these two (Begg & Gray 1984: nearly
+    as good as all arms at once, and many times faster). "logistic" takes each feature as it is (up to five quartile distances from
+    its median) and bent by arcsinh, since spending has long tails; what is missing becomes the median, with an indicator beside it.
+    "lightgbm" is a small forest of boosted trees for each arm, for rules that are not smooth. Either can only tell what the features
+    hold: a cause that nobody wrote down stays. Chances are at least 0.0001 before they are made to add up; an arm without rows
+    has 0. `seed` and customer give the folds.
+    Raises ValueError for fewer customers than folds, no feature, no row of the control or of any other arm.
+    """
+    people, there = len(pd.unique(experiment.customer)), np.flatnonzero(experiment.counts)
+    if people < folds:
+        raise ValueError(f"{experiment.name}: {people} customers are too few for {folds} folds")
+    if experiment.features.shape[1] == 0:
+        raise ValueError(f"{experiment.name}: without features no probability can be estimated")
+    if len(there) < 2 or there[0] != 0:
+        raise ValueError(f"{experiment.name}: a probability needs rows of the control and of another arm")
+    x = experiment.features.to_numpy(float)
+    scores = np.full((len(experiment), len(experiment.arms)), -np.inf)  # log odds against the control
+    scores[:, 0] = 0
+    fold = draws.folds(seed, "folds of probabilities", experiment.customer, number=folds)
+    with threadpool_limits(1):  # more threads are slower here, and the last bits would hang on their number
+        for train, test in ((np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(folds)):
+            bent = _bent() if learner == "logistic" else FunctionTransformer()
+            given, asked = bent.fit_transform(x[train]), bent.transform(x[test])
+            arm = experiment.arm[train]
+            for number in there[1:]:
+                both = (arm == 0) | (arm == number)
+                scores[test, number] = _log_odds(learner, given[both], arm[both] == number, asked)
+    chance = softmax(scores, axis=1)
+    chance[:, there] = np.maximum(chance[:, there], LEAST)
+    return np.asarray(chance / chance.sum(axis=1, keepdims=True))
+
+
+def _log_odds(learner: str, given: np.ndarray, treated: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    if treated.all() or not treated.any():  # an arm that so few customers got that a fold has none of them
+        return np.full(len(asked), SURE if treated.all() else -SURE)
+    if learner == "logistic":
+        return np.asarray(LogisticRegression(C=0.1, solver="newton-cholesky").fit(given, treated).decision_function(asked))
+    from lightgbm import LGBMClassifier  # seconds to import, and seldom asked for
+
+    model = LGBMClassifier(
+        n_estimators=100, num_leaves=15, learning_rate=0.05, min_child_samples=50, reg_lambda=10.0,
+        n_jobs=1, random_state=0, deterministic=True, force_row_wise=True, verbose=-1,
+    )  # fmt: skip
+    return np.asarray(model.fit(given, treated).predict(asked, raw_score=True))
+
+
+def _bent() -> Pipeline:
+    return make_pipeline(
+        SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True),
+        RobustScaler(),
+        make_union(
+            FunctionTransformer(
+                np.clip, kw_args={"a_min": -FAR, "a_max": FAR}
+            ),  # a straight line far out would promise certainty
+            FunctionTransformer(np.arcsinh),
+        ),
+        StandardScaler(),
+    )
+
+
+EDGE = 0.05  # a chance nearer to 0 or 1 is called thin
+RARE = 10  # fewer rows than this expected in the smallest arm, and the bell curve says nothing about a difference
+
+
+def weights(experiment: Experiment, chances: np.ndarray | None) -> np.ndarray:
+    """[row] one over the chance of the arm that the row got: from `chances` [row, arm], else the known probability, else 1."""
+    if chances is not None:
+        return 1 / chances[np.arange(len(experiment)), experiment.arm]
+    return 1 / experiment.probability if experiment.probability is not None else np.ones(len(experiment))
+
+
+def overlap(experiment: Experiment, weight: np.ndarray, chances: np.ndarray | None) -> pd.DataFrame:
+    """One row an arm that has rows: arm, rows, customers, smallest, largest_weight, heaviest, effective, effective_share, outside.
+
+    largest_weight is the largest 1 / p among the rows of the arm, heaviest the share of the arm's whole weight that one row has.
+    effective = (sum w)^2 / sum w^2 rows carry as much as the weighted rows do (Kish 1965), effective_share is that over the rows.
+    What is compared is an arm with the control: smallest and outside are of e = p_arm / (p_arm + p_control) over the rows of both,
+    the smallest of e and 1 - e, and the share of rows with e outside [.05, .95]. An arm that is rare for everyone has a small e for
+    everyone: that is a base rate, not a lack of overlap, and the effective sample size does not suffer from it. Both are missing for
+    the control, and where `chances` [row, arm] are not known.
+    """
+    found = []
+    for number in np.flatnonzero(experiment.counts).tolist():
+        w = weight[experiment.arm == number]
+        smallest = outside = np.nan
+        if chances is not None and number and experiment.counts[0]:
+            both = chances[(experiment.arm == 0) | (experiment.arm == number)]
+            e = both[:, number] / (both[:, number] + both[:, 0])
+            smallest, outside = float(np.minimum(e, 1 - e).min()), float(((e < EDGE) | (e > 1 - EDGE)).mean())
+        effective = w.sum() ** 2 / (w**2).sum()
+        found.append(
+            {
+                "arm": experiment.arms[number],
+                "rows": len(w),
+                "customers": len(np.unique(experiment.customer[experiment.arm == number])),
+                "smallest": smallest,
+                "largest_weight": w.max(),
+                "heaviest": w.max() / w.sum(),
+                "effective": effective,
+                "effective_share": effective / len(w),
+                "outside": outside,
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def differences(experiment: Experiment, weight: np.ndarray | None = None) -> pd.DataFrame:
+    """Standardised mean differences of every feature between every arm and the control: columns arm, feature, d.
+
+    d = (mean in the arm - mean in the control) / sqrt((var in the arm + var in the control) / 2); means are weighted where
+    `weight` [row] is given, variances never, so that weighting cannot hide a difference (Austin 2009). A feature with gaps is
+    compared where it is known, and "<feature> missing" beside it. Features that do not vary are left out.
+    """
+    x = _with_gaps(experiment.features)
+    weight = np.ones(len(x)) if weight is None else weight
+    known, values = ~np.isnan(x.to_numpy(float)), x.to_numpy(float)
+    control = experiment.arm == 0
+    tables = []
+    for number in np.flatnonzero(experiment.counts[1:]) + 1:
+        means, spreads = [], []
+        for rows in (control, experiment.arm == number):
+            w = weight[rows][:, None] * known[rows]
+            n = np.maximum(known[rows].sum(axis=0), 1)
+            v = np.where(known[rows], values[rows], 0)
+            plain = v.sum(axis=0) / n
+            with np.errstate(invalid="ignore"):  # a feature that is missing in the whole arm has no mean
+                means.append((w * v).sum(axis=0) / w.sum(axis=0))
+            spreads.append((np.where(known[rows], v - plain, 0) ** 2).sum(axis=0) / n)
+        spread = np.sqrt(sum(spreads) / 2)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            d = np.where(spread > 1e-12, (means[1] - means[0]) / spread, np.nan)
+        tables.append(pd.DataFrame({"arm": experiment.arms[number], "feature": x.columns, "d": d}))
+    return pd.concat(tables, ignore_index=True).dropna(subset=["d"], ignore_index=True)
+
+
+def chance_of_imbalance(experiment: Experiment, seed: int, weight: np.ndarray | None = None, draws: int = 10_000) -> float:
+    """The chance that a sound trial shows a difference as clear as the clearest one here, over all features and arms together.
+
+    |z| of the difference in mean ranks (spending has long tails) between each arm and the control; the largest of all is compared
+    with its own distribution under randomisation: normal with the correlations of the features and of arms that share a control,
+    drawn `draws` times. These draws belong to nobody: `seed` alone gives them. Where every customer has one arm only, customers were
+    drawn, and they are what is counted.
+    Features with fewer than 10 rows off their most frequent value in the smallest arm are left out. 1 where nothing can be compared.
+    """
+    arm, x = experiment.arm, _with_gaps(experiment.features)
+    if (whole := per_customer(experiment)) is not None:
+        code, first = whole
+        arm, x = arm[first], x.groupby(code).mean()
+        weight = None if weight is None else pd.Series(weight).groupby(code).mean().to_numpy()
+    weight = np.ones(len(arm)) if weight is None else weight
+    counts = np.bincount(arm, minlength=len(experiment.arms))
+    least = min((c for c in counts if c), default=0)
+    off = np.array([len(x) - x[c].value_counts(dropna=False).max() for c in x], dtype=float)
+    x = x.loc[:, off * least / max(len(x), 1) >= RARE]
+    if x.empty or (counts > 0).sum() < 2 or not counts[0]:
+        return 1.0
+    r = x.rank().to_numpy(float)
+    r = np.nan_to_num((r - np.nanmean(r, axis=0)) / np.nanstd(r, axis=0))  # what is missing is at the middle; its indicator tells
+    means, covariances = {}, {}
+    for number in np.flatnonzero(counts).tolist():
+        w = weight[arm == number]
+        means[number] = w @ r[arm == number] / w.sum()
+        even = np.allclose(w, w[0])  # drawn with the same chance: the spread is that of all rows, known better than that of few
+        own = (w[:, None] * (r[arm == number] - np.average(r, axis=0, weights=weight))) / w.sum()
+        covariances[number] = np.cov(r.T, bias=True).reshape(x.shape[1], -1) / len(w) if even else own.T @ own
+    others = [n for n in means if n]
+    error = {n: np.sqrt(np.diag(covariances[n]) + np.diag(covariances[0])) for n in others}
+    seen = max(float(np.max(np.abs(means[n] - means[0]) / error[n])) for n in others)
+    rng = keyed.generator(seed, "clearest imbalance")
+    noise = {n: rng.standard_normal((draws, x.shape[1])) @ _root(c) for n, c in covariances.items()}
+    largest = np.max([np.max(np.abs(noise[n] - noise[0]) / error[n], axis=1) for n in others], axis=0)
+    return float((1 + (largest >= seen).sum()) / (1 + draws))
+
+
+def per_customer(experiment: Experiment) -> tuple[np.ndarray, np.ndarray] | None:
+    """([row] number of its customer, [customer] its first row) where customers come back and always in the same arm; else None."""
+    code, people = pd.factorize(experiment.customer)
+    if len(people) == len(code):
+        return None
+    _, first = np.unique(code, return_index=True)
+    return (code, first) if (experiment.arm == experiment.arm[first][code]).all() else None
+
+
+def _with_gaps(features: pd.DataFrame) -> pd.DataFrame:
+    """The features that vary, and an indicator for each that is missing in some rows."""
+    gaps = features.isna()
+    some = gaps.loc[:, gaps.any() & ~gaps.all()].add_suffix(" missing").astype("float64")
+    return pd.concat([features.loc[:, features.nunique() >= 2].astype("float64"), some], axis=1).reset_index(drop=True)
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """A matrix A with A'A = covariance, also where features are copies of one another."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
+
 
 LEVEL, POWER = 0.05, 0.8
 SEEN = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))  # 2.80 standard errors are seen four times in five

@@ -9,10 +9,10 @@ import pandas as pd
 
 from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.experiment.gates import gates
-from promo_helpers.features.ledger import Ledger
+from promo_helpers.features.contact_history import Ledger
 from promo_helpers.shop import Shop
 
-BEFORE, AFTER = 56, 28  # days: of the features, as in explore.campaigns; and of the outcome, as long as a campaign runs
+BEFORE, AFTER = 56, 28  # days: of the features, as in `explore`; and of the outcome, as long as a campaign runs
 RECENT = 28  # days before that change is measured against
 ARMS = ("not mailed", "mailed")
 DAY = 86_400

@@ -4,8 +4,12 @@ Every sum is a sum of whole numbers, and every mean the quotient of two such sum
 order the engine's threads add in. Nothing here reads a line, a contact or a redemption of the moment itself or later.
 """
 
-from promo_helpers.features.customers import customer_features
-from promo_helpers.features.pairs import category_purchases, category_spending, interactions
-from promo_helpers.features.products import product_features
+from promo_helpers.features.customers import (
+    category_purchases,
+    category_spending,
+    customer_features,
+    interactions,
+    product_features,
+)
 
 __all__ = ["category_purchases", "category_spending", "customer_features", "interactions", "product_features"]

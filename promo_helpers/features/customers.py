@@ -1,10 +1,50 @@
-"""One row per customer: recency, frequency, spending, baskets, habits of day and hour, and what discounts had to do with it."""
+"""The past of a moment: the only door through which features see a shop."""
 
 from datetime import datetime
+from typing import Any
 
 import narwhals.stable.v2 as nw
 
-from promo_helpers.features.point_in_time import DAY, Frame, count_if, past, ratio, spread, total
+DAY = 86_400  # seconds
+Frame = nw.LazyFrame[Any]
+
+
+def past(frame: Frame, as_of: datetime) -> Frame:
+    """The rows strictly before the moment, with `age`, the whole seconds from each to it.
+
+    Raises ValueError for a moment with a time zone: a shop's clock is local.
+    """
+    if as_of.tzinfo is not None:
+        raise ValueError(f"as_of = {as_of}: give the shop's local time, without a time zone")
+    moment, time = nw.lit(as_of), nw.col("time")
+    if frame.implementation.is_spark_like():  # Narwhals has no total_seconds there, but a timestamp is cast to its seconds
+        age = moment.cast(nw.Int64) - time.cast(nw.Int64)
+    else:
+        age = (moment - time).dt.total_seconds().cast(nw.Int64)
+    return frame.filter(time < moment).with_columns(age=age)
+
+
+def total(column: str) -> nw.Expr:
+    """The exact sum of a column of whole numbers."""
+    return nw.col(column).sum().cast(nw.Int64)
+
+
+def count_if(condition: nw.Expr) -> nw.Expr:
+    """In how many rows a condition holds (missing counts as no)."""
+    return condition.fill_null(False).cast(nw.Int64).sum().cast(nw.Int64)
+
+
+def ratio(above: nw.Expr, below: nw.Expr) -> nw.Expr:
+    """A quotient, missing where the denominator is zero."""
+    return above.cast(nw.Float64) / nw.when(below != 0).then(below.cast(nw.Float64))
+
+
+def spread(n: nw.Expr, first: nw.Expr, second: nw.Expr) -> nw.Expr:
+    """Standard deviation (n - 1) from exact sums: n rows, sum, sum of squares; missing below two rows."""
+    n, first, second = (e.cast(nw.Float64) for e in (n, first, second))
+    variance = (second - first * first / n) / nw.when(n > 1).then(n - 1)
+    return nw.when(variance > 0).then(variance).otherwise(variance * 0).sqrt()
+
 
 RECENT = 30 * DAY  # seconds
 TREND = 90 * DAY
@@ -111,3 +151,104 @@ def contact_features(contacts: Frame, as_of: datetime) -> Frame:
         count_if(over & nw.col("redeemed").fill_null(False)).alias("redeemed"),
     )
     return counts.select("customer_id", "contacts_30", "contacts_all", redeemed_share=ratio(nw.col("redeemed"), nw.col("over")))
+
+
+FOUR_WEEKS = 28 * DAY  # seconds: four whole weeks, so that every weekday counts alike
+
+
+def pair_sums(lines: Frame, as_of: datetime) -> Frame:
+    """One row per customer and product bought before the moment, with the exact sums that `interactions` and `product_features` share:
+    baskets, last and first (seconds to the moment), units, units_28 (in the last four weeks), promo_units, list_cents, paid_cents."""
+    earlier = past(lines, as_of).with_columns(
+        promo_units=nw.when(nw.col("discount") > 0).then(nw.col("units")).otherwise(0),
+        units_28=nw.when(nw.col("age") <= FOUR_WEEKS).then(nw.col("units")).otherwise(0),
+    )
+    return earlier.group_by("customer_id", "product_id").agg(
+        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
+        nw.col("age").min().alias("last"),
+        nw.col("age").max().alias("first"),
+        *(total(c) for c in ("units", "units_28", "promo_units", "list_cents", "paid_cents")),
+    )
+
+
+def interactions(lines: Frame, as_of: datetime) -> Frame:
+    """One row per customer and product bought before the moment: baskets, units, spend, recency and first (days), promo_share,
+    gap (mean days between baskets with it, missing for one)."""
+    return interactions_of(pair_sums(lines, as_of))
+
+
+def interactions_of(pairs: Frame) -> Frame:
+    """The same from `pair_sums`."""
+    return pairs.select(
+        "customer_id",
+        "product_id",
+        "baskets",
+        "units",
+        spend=nw.col("paid_cents") / 100,
+        recency=nw.col("last") / DAY,
+        first=nw.col("first") / DAY,
+        promo_share=ratio(nw.col("promo_units"), nw.col("units")),
+        gap=ratio(nw.col("first") - nw.col("last"), nw.col("baskets") - 1) / DAY,
+    )
+
+
+def category_purchases(lines: Frame, products: Frame, as_of: datetime) -> Frame:
+    """One row per customer and category bought before the moment: baskets, units, spend, recency (days). Products without a
+    category are left out."""
+    named = products.select("product_id", "category").filter(~nw.col("category").is_null())
+    bought = past(lines, as_of).join(named, on="product_id", how="inner")
+    pairs = bought.group_by("customer_id", "category").agg(
+        nw.col("basket_id").n_unique().cast(nw.Int64).alias("baskets"),
+        nw.col("age").min(),
+        *(total(c) for c in ("units", "paid_cents")),
+    )
+    return pairs.select(
+        "customer_id", "category", "baskets", "units", spend=nw.col("paid_cents") / 100, recency=nw.col("age") / DAY
+    )
+
+
+def category_spending(purchases: Frame) -> Frame:
+    """Share of each customer's spending by category, with its rank (1 is the largest, ties by name): from `category_purchases`."""
+    cents = purchases.with_columns(cents=(nw.col("spend") * 100).round().cast(nw.Int64))
+    of_all = cents.with_columns(all_cents=nw.col("cents").sum().over("customer_id").cast(nw.Int64))
+    ranked = of_all.with_columns(
+        rank=nw.col("cents").rank("min", descending=True).over("customer_id").cast(nw.Int64),
+    )
+    return ranked.select("customer_id", "category", share=ratio(nw.col("cents"), nw.col("all_cents")), rank=nw.col("rank"))
+
+
+def product_features(lines: Frame, as_of: datetime) -> Frame:
+    """Features of every product with a line before the moment.
+
+    buyers (customers), baskets, units, sales (currency), units_28 (in the last four weeks), repeat_rate (buyers who bought it in two
+    baskets or more), popularity (buyers / all customers seen), price_list and price_paid (means per unit), discount_share,
+    promo_share (units sold below list price), age (days since first sold).
+    """
+    return product_features_of(pair_sums(lines, as_of))
+
+
+def product_features_of(pairs: Frame) -> Frame:
+    """The same from `pair_sums`."""
+    customers = pairs.select("customer_id").unique().select(nw.len().cast(nw.Int64).alias("customers"))
+    frame = pairs.group_by("product_id").agg(
+        nw.len().cast(nw.Int64).alias("buyers"),
+        count_if(nw.col("baskets") > 1).alias("again"),
+        nw.col("first").max(),
+        *(total(c) for c in ("baskets", "units", "units_28", "promo_units", "list_cents", "paid_cents")),
+    )
+    units = nw.col("units")
+    return frame.join(customers, how="cross").select(
+        "product_id",
+        "buyers",
+        "baskets",
+        "units",
+        "units_28",
+        sales=nw.col("paid_cents") / 100,
+        repeat_rate=ratio(nw.col("again"), nw.col("buyers")),
+        popularity=ratio(nw.col("buyers"), nw.col("customers")),
+        price_list=ratio(nw.col("list_cents"), units) / 100,
+        price_paid=ratio(nw.col("paid_cents"), units) / 100,
+        discount_share=1 - ratio(nw.col("paid_cents"), nw.col("list_cents")),
+        promo_share=ratio(nw.col("promo_units"), units),
+        age=nw.col("first") / DAY,
+    )

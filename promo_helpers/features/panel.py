@@ -6,10 +6,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from promo_helpers.features.customers import customer_features
-from promo_helpers.features.pairs import category_purchases, category_spending, interactions
-from promo_helpers.features.point_in_time import Frame
-from promo_helpers.features.products import product_features
+from promo_helpers.features.customers import (
+    Frame,
+    category_purchases,
+    category_spending,
+    customer_features,
+    interactions,
+    product_features,
+)
 from promo_helpers.features.purchases import Purchases, item_lines, with_discount
 from promo_helpers.shop import Shop
 

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from promo_helpers.features.point_in_time import Frame
+from promo_helpers.features.customers import Frame
 from promo_helpers.shop import Shop
 
 

@@ -9,10 +9,16 @@ import narwhals.stable.v2 as nw
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from promo_helpers.features.customers import contact_features, customer_features
-from promo_helpers.features.pairs import category_purchases, category_spending, interactions_of, pair_sums
-from promo_helpers.features.point_in_time import Frame
-from promo_helpers.features.products import product_features_of
+from promo_helpers.features.customers import (
+    Frame,
+    category_purchases,
+    category_spending,
+    contact_features,
+    customer_features,
+    interactions_of,
+    pair_sums,
+    product_features_of,
+)
 from promo_helpers.features.purchases import with_discount
 from promo_helpers.files import remove, replace_folder, scratch_beside
 from promo_helpers.shop import Shop

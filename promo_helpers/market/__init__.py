@@ -1,7 +1,6 @@
 """A simulated supermarket whose truth is known in closed form. See `simulate`, `Truth`, `respond`."""
 
-from promo_helpers.market.parameters import ARMS, Parameters
-from promo_helpers.market.presets import PRESETS, PROFILES, parameters
+from promo_helpers.market.parameters import ARMS, PRESETS, PROFILES, Parameters, parameters
 from promo_helpers.market.respond import Response, replay, respond
 from promo_helpers.market.simulate import simulate
 from promo_helpers.market.truth import BRIDGE, Expected, Truth

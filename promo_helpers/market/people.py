@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from promo_helpers.market.catalogue import CATEGORIES, CITIES, FAMILY_NAMES, FEMALE_NAMES, MALE_NAMES
-from promo_helpers.market.goods import PRODUCTS, STORES, Goods
+from promo_helpers.market.goods import CATEGORIES, CITIES, FAMILY_NAMES, FEMALE_NAMES, MALE_NAMES, PRODUCTS, STORES, Goods
 from promo_helpers.market.parameters import SEGMENTS, Parameters
 from promo_helpers.market.streams import blocks, stream
 

@@ -1,6 +1,8 @@
 """Write a market to disk: the shop that everybody may read, and the truth in a folder of its own."""
 
 import json
+import shutil
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,12 +22,12 @@ from promo_helpers.market import trips
 from promo_helpers.market.goods import STORES, Goods
 from promo_helpers.market.law import ARM, COLUMNS, DAY, HOUR, OPTED, PRODUCT, REDEEMED, law_of
 from promo_helpers.market.offers import TRIAL, plan, rule_of
-from promo_helpers.market.parameters import ARMS, DEPTHS, Parameters
+from promo_helpers.market.parameters import ARMS, DEPTHS, Parameters, parameters
 from promo_helpers.market.people import Block, draw_block
-from promo_helpers.market.presets import parameters
 from promo_helpers.market.streams import blocks, stream
 from promo_helpers.market.truth import STATE, Truth
 from promo_helpers.shop.shop import Shop, ShopWriter
+from promo_helpers.shop.tables import TABLES
 
 EMAIL_SHARE = 0.3  # of contacts that go out by e-mail; the channel changes nothing but the label
 
@@ -259,3 +261,29 @@ def _write_visits(writer: ShopWriter, goods: Goods, visits: np.ndarray) -> None:
         }
     )
     pq.write_table(table, writer.scratch / "visits.parquet", compression="zstd")
+
+
+def export_csv(shop: Shop, folder: Path | str) -> Path:
+    """Write every table of a shop that fits in memory as CSV (Customers.csv and so on), whole or not at all; returns the folder.
+
+    Text that a spreadsheet would take for a formula cannot occur: the market makes all of it. Money is in the shop's currency.
+    """
+    final = Path(folder)
+    final.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    try:
+        for table in TABLES.values():
+            if not shop.has(table.name):
+                continue
+            frame = shop.frame(table.name)
+            if table.name == "transactions":
+                frame = frame.assign(paid=frame["paid_cents"] / 100)
+                if frame["contact_id"].notna().any():
+                    frame = frame.assign(contact_id=frame["contact_id"].astype("Int64"))
+            columns = [c for c in table.columns if c.template and c.name in frame]
+            named = frame[[c.name for c in columns]].set_axis([c.heading for c in columns], axis=1)
+            named.to_csv(scratch / table.file, index=False, lineterminator="\n")
+        replace_folder(scratch, final)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return final

@@ -1,12 +1,82 @@
-"""How often will a customer come back, and is she still one? BG/NBD (Fader, Hardie and Lee 2005) by maximum likelihood."""
+"""Maximum likelihood with scores by customer: the best parameters, and errors that do not trust the model."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+from scipy import optimize, stats
 from scipy.special import digamma, expit, gammaln, hyp2f1
 
-from promo_helpers.models.likelihood import Estimate, maximise
+from promo_helpers.features.repeats import ValuedDays
+
+BOUND = 14.0  # largest logarithm of a parameter: a million; at it the parameter runs away
+STEP = 1e-4  # of logarithms, for second derivatives
+Scored = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Parameters by name and their covariance, in the scale that was searched: logarithms where `logs`, else plain.
+
+    A parameter that ran into the bounds has no covariance (NaN): the data do not say how large it is.
+    """
+
+    names: tuple[str, ...]
+    theta: np.ndarray
+    logs: np.ndarray
+    covariance: np.ndarray
+    log_likelihood: float
+    customers: int
+
+    @property
+    def value(self) -> dict[str, float]:
+        """The parameters, in their own scale."""
+        return dict(zip(self.names, np.where(self.logs, np.exp(self.theta), self.theta).tolist(), strict=True))
+
+    def table(self, level: float = 0.95) -> pd.DataFrame:
+        """Parameter, estimate, low, high; intervals are symmetric in the scale that was searched."""
+        half = stats.norm.ppf((1 + level) / 2) * np.sqrt(np.diag(self.covariance))
+        ends = [np.where(self.logs, np.exp(t), t) for t in (self.theta, self.theta - half, self.theta + half)]
+        return pd.DataFrame(dict(zip(("parameter", "estimate", "low", "high"), (self.names, *ends), strict=True)))
+
+
+def maximise(scored: Scored, names: Sequence[str], start: Sequence[float], plain: Sequence[str] = ()) -> Estimate:
+    """The parameters with the greatest likelihood, by L-BFGS with given scores.
+
+    `scored(theta)` returns [customer] log-likelihoods and [customer, parameter] their derivatives; theta holds logarithms, except of the
+    names in `plain`. The covariance is the sandwich of scores by customer, H^-1 S'S H^-1 (White 1982), which holds also where the
+    model is wrong. Raises ValueError where the search does not converge.
+    """
+    logs = np.array([n not in plain for n in names])
+    theta0 = np.where(logs, np.log(np.where(logs, start, 1.0)), start)
+
+    def mean(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        value, score = scored(theta)
+        return -float(value.mean()), -score.mean(axis=0)
+
+    found = optimize.minimize(
+        mean,
+        theta0,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-BOUND, BOUND)] * len(theta0),
+        options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-9},
+    )
+    theta = found.x
+    value, score = scored(theta)
+    free = np.abs(theta) < BOUND - 1e-6
+    if np.abs(score.mean(axis=0)[free]).max(initial=0) > 1e-3:
+        raise ValueError(f"the likelihood of {', '.join(names)} has no maximum that the search could find: {found.message}")
+    curve = np.empty((len(theta), len(theta)))
+    for k, step in enumerate(np.eye(len(theta)) * STEP):
+        curve[k] = (scored(theta + step)[1] - scored(theta - step)[1]).sum(axis=0) / (2 * STEP)
+    covariance = np.full_like(curve, np.nan)
+    bread = np.linalg.pinv((curve + curve.T)[np.ix_(free, free)] / 2)
+    covariance[np.ix_(free, free)] = bread @ (score[:, free].T @ score[:, free]) @ bread
+    return Estimate(tuple(names), theta, logs, covariance, float(value.sum()), len(value))
+
 
 LEAST = 30  # customers, below which four parameters are guesses
 POINTS = 1001  # of a sum over chances
@@ -148,3 +218,163 @@ def checked(**given: np.ndarray) -> None:
         )
     if not (repeats > 0).any():
         raise ValueError(f"no repeat buyers: none of {len(repeats):,} customers bought on a second day; take more days")
+
+
+@dataclass(frozen=True)
+class GammaGamma:
+    """A purchase is worth a gamma (p, nu) amount, and nu varies as gamma (q, gamma) between customers, whatever their frequency.
+
+    With a `slope` her mean is multiplied by exp(slope u), u being what was given as her `tilt`: frequency, as a logarithm.
+    """
+
+    p: float
+    q: float
+    gamma: float
+    slope: float = 0.0
+    estimate: Estimate | None = None
+
+    @property
+    def mean(self) -> float:
+        """Mean value of a purchase over customers (of tilt 0); infinite where q is 1 or less."""
+        return self.gamma * self.p / (self.q - 1) if self.q > 1 else np.inf
+
+    def expected(self, repeats: np.ndarray, value: np.ndarray, tilt: np.ndarray | None = None) -> np.ndarray:
+        """[customer] value of a purchase to expect: between her own mean and everybody's, which who has no repeats gets alone.
+
+        Raises ValueError where everybody's mean is asked for and has no end (q of 1 or less).
+        """
+        x = np.asarray(repeats, float)
+        scale = np.exp(self.slope * (np.zeros(len(x)) if tilt is None else tilt))
+        if (x == 0).any() and self.q <= 1:
+            raise ValueError(f"q = {self.q:.3g}: the mean value over customers is infinite, so newcomers have no expected value")
+        z = np.where(x > 0, value, 0.0) / scale
+        return scale * self.p * (self.gamma + x * z) / (self.p * x + self.q - 1)
+
+
+def fit_gamma_gamma(repeats: np.ndarray, value: np.ndarray, tilt: np.ndarray | None = None) -> GammaGamma:
+    """Maximum likelihood over the customers with repeats: how many, and their mean value, in any currency (equation 1a).
+
+    With a `tilt` [customer], the fourth parameter `slope` is fitted too; the plain model says that it is nought.
+    Raises ValueError for fewer than LEAST repeat buyers, and for mean values that are not positive.
+    """
+    x, z = np.asarray(repeats, float), np.asarray(value, float)
+    if not (x > 0).any():
+        raise ValueError(f"no repeat buyers: none of {len(x):,} customers bought on a second day; take more days")
+    u = np.zeros(len(x)) if tilt is None else np.asarray(tilt, float)
+    x, z, u = x[x > 0], z[x > 0], u[x > 0]
+    if (wrong := ~(z > 0)).any():
+        k = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"value: {int(wrong.sum()):,} of {len(z):,} repeat buyers have a mean value that is not positive, the first {z[k]:g}; "
+            "a gamma distribution cannot have it: value them by spend, or leave them out"
+        )
+    checked(repeats=x, value=z)
+    given = ["slope"] if tilt is not None else []
+
+    def scored(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        p, q, gamma = np.exp(theta[:3])
+        level = z * np.exp(-theta[3] * u) if given else z
+        total = gamma + x * level
+        value = gammaln(p * x + q) - gammaln(p * x) - gammaln(q) + q * np.log(gamma) + p * x * np.log(x)
+        value += (p * x - 1) * np.log(level) - (p * x + q) * np.log(total) + np.log(level / z)
+        score = [
+            p * x * (digamma(p * x + q) - digamma(p * x) + np.log(x * level) - np.log(total)),
+            q * (digamma(p * x + q) - digamma(q) + np.log(gamma / total)),
+            q - (p * x + q) * gamma / total,
+        ]
+        if given:
+            score.append(-u * (p * x - (p * x + q) * x * level / total))
+        return value, np.stack(score, axis=1)
+
+    found = maximise(scored, ["p", "q", "gamma", *given], [2.0, 3.0, float(z.mean()), 0.0][: 3 + len(given)], given)
+    return GammaGamma(**found.value, estimate=found)
+
+
+def independence(repeats: np.ndarray, value: np.ndarray, level: float = 0.95) -> dict[str, float]:
+    """Correlation of frequency and mean value over repeat buyers: estimate, low, high, customers.
+
+    Gamma-Gamma says that the mean value is the same at every frequency, so that Pearson's correlation is nought. A rank correlation is
+    not: the mean of few skewed amounts lies below everybody's more often than that of many. The interval is by customer, from the
+    estimate's influence function, and needs no normal distribution. Raises ValueError for fewer than LEAST repeat buyers, and where
+    frequency or value is the same for all.
+    """
+    x, z = np.asarray(repeats, float), np.asarray(value, float)
+    x, z = x[x > 0], z[x > 0]
+    if len(x) < LEAST:
+        raise ValueError(f"too few repeat buyers: {len(x)}, and {LEAST} are needed to tell a correlation")
+    if np.ptp(x) == 0 or np.ptp(z) == 0:
+        raise ValueError("every repeat buyer has the same frequency, or the same value: there is no correlation")
+    u, v = ((w - w.mean()) / w.std() for w in (x, z))
+    rho = float((u * v).mean())
+    half = stats.norm.ppf((1 + level) / 2) * (u * v - rho * (u**2 + v**2) / 2).std() / np.sqrt(len(x))
+    return {"estimate": rho, "low": rho - half, "high": rho + half, "customers": len(x)}
+
+
+WEEK = 7  # days
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Both models together, in days and the shop's currency.
+
+    left_out: repeat buyers whose mean value is not positive, which no gamma distribution has; their values are forecast all the same.
+    """
+
+    purchases: BgNbd
+    spending: GammaGamma
+    left_out: int = 0
+
+    def forecast(self, known: pd.DataFrame, days: float) -> pd.DataFrame:
+        """One row for each of `known` (`summaries`): alive (chance), purchases and value of the next `days`, each (value of one)."""
+        past = known["repeats"].to_numpy(), known["recency"].to_numpy(), known["age"].to_numpy()
+        purchases = self.purchases.expected(days, *past)
+        each = self.spending.expected(past[0], known["value"].to_numpy(), tilt(self.purchases, known))
+        alive = self.purchases.alive(*past)
+        return pd.DataFrame({"alive": alive, "purchases": purchases, "each": each, "value": purchases * each})
+
+    def parts(self) -> dict[str, np.ndarray]:
+        """What `models.saved.save` keeps of the parameters; `from_parts` reads it back."""
+        b, g = self.purchases, self.spending
+        return {"purchases": np.array([b.r, b.alpha, b.a, b.b]), "spending": np.array([g.p, g.q, g.gamma, g.slope])}
+
+    @classmethod
+    def from_parts(cls, parts: dict[str, Any]) -> "Worth":
+        """The models of a saved folder, without their errors."""
+        return cls(BgNbd(*parts["purchases"].tolist()), GammaGamma(*parts["spending"].tolist()))
+
+
+def tilt(purchases: BgNbd, known: pd.DataFrame) -> np.ndarray:
+    """[customer] logarithm of her rate against the mean customer's (r / alpha), by which the value of a purchase may differ."""
+    rate = purchases.rate(known["repeats"].to_numpy(), known["age"].to_numpy())
+    return np.log(rate * purchases.alpha / purchases.r)
+
+
+def fit_worth(known: pd.DataFrame, frequent: bool = False, purchases: BgNbd | None = None) -> Worth:
+    """Both models by maximum likelihood, from rows of `features.repeats.summaries`; `frequent` fits a slope of value on frequency too.
+
+    `purchases` may be given, where it was fitted on the same rows already.
+    Raises ValueError where there are too few customers or repeat buyers.
+    """
+    if purchases is None:
+        purchases = fit_bgnbd(known["repeats"].to_numpy(), known["recency"].to_numpy(), known["age"].to_numpy())
+    kept = known[~(known["value"] <= 0)]
+    given = tilt(purchases, kept) if frequent else None
+    spending = fit_gamma_gamma(kept["repeats"].to_numpy(), kept["value"].to_numpy(), given)
+    return Worth(purchases, spending, len(known) - len(kept))
+
+
+def weekly(days: ValuedDays, purchases: BgNbd, moment: int) -> pd.DataFrame:
+    """Repeat purchases in each whole week of the data: week (1, 2, ...), actual, expected, by customers who came before day `moment`.
+
+    Expected as of each customer's first purchase, so that nothing is told of what she did later.
+    """
+    begins = np.flatnonzero(np.append(True, np.diff(days.who) != 0))
+    first = np.full(len(days.customers), days.length)
+    first[days.who[begins]] = days.day[begins]
+    weeks = days.length // WEEK
+    rows = (first[days.who] < moment) & (days.day > first[days.who]) & (days.day < weeks * WEEK)
+    actual = np.bincount(days.day[rows] // WEEK, minlength=weeks)
+    day, many = np.unique(first[first < moment], return_counts=True)
+    ahead = np.maximum(np.arange(weeks + 1)[:, None] * WEEK - 1 - day, 0)  # a week's last day is its seventh
+    until = purchases.newcomer(ahead.ravel().astype(float)).reshape(ahead.shape) @ many
+    return pd.DataFrame({"week": np.arange(1, weeks + 1), "actual": actual, "expected": np.diff(until)})

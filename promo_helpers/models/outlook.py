@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.waiting import Forecast, of_curve
+from promo_helpers.evaluate.survival import Forecast, of_curve
 from promo_helpers.features.baskets import ClassDays
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.features.waiting import ShoppingDays, known
-from promo_helpers.models.daily import daily_curve
-from promo_helpers.models.labels import Labels
 from promo_helpers.models.next_product import own_share, without_owned
+from promo_helpers.models.saved import Labels
 from promo_helpers.models.send_time import HOURS, Habit, best_hours, hour_kernel, visits
+from promo_helpers.models.timing import daily_curve
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,10 @@
-"""Saved models: written whole, with all that is needed to use them, and loaded without executing anything that a file could hold.
-
-A model is a folder `data/models/<name>/`: LightGBM as its text, scikit-learn as skops, arrays as npz, frames as Parquet, and model.json
-with features, versions and dates. There is no pickle in it.
-"""
+"""Labels as numbers and back, and what happens to one that was never seen."""
 
 import json
 import re
 import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,8 +20,49 @@ from sklearn.base import BaseEstimator
 from promo_helpers import paths
 from promo_helpers.files import remove, replace_folder, scratch_beside
 from promo_helpers.shop import Shop
-from promo_helpers.shop.identity import command as command_for
-from promo_helpers.shop.identity import same_shop
+from promo_helpers.shop.loading import command as command_for
+from promo_helpers.shop.loading import same_shop
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels that a model knows, in the order of their numbers: part of the saved model, since a number alone means nothing."""
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Iterable[object]) -> "Labels":
+        """All labels that occur, sorted; missing ones are none. Raises ValueError where there is not a single one."""
+        found = sorted({str(v) for v in values if not pd.isna(v)})
+        if not found:
+            raise ValueError("there is no label to encode: every value is missing")
+        return cls(tuple(found))
+
+    def encode(self, values: Iterable[object]) -> np.ndarray:
+        """Numbers of labels; UNKNOWN (-1) for one that was never seen and for a missing one: a model must not guess for them."""
+        number = {name: i for i, name in enumerate(self.names)}
+        return np.array([UNKNOWN if pd.isna(v) else number.get(str(v), UNKNOWN) for v in values], dtype=np.int64)
+
+    def decode(self, numbers: Iterable[int]) -> list[str]:
+        """Labels of numbers. Raises KeyError for a number that no label has, UNKNOWN included."""
+        out = []
+        for number in numbers:
+            if not 0 <= number < len(self.names):
+                raise KeyError(f"{number} is the number of no label; there are {len(self.names)}: {', '.join(self.names)}")
+            out.append(self.names[number])
+        return out
+
+    def frame(self) -> pd.DataFrame:
+        """Columns number, label: what is saved."""
+        return pd.DataFrame({"number": np.arange(len(self.names)), "label": self.names})
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> "Labels":
+        """Back from what was saved."""
+        return cls(tuple(str(x) for x in frame.sort_values("number")["label"]))
+
 
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]  # beyond what skops trusts: a compiled class, whose file holds arrays only
 LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lifelines", "implicit")

@@ -4,19 +4,21 @@ Every source takes one road: batches of rows, read and checked as they pass, wri
 """
 
 import hashlib
+import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from promo_helpers import paths
+from promo_helpers import folders, paths
 from promo_helpers.shop import journey
-from promo_helpers.shop.batches import Batches, csv_batches, parquet_batches
-from promo_helpers.shop.cells import WRONG, read_cells
 from promo_helpers.shop.checks import SHOWN, Misplaced, Problems, ShopError, check_batch, check_keys
-from promo_helpers.shop.lines import check_paid, complete_lines
-from promo_helpers.shop.receipts import part_receipts
+from promo_helpers.shop.reading import WRONG, Batches, check_paid, complete_lines, csv_batches, parquet_batches, read_cells
 from promo_helpers.shop.shop import Shop, ShopWriter
 from promo_helpers.shop.tables import TABLES, Column, Table
 
@@ -152,3 +154,83 @@ def _fingerprint(folder: Path) -> str:
     """Changes when a file of the folder does: names, sizes and times of change."""
     files = sorted(p for p in folder.iterdir() if p.suffix in (".csv", ".parquet"))
     return repr([(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files])
+
+
+WHOSE = ("store_id", "time", "customer_id")
+
+
+def part_receipts(writer: ShopWriter) -> None:
+    """Give each store, day and customer of a number that several share a basket of its own, and note the lines among the treatments."""
+    shop = writer.preview()
+    if not shop.has("transactions", "basket_id", *WHOSE):
+        return
+    path = shop.path("transactions")
+    differ = "min(customer_id) <> max(customer_id) OR min(store_id) <> max(store_id) OR min(time)::DATE <> max(time)::DATE"
+    file = str(path).replace("'", "''")
+    shared = shop.connection.sql(f"SELECT basket_id::VARCHAR FROM read_parquet('{file}') GROUP BY basket_id HAVING {differ}")
+    numbers = pa.array([row[0] for row in shared.fetchall()], pa.string())
+    if not len(numbers):
+        return
+    parted, lines = path.with_suffix(".parted"), 0
+    source = pq.ParquetFile(path)
+    place = source.schema_arrow.get_field_index("basket_id")
+    with pq.ParquetWriter(
+        parted,
+        source.schema_arrow.set(place, pa.field("basket_id", pa.string())),
+        compression="zstd",
+        compression_level=1,
+        store_schema=False,
+    ) as out:
+        for number in range(source.num_row_groups):
+            group = source.read_row_group(number)
+            basket, store, customer = (group[c].cast(pa.string()) for c in ("basket_id", "store_id", "customer_id"))
+            mine = pc.is_in(basket, value_set=numbers)
+            day = pc.strftime(group["time"], format="%Y-%m-%d")
+            group = group.set_column(
+                place, "basket_id", pc.if_else(mine, pc.binary_join_element_wise(basket, store, day, customer, " "), basket)
+            )
+            out.write_table(group, row_group_size=max(group.num_rows, 1))
+            lines += pc.sum(mine).as_py() or 0
+    parted.replace(path)
+    writer.treated(
+        "lines of receipts that several share", lines, "a basket is taken as a number of a receipt, a store, a day and a customer"
+    )
+
+
+ALIKE = 0.5  # share of the weeks in both that must agree to the cent: an export may correct some, another shop agrees in none
+
+
+def same_shop(kept: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether two fingerprints are of one shop, the second perhaps with later data, or without its oldest.
+
+    Names do not decide, since a folder may be renamed: half of the weeks that both cover must agree in lines and cents. The last week of
+    the first and the first of the second may be cut and do not count, unless there are no others.
+    """
+    both = [w for w in kept["weeks"] if w in now["weeks"]]
+    whole = [w for w in both if w not in (max(kept["weeks"]), min(now["weeks"]))] or both
+    agree = sum(kept["weeks"][w] == now["weeks"][w] for w in whole)
+    return bool(whole) and agree >= ALIKE * len(whole)
+
+
+def command(notebook: str, shop: Shop) -> str:
+    """The make command that runs a notebook on this shop, such as: make notebook N=03_purchase SHOP=my-shop."""
+    out, folder = paths.out(), str(shop.info.get("path", ""))
+    words = [f"make notebook N={notebook}"]
+    if folder:
+        words.append(f"SHOP={shlex.quote(folder)}")
+        words += [f"CURRENCY={shop.currency}"] * (shop.currency != "LKR")
+        words += [f"MARGIN={m:g}" for m in [shop.info.get("margin")] if m]
+        usual = paths.ROOT / folders.of_shop(folder)
+    else:
+        words[0] += "_completejourney" * (shop.info["source"] == "completejourney")
+        known = {p.stem for p in (paths.notebooks() / "profiles").glob("*.yml")} - {"own", "campaign", "retrain", "demo"}
+        profile = os.environ.get("PROMO_PROFILE", "paper")
+        usual = paths.ROOT
+        if out == paths.ROOT / "build" / "seed":
+            words.append("PROFILE=demo")
+        elif out.parent == paths.ROOT / "build" and out.name in known:
+            words.append(f"PROFILE={out.name}")
+            usual = out
+        elif profile in known - {"paper"}:
+            words.append(f"PROFILE={profile}")
+    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual))

@@ -1,9 +1,11 @@
 """A shop on disk: Parquet files with lazy frames over them, so that fifty million lines never need to be in memory."""
 
+import difflib
 import json
 import shutil
 import tempfile
 import weakref
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -168,3 +170,13 @@ def _arrow_type(column: Column, given: pa.Table) -> pa.DataType:
     if column.kind == "key":
         return pa.int64() if pa.types.is_integer(given.schema.field(column.name).type) else pa.string()
     return ARROW_TYPES[column.kind]
+
+
+def find(asked: str, names: Sequence[str], kind: str = "product") -> int:
+    """Place of a name, whatever its capitals. Raises KeyError that suggests the nearest names where there is none."""
+    small = [str(n).lower() for n in names]
+    if str(asked).lower() in small:
+        return small.index(str(asked).lower())
+    near = difflib.get_close_matches(str(asked).lower(), small, n=3, cutoff=0.5)
+    hint = f"; the nearest: {', '.join(str(names[small.index(n)]) for n in near)}" if near else ""
+    raise KeyError(f"no {kind} is called '{asked}'{hint}")

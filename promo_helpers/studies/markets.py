@@ -15,7 +15,7 @@ from tqdm import tqdm
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.market import simulate
-from promo_helpers.market.presets import parameters
+from promo_helpers.market.parameters import parameters
 
 PROCESSES = 2
 

@@ -17,12 +17,12 @@ export PRODUCT BUDGET CUSTOMERS DISCOUNT CHANNEL DATE EVEN
 MARGIN   ?=
 PROFILE  ?= $(if $(SHOP),own,paper)
 ifneq (,$(SHOP))
-OUT := $(shell $(or $(PYTHON),python3) -m promo_helpers.folders '$(SHOP)' '$(CURRENCY) $(MARGIN)' '$(OUT)')
+OUT := $(shell $(or $(PYTHON),python3) -m promo_helpers.paths '$(SHOP)' '$(CURRENCY) $(MARGIN)' '$(OUT)')
 else
 OUT ?= $(if $(filter paper,$(PROFILE)),.,build/$(PROFILE))
 endif
 ifeq (,$(OUT))
-$(error promo_helpers/folders.py broke off, see above; it needs Python 3.9 or later, which PYTHON=... can name)
+$(error promo_helpers/paths.py broke off, see above; it needs Python 3.9 or later, which PYTHON=... can name)
 endif
 
 ifneq (,$(or $(word 2,$(CURDIR)),$(word 2,$(OUT))))
@@ -55,7 +55,7 @@ R := $(PROMO_OUT)/build/runs/$(PROFILE)
 # what each run depends on, read from the notebooks' own imports; nothing else needs python3 before it is set up
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
 ifneq (,$(filter-out help clean lock template check html lab bench replications retrain campaign products responses demo release verify lint test quick tex poppler .venv/ready,$(MAKECMDGOALS)))
-$(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) >$(DEPENDS))
+$(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT="$(PROMO_OUT)" $(or $(PYTHON),python3) -m promo_helpers.depends $(PROFILE) '$(N)' '$(SHOP)' >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
 $(error promo_helpers/depends.py broke off, see above; it needs Python 3.9 or later, which PYTHON=... can name)
@@ -68,28 +68,8 @@ ASKED = $(if $(PRODUCT),--product="$$PRODUCT") $(if $(BUDGET),--set budget="$$BU
 	$(if $(EVEN),--set even="$$EVEN")
 ABOUT = $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENCY) $(if $(MARGIN),--margin "$(MARGIN)"))
 
-CHOSEN := $(if $(N),$(filter %/$(N).ipynb $(R)/$(N)_%,$(RUNS)))
-
 # a run that is asked for by name is made again, and so is one on a shop whose files or settings have changed since
 $(CHOSEN): FORCE
-ifneq (,$(SHOP))
-$(RUNS): $(if $(word 2,$(SHOP)),FORCE,$(wildcard $(PROMO_OUT)/shop.txt $(SHOP)/*.csv $(SHOP)/*.parquet))
-endif
-
-# what one run reads of another, by hand
-CAMPAIGNS := $(filter-out %_completejourney.ipynb %_own.ipynb,$(filter $(R)/15_campaign%,$(RUNS)))
-$(CAMPAIGNS): $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 03_purchase 05_timing 09_discount)),$(RUNS))
-$(R)/15_campaign_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase 05_timing)),$(RUNS))
-$(R)/15_campaign_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 05_timing 09_discount)),$(RUNS))
-$(addprefix $(R)/,$(addsuffix .ipynb,02_shop 03_purchase 04_recommendation 05_timing 06_lifetime 07_effect 08_uplift 09_discount)): $(R)/01_market.ipynb
-$(R)/13_explanation.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 03_purchase 09_discount)),$(RUNS))
-$(R)/13_explanation_completejourney.ipynb: $(filter $(R)/03_purchase_completejourney.ipynb,$(RUNS))
-$(R)/13_explanation_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 09_discount)),$(RUNS))
-
-# 14 audits what 03 and 09 left; of the lists that lie there it records nothing
-$(R)/14_fairness.ipynb: $(filter $(addprefix $(R)/,$(addsuffix .ipynb,01_market 03_purchase 09_discount)),$(RUNS))
-$(R)/14_fairness_completejourney.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _completejourney.ipynb,03_purchase)),$(RUNS))
-$(R)/14_fairness_own.ipynb: $(filter $(addprefix $(R)/,$(addsuffix _own.ipynb,03_purchase 09_discount)),$(RUNS))
 
 .PHONY: help paper runs test quick lint lab html notebook retrain campaign products responses demo check release verify replications bench template lock clean tex poppler FORCE
 FORCE:

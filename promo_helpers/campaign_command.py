@@ -67,7 +67,7 @@ def _check(ask: Ask, shop: Shop, folder: str) -> None:
 
 def _run(ask: Ask, typed: dict[str, str], options: argparse.Namespace) -> str:
     """Run the notebook under a name of its own, and return the answer that it recorded."""
-    base = "15_campaign" + ("_own" if options.shop else "")
+    base = "18_campaign" + ("_own" if options.shop else "")
     words = [ask.product, ask.slug, f"{ask.date:%Y%m%d}" if ask.date is not None else ""]
     wanted = "_".join(["asked", *(w for w in (re.sub(r"[^a-z0-9]+", "_", word.lower()).strip("_") for word in words) if w)])
     name, number = wanted, 1

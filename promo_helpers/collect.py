@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from promo_helpers import claims, depends, folders, paths, prose, run, seal
+from promo_helpers import claims, depends, paths, prose, run, seal
 from promo_helpers.files import whole, write_text
 from promo_helpers.report import interval_text, latex_table
 
@@ -85,13 +85,13 @@ def profile() -> str:
 def command(goal: str = "paper", notebook: str = "") -> str:
     """The make command of a goal for the present profile and folder, such as: make paper PROFILE=smoke."""
     words, out, usual = ["make", goal], paths.out(), paths.ROOT
-    mark = out / folders.MARK
+    mark = out / paths.MARK
     shop = mark.read_text(encoding="utf-8").splitlines()[:1] if mark.is_file() else []
     words += [f"N={notebook}"] * bool(notebook)
     if profile() == "own" and shop:
         words[1] = "runs" if goal == "paper" else goal  # the paper is about no shop of one's own
         words.append(f"SHOP={shlex.quote(shop[0])}")
-        usual = paths.ROOT / folders.of_shop(shop[0])
+        usual = paths.ROOT / paths.folder_of_shop(shop[0])
     elif profile() != "paper":
         words.append(f"PROFILE={profile()}")
         usual = paths.ROOT / "build" / profile()

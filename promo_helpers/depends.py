@@ -1,7 +1,8 @@
 """What each run reads and what it made: one place for Make, the runs and the check.
 
-`python3 -m promo_helpers.depends PROFILE` prints it as Make rules. Make calls that before anything is installed, so this module
-keeps to the standard library and to Python 3.9.
+notebooks/series.yml says which notebook reads what another makes; the notebooks' own imports say which code they use.
+`python3 -m promo_helpers.depends PROFILE N SHOP` prints both as Make rules. Make calls that before anything is installed, so this
+module keeps to the standard library and to Python 3.9, and reads the two levels of series.yml by itself.
 """
 
 from __future__ import annotations
@@ -18,8 +19,70 @@ from typing import Any
 from promo_helpers import paths
 
 
+SIMULATED = "simulated"  # the data set of a run that names none
+UNTIL = "0.3"  # the release that no longer understands the earlier names of notebooks
+LINE = re.compile(r"(?:(\w+):|  (\w+): \[(.*)\])\s*(?:#.*)?")  # all that series.yml may hold, beside comments and blank lines
+
+
 class Unreadable(Exception):
     """A profile, a notebook or a module cannot be read; the message says which, where and why."""
+
+
+def series() -> dict[str, dict[str, list[str]]]:
+    """notebooks/series.yml: notebook -> data, reads, makes, noun, was; empty where there is no such file.
+
+    Raises Unreadable with the number of the first line that is neither a notebook nor a list of it.
+    """
+    file = paths.notebooks() / "series.yml"
+    return _series(file, file.stat().st_mtime_ns) if file.is_file() else {}
+
+
+@lru_cache(maxsize=None)
+def _series(file: Path, _changed: int) -> dict[str, dict[str, list[str]]]:
+    listed: dict[str, dict[str, list[str]]] = {}
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        matched = LINE.fullmatch(line)
+        if matched is None or (not matched.group(1) and not listed):
+            raise Unreadable(f"{paths.shown(file)}: line {number}: neither `notebook:` nor `  key: [names]`: {line.strip()}")
+        if matched.group(1):
+            listed[matched.group(1)] = {}
+        else:
+            names = [name.strip() for name in matched.group(3).split(",")]
+            listed[next(reversed(listed))][matched.group(2)] = [name for name in names if name]
+    return listed
+
+
+def data_set(run: str) -> str:
+    """The data set that a run is about, by its name: "completejourney" of 02_shop_completejourney."""
+    notebook = notebook_of(run).stem
+    sets = series().get(notebook, {}).get("data", [])
+    return next((d for d in sets if f"{run[len(notebook):]}_".startswith(f"_{d}_")), SIMULATED)
+
+
+def reads(run: str, profile: str) -> list[str]:
+    """The runs of the profile whose results a run reads: those that make, of the same data set, what its notebook reads."""
+    data, listed, known = data_set(run), series(), runs(profile)
+    wanted = listed.get(notebook_of(run).stem, {}).get("reads", [])
+    makers = [name for name, entry in listed.items() if set(wanted) & set(entry.get("makes", []))]
+    sought = [maker if data == SIMULATED else f"{maker}_{data}" for maker in makers]
+    return [name for name in sought if name in known and name != run]
+
+
+def current_name(name: str) -> tuple[str, str]:
+    """A notebook or run by its present name, and a sentence where the one that was typed is an earlier one."""
+    for notebook, entry in series().items():
+        for earlier in entry.get("was", []):
+            if name == earlier or name.startswith(f"{earlier}_"):
+                now = notebook + name[len(earlier) :]
+                return now, f"{earlier} is called {notebook} now; the earlier name is understood until release {UNTIL}"
+    return name, ""
+
+
+def runs_of(name: str, profile: str) -> list[str]:
+    """The runs of a profile that a notebook's or a run's name stands for: that one and its variants."""
+    return [run for run in runs(profile) if run == name or run.startswith(f"{name}_")]
 
 
 def profile_file(profile: str) -> Path:
@@ -51,7 +114,10 @@ def stamp_of(run: str, profile: str) -> Path:
 
 
 def ledger_of(run: str) -> Path:
-    """The ledger of a run, called like the run without its number: 02_shop_own writes data/numbers/shop_own.json."""
+    """The ledger of a run, called by its notebook's noun and what follows: 02_shop_own writes data/numbers/shop_own.json."""
+    for notebook, entry in series().items():
+        if entry.get("noun") and f"{run}_".startswith(f"{notebook}_"):
+            return paths.ledger(entry["noun"][0] + run[len(notebook) :])
     return paths.ledger(run.partition("_")[2])
 
 
@@ -147,27 +213,54 @@ def prerequisites(run: str, profile: str) -> list[Path]:
     return [*needs(notebook_of(run)), profile_file(profile), paths.ROOT / "requirements.lock"]
 
 
-def rules(profile: str) -> Iterable[str]:
-    """Lines for Make: RUNS, a rule for each, and PAPER, the code that makes the paper of them."""
+def due(run: str, profile: str, beside: Iterable[Path] = ()) -> bool:
+    """Whether a run has to be made: it lacks something that it writes, or is older than what it depends on and files `beside`."""
+    stamp, ledger = stamp_of(run, profile), read_ledger(run)
+    if not stamp.is_file() or ledger is None or not all(f.exists() for f in outputs(ledger)):
+        return True
+    files = [*prerequisites(run, profile), *(stamp_of(name, profile) for name in reads(run, profile)), *beside]
+    return any(not f.exists() or f.stat().st_mtime > stamp.stat().st_mtime for f in files)
+
+
+def shop_files(folder: str) -> list[Path]:
+    """The files of a shop of one's own that its runs are made again for, with the mark of how it is read; none for no folder."""
+    if not folder:
+        return []
+    place = Path(folder).expanduser()
+    place = place if place.is_absolute() else paths.ROOT / place
+    files = [paths.out() / paths.MARK, *sorted(f for ending in ("csv", "parquet") for f in place.glob(f"*.{ending}"))]
+    return [f for f in files if f.is_file()]
+
+
+def rules(profile: str, name: str = "", shop: str = "") -> Iterable[str]:
+    """Lines for Make: RUNS, a rule for each, CHOSEN, those that `name` stands for, and PAPER, the code that makes the paper of them."""
+    beside = [paths.shown(f) for f in shop_files(shop)]
+    beside = ["FORCE"] if any(" " in f for f in beside) else beside  # which Make cannot name
     for run in runs(profile):
         stamp = f"$(R)/{run}.ipynb"
         ledger = read_ledger(run)
         yield f"RUNS += {stamp}"
-        yield f"{stamp}: {' '.join(paths.shown(f) for f in prerequisites(run, profile))}"
+        files = [*map(paths.shown, prerequisites(run, profile)), *(f"$(R)/{read}.ipynb" for read in reads(run, profile)), *beside]
+        yield f"{stamp}: {' '.join(files)}"
         if ledger is None or not all(f.exists() for f in outputs(ledger)):
             yield f"{stamp}: FORCE"
+    if name:
+        now, sentence = current_name(name)
+        if sentence:
+            yield f"$(info {sentence})"
+        yield f"CHOSEN := {' '.join(f'$(R)/{run}.ipynb' for run in runs_of(now, profile))}"
     code = closure([paths.ROOT / "promo_helpers" / "typeset.py"])
     yield f"PAPER := {' '.join(paths.shown(f) for f in [*code, profile_file(profile)])}"
 
 
-def main(profile: str) -> None:
+def print_rules(profile: str, name: str = "", shop: str = "") -> None:
     """Print the rules; what cannot be read stops Make with its sentence, and without the last line Make knows that this broke off."""
     try:
-        print("\n".join(rules(profile)))
+        print("\n".join(rules(profile, name, shop)))
     except Unreadable as problem:
         print("define UNREADABLE", str(problem).replace("$", "$$"), "endef", "$(error $(UNREADABLE))", sep="\n")
     print("DEPENDS_DONE := 1")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print_rules(*sys.argv[1:])

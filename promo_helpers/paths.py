@@ -5,16 +5,26 @@ Results lie below one folder: the project's own, or the one that PROMO_OUT names
 - a run of Make writes into a folder of its own (PROMO_WRITE), and its files move to the results when it has come to its end;
 - a notebook that somebody has opened in JupyterLab writes to build/explore/ and changes no result.
 
-Both read what they have written themselves, and the results where they have not: `find`.
+Both read what they have written themselves, and the results where they have not: `find`. A run notes what it reads of other runs:
+`note_opened`.
+
+`python3 -m promo_helpers.paths my/folder "LKR .25"` prints the folder of results of a shop. Make calls that before anything is
+installed, so this module keeps to the standard library and to Python 3.9.
 """
 
-from __future__ import annotations  # depends.py, which any python3 runs before the set-up, imports this
+from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+OPENED = "opened.txt"  # in a run's own folder: what it has read of other runs, a line each
+MARK = "shop.txt"  # in a folder of results: the absolute path of the shop that they are about, and how it is read
+# what the project keeps below build/, beside the names of profiles
+TAKEN = {"runs", "running", "replications", "twin", "explore", "html", "ipython", "latex", "paper", "own"}
 
 
 def out() -> Path:
@@ -62,6 +72,15 @@ def _latest(*parts: str) -> Path:
     return own if own.exists() else out().joinpath("data", *parts)
 
 
+def note_opened(path: Path | str) -> None:
+    """Note that this run reads what another run has written, such as data/models/purchase; its seal keeps the notes."""
+    path = Path(path).resolve()
+    if os.environ.get("PROMO_WRITE") and path.is_relative_to(out()) and not path.is_relative_to(writing()):
+        writing().mkdir(parents=True, exist_ok=True)
+        with (writing() / OPENED).open("a", encoding="utf-8") as notes:
+            notes.write(path.relative_to(out()).as_posix() + "\n")
+
+
 def landing(path: Path | str) -> Path:
     """Where a file that a run writes will lie when the run has come to its end; for all other files the path itself."""
     path = Path(path).resolve()
@@ -94,3 +113,37 @@ def shown(path: Path | str) -> str:
     """A path as a person would type it, relative to the project where it lies inside it; a run's files where they will lie."""
     path = landing(path)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def folder_of_shop(folder: str) -> str:
+    """The folder of results of a shop: build/<its name>, in small letters; with a hash of its path where that is another shop's."""
+    path = _absolute(folder)
+    name = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")
+    mark = ROOT / "build" / name / MARK
+    taken = TAKEN | {p.stem for p in (notebooks() / "profiles").glob("*.yml")}
+    if not name or name in taken or (mark.is_file() and mark.read_text(encoding="utf-8").splitlines()[:1] != [str(path)]):
+        name = f"{name or 'shop'}-{hashlib.sha256(str(path).encode()).hexdigest()[:6]}"
+    return f"build/{name}"
+
+
+def mark_shop(folder: str, settings: str, out: str = "") -> str:
+    """The folder of results of a shop, `out` where it is named, marked as this shop's if the shop is there.
+
+    The mark changes when the shop or the settings that it is read with do: what was made of the old ones is then older than the mark.
+    """
+    results = out or folder_of_shop(folder)
+    path = _absolute(folder)
+    mark, text = ROOT / results / MARK, f"{path}\n{settings}\n"
+    if path.is_dir() and not (mark.is_file() and mark.read_text(encoding="utf-8") == text):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.write_text(text, encoding="utf-8")
+    return results
+
+
+def _absolute(folder: str) -> Path:
+    path = Path(folder).expanduser()
+    return (path if path.is_absolute() else ROOT / path).resolve()
+
+
+if __name__ == "__main__":
+    print(mark_shop(*sys.argv[1:]))

@@ -56,5 +56,5 @@ def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
 
 def facts(shop: Shop, **more: object) -> dict[str, object]:
     """What a saved response says of itself."""
-    told = {"trained_from": "2025-01-01", "trained_to": "2025-05-01", "seed": 1, "command": "make notebook N=09_discount"}
+    told = {"trained_from": "2025-01-01", "trained_to": "2025-05-01", "seed": 1, "command": "make notebook N=12_budget"}
     return {**told, "shop": shop.fingerprint(), "gates": "can tell: all gates hold", **more}

@@ -103,7 +103,7 @@ def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_tha
     found = Kit.load(shop)
     assert found.response is None
     assert found.why.startswith("cannot tell: trial of")
-    with pytest.raises(FileNotFoundError, match="make notebook N=09_discount makes it"):
+    with pytest.raises(FileNotFoundError, match="make notebook N=12_budget makes it"):
         Response.load("response")
     response_of(shop).save("response", facts(shop, gates="cannot tell: the trial fails for profit at balance"))
     assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
@@ -148,7 +148,7 @@ def test_a_margin_given_for_a_whole_shop(tmp_path):
 
 
 def test_parameters_typed_on_the_command_line_are_of_the_notebooks_kinds():
-    notebook = paths.notebooks() / "15_campaign.ipynb"
+    notebook = paths.notebooks() / "18_campaign.ipynb"
     found = run.told(notebook, ["budget=500", "holdout=0.2", "bundle=False", "product=Tea = good"])
     assert found == {"budget": "500", "holdout": 0.2, "bundle": False, "product": "Tea = good"}
     for wrong, said in (("size=3", "has no parameter `size`"), ("holdout=many", "holdout=many: the parameter `holdout`")):

@@ -133,7 +133,7 @@ def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch
     found = build(made, ask(product=offered(made)), 1)
     files = list_files.write(found, tmp_path / "data" / "campaigns")
     write_sheet(list_files.read(files["responses"]).assign(Units=0.0), files["responses"], list_files.TEXT)
-    own = tmp_path / "build" / "running" / "15_campaign.1"
+    own = tmp_path / "build" / "running" / "18_campaign.1"
     monkeypatch.setenv("PROMO_OUT", str(tmp_path))
     monkeypatch.setenv("PROMO_WRITE", str(own))
     with pytest.raises(AskError, match="holds responses, so this campaign was sent"):

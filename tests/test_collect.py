@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from promo_helpers import claims, collect, depends, folders, paths, seal
+from promo_helpers import claims, collect, depends, paths, seal
 from promo_helpers.report import Report
 
 SECTION = "paper/sections/data.tex"
@@ -397,7 +397,7 @@ def test_commands_name_the_profile_and_the_folder_of_results(project, monkeypatc
 def test_commands_of_a_shop_of_ones_own_name_the_shop(project, monkeypatch):
     monkeypatch.setenv("PROMO_PROFILE", "own")
     (project / "my shop").mkdir()
-    monkeypatch.setenv("PROMO_OUT", str(project / folders.claim("my shop", "LKR")))
+    monkeypatch.setenv("PROMO_OUT", str(project / paths.mark_shop("my shop", "LKR")))
     assert collect.command() == f"make runs SHOP='{project}/my shop'"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from promo_helpers import folders, paths
+from promo_helpers import paths
 from promo_helpers.campaign import list_files
 from tests.shops import year_shop
 
@@ -46,8 +46,8 @@ def typed(shop, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def models(typed):
-    """What a campaign reads: 03, 05 and 09, made by asking for the notebook on campaigns."""
-    done = typed("notebook", "N=15_campaign")
+    """What a campaign reads, made by asking for the notebook on campaigns."""
+    done = typed("notebook", "N=18_campaign")
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -57,17 +57,17 @@ def ledger(out: Path, name: str) -> dict:
 
 
 def test_a_shop_without_a_trial_has_its_notebooks_and_no_trial_is_a_sentence(models, typed):
-    assert f"09_discount_own: not available: {NO_TRIAL}" in models.stdout
+    assert f"12_budget_own: not available: {NO_TRIAL}" in models.stdout
     numbers = {n["name"]: n["value"] for n in ledger(typed.out, "discount_own")["numbers"]}
     assert numbers["not_available"].startswith(NO_TRIAL)
-    executed = json.loads((typed.out / "build" / "runs" / "own" / "09_discount_own.ipynb").read_text(encoding="utf-8"))
+    executed = json.loads((typed.out / "build" / "runs" / "own" / "12_budget_own.ipynb").read_text(encoding="utf-8"))
     assert not any("papermill-error-cell-tag" in c["metadata"].get("tags", []) for c in executed["cells"])
     assert {"purchase_own", "timing_own"} <= {p.name for p in (typed.out / "data" / "models").iterdir()}
     facts = json.loads((typed.out / "data" / "models" / "purchase_own" / "model.json").read_text(encoding="utf-8"))
     assert facts["shop"]["first_day"] <= facts["trained_from"] < facts["trained_to"] <= "2025-02-04"
 
 
-@pytest.mark.parametrize("notebook", ["02_shop", "08_uplift", "13_explanation", "14_fairness"])
+@pytest.mark.parametrize("notebook", ["02_shop", "09_uplift", "16_explanation", "17_fairness"])
 def test_a_notebook_runs_alone_and_trains_nothing_again(models, typed, notebook):
     model = typed.out / "data" / "models" / "purchase_own" / "model.json"
     before = model.stat().st_mtime_ns
@@ -75,7 +75,7 @@ def test_a_notebook_runs_alone_and_trains_nothing_again(models, typed, notebook)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{notebook}_own done in" in done.stdout
     assert model.stat().st_mtime_ns == before
-    assert (f"not available: {NO_TRIAL}" in done.stdout) == (notebook == "08_uplift")
+    assert (f"not available: {NO_TRIAL}" in done.stdout) == (notebook == "09_uplift")
 
 
 def test_retrain_says_whether_the_new_model_is_better(models, typed):
@@ -110,7 +110,7 @@ def test_a_campaign_ends_with_its_answer_and_a_second_one_keeps_the_first(campai
         assert int(told[2]) > 0
         run = f"own_asked_item_3_customers10_off10_sms{again}"
         assert path.name in "".join(ledger(typed.out, f"campaign_{run}")["files"])
-        assert (typed.out / "build" / "runs" / "campaign" / f"15_campaign_{run}.ipynb").is_file()
+        assert (typed.out / "build" / "runs" / "campaign" / f"18_campaign_{run}.ipynb").is_file()
     first, second = campaigns[0][1], campaigns[1][1]
     assert len(second) > len(first)
     assert {p: second[p] for p in first} == first
@@ -140,7 +140,7 @@ def test_the_form_of_a_campaign_comes_back(campaigns, typed):
 def test_what_cannot_be_asked_is_answered_before_a_kernel_starts(typed, asked, answer):
     done = typed("campaign", *asked)
     assert done.returncode != 0
-    assert not re.search(r"^  15_campaign", done.stdout, re.M)
+    assert not re.search(r"^  18_campaign", done.stdout, re.M)
     said = [line for line in done.stderr.splitlines() if not line.startswith("make")]
     assert len(said) == 1
     assert said[0].startswith(answer)
@@ -167,20 +167,20 @@ def test_each_shop_has_a_folder_of_results(tmp_path, monkeypatch):
     (tmp_path / "notebooks" / "profiles" / "seed.yml").touch()
     for name in ("a/My Shop", "b/My Shop", "a/seed", "a/\u0d9a"):
         (tmp_path / name).mkdir(parents=True)
-    assert folders.claim(str(tmp_path / "a" / "My Shop"), "LKR") == "build/my-shop"
-    second = folders.claim("b/My Shop", "LKR")
+    assert paths.mark_shop(str(tmp_path / "a" / "My Shop"), "LKR") == "build/my-shop"
+    second = paths.mark_shop("b/My Shop", "LKR")
     assert re.fullmatch(r"build/my-shop-[0-9a-f]{6}", second)
-    assert folders.claim("a/My Shop", "LKR") == "build/my-shop"
-    assert folders.claim("b/My Shop/", "LKR") == second
-    assert re.fullmatch(r"build/seed-[0-9a-f]{6}", folders.claim("a/seed", "LKR"))
-    assert re.fullmatch(r"build/shop-[0-9a-f]{6}", folders.claim("a/\u0d9a", "LKR"))
-    mark = tmp_path / "build" / "my-shop" / folders.MARK
+    assert paths.mark_shop("a/My Shop", "LKR") == "build/my-shop"
+    assert paths.mark_shop("b/My Shop/", "LKR") == second
+    assert re.fullmatch(r"build/seed-[0-9a-f]{6}", paths.mark_shop("a/seed", "LKR"))
+    assert re.fullmatch(r"build/shop-[0-9a-f]{6}", paths.mark_shop("a/\u0d9a", "LKR"))
+    mark = tmp_path / "build" / "my-shop" / paths.MARK
     before = mark.stat().st_mtime_ns
-    folders.claim("a/My Shop", "LKR")
+    paths.mark_shop("a/My Shop", "LKR")
     assert mark.stat().st_mtime_ns == before
-    folders.claim("a/My Shop", "LKR .25")
+    paths.mark_shop("a/My Shop", "LKR .25")
     assert mark.stat().st_mtime_ns > before
-    assert folders.claim("nowhere/my-shop", "LKR") != "build/my-shop"
+    assert paths.mark_shop("nowhere/my-shop", "LKR") != "build/my-shop"
     assert not (tmp_path / "build" / "nowhere").exists()
 
 
@@ -191,7 +191,7 @@ def test_a_shop_named_like_a_folder_of_the_project_below_build_has_another():
     used = set(re.findall(r'"build" / "([a-z]+)"', "".join(texts)))
     assert used >= {"runs", "running", "replications", "twin", "explore", "html", "ipython", "latex"}
     for name in used:
-        assert re.fullmatch(rf"build/{name}-[0-9a-f]{{6}}", folders.of_shop(f"/nowhere/{name.title()}")), name
+        assert re.fullmatch(rf"build/{name}-[0-9a-f]{{6}}", paths.folder_of_shop(f"/nowhere/{name.title()}")), name
 
 
 def test_the_other_commands(tmp_path):

@@ -118,7 +118,7 @@ def test_what_is_missing_is_named(fitted, out):
     made, *_ = fitted
     with pytest.raises(ValueError, match="parts = 1: at least two"):
         fit_response(made, COSTS, 1, 1)
-    with pytest.raises(FileNotFoundError, match="09_discount makes it"):
+    with pytest.raises(FileNotFoundError, match="12_budget makes it"):
         Response.load("response")
 
 

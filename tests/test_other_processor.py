@@ -15,7 +15,7 @@ import pytest
 from promo_helpers import paths, release, verify
 from tests.series import environment
 
-RUNS = ("09_discount", "15_campaign")
+RUNS = ("12_budget", "18_campaign")
 VECTORS = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
 OTHER = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": " ".join(VECTORS), "PROMO_PROFILE": "smoke"}
 

@@ -131,7 +131,7 @@ def test_a_notebook_in_jupyterlab_changes_no_result_and_explores_in_a_place_of_i
     monkeypatch.setenv("PROMO_OUT", str(built))
     for name in (n for n in os.environ if n.endswith("_NUM_THREADS") or n in ("PROMO_WRITE", "MPLBACKEND")):
         monkeypatch.delenv(name)
-    for name in ("15_campaign", "01_market"):  # the one reads what others made, the other writes the shop that all read
+    for name in ("18_campaign", "01_market"):  # the one reads what others made, the other writes the shop that all read
         parameters = {**run.profile("smoke")[name], "seed": 2}
         papermill.execute_notebook(
             ROOT / "notebooks" / f"{name}.ipynb",

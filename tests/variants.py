@@ -9,11 +9,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "03_purchase": {"customers": 100, "items": 40, "pairs": 5000},
     "04_recommendation": {"learners": 150, "judged": 100},
     "05_timing": {"customers": 120},
-    "06_lifetime": {"draws": 30, "told": 200},
-    "07_effect": {"samples": 3, "size": 400, "rows": 600},
-    "08_uplift": {"draws": 20},
-    "09_discount": {"parts": 2},
-    "13_explanation": {
+    "07_lifetime": {"draws": 30, "told": 200},
+    "08_effect": {"samples": 3, "size": 400, "rows": 600},
+    "09_uplift": {"draws": 20},
+    "12_budget": {"parts": 2},
+    "16_explanation": {
         "customers": 100,
         "items": 40,
         "explained": 30,
@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "hybrids": 1000,
         "listed_beside": 3,
     },
-    "14_fairness": {"customers": 300, "least": 20, "draws": 50},
+    "17_fairness": {"customers": 300, "least": 20, "draws": 50},
 }
 
 # notebook -> parameters changed in its run with seed 2, and with seed 3
@@ -32,16 +32,16 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "03_purchase": [{"until": "2025-09-01"}, {"tests": 2, "trains": 2}],
     "04_recommendation": [{"product": "White Bread", "k": 5}, {"item": "name", "dates": 1}],  # one date: no interval
     "05_timing": [{"horizon": 21, "classes": 5}, {"embargo": 28, "tests": 1}],
-    "06_lifetime": [{"arm": 20, "message": 5.0}, {"fitted": 0.5, "reach": 0.2}],
-    "07_effect": [{"arm": "20", "cost": 10.0}, {"arm": "0"}],
-    "08_uplift": [
+    "07_lifetime": [{"arm": 20, "message": 5.0}, {"fitted": 0.5, "reach": 0.2}],
+    "08_effect": [{"arm": "20", "cost": 10.0}, {"arm": "0"}],
+    "09_uplift": [
         {"learners": ["T-learner", "X-learner"], "arm": "15"},
         {"learners": ["dose-response"], "message": 30.0, "arm": "20"},
     ],
-    "09_discount": [{"arm": "0", "half_life": 14.0}, {"arm": "25", "message": 10.0, "held_out": 0.3}],
-    "13_explanation": [{"arm": "20", "half": 0.2}, {"arm": "0", "half": 1.0}],
-    "14_fairness": [{"even": "gender", "product": ""}, {"protected": ["age"], "spent": 0.1, "allowed": 0.0}],
-    "15_campaign": [
+    "12_budget": [{"arm": "0", "half_life": 14.0}, {"arm": "25", "message": 10.0, "held_out": 0.3}],
+    "16_explanation": [{"arm": "20", "half": 0.2}, {"arm": "0", "half": 1.0}],
+    "17_fairness": [{"even": "gender", "product": ""}, {"protected": ["age"], "spent": 0.1, "allowed": 0.0}],
+    "18_campaign": [
         {"product": "", "budget": "", "channel": "e-mail", "holdout": 0.0},
         {"product": "", "budget": "", "customers": "3", "discount": "25"},
     ],
@@ -56,12 +56,12 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("03_purchase", "until", "yesterday", "until = 'yesterday': must be a date such as 2025-10-31, or empty"),
     ("04_recommendation", "k", 0, "k = 0: must be a whole number of at least 1"),
     ("05_timing", "horizon", 3, "horizon = 3: must be a whole number of at least 14"),
-    ("06_lifetime", "arm", 7, "arm = 7: must be one of 0, 5, 10, 15, 20, 25"),
-    ("06_lifetime", "seed", -1, "seed = -1: must be a whole number of at least 0"),
-    ("07_effect", "arm", "7", "arm = '7': must be one of 0, 5, 10, 15, 20, 25, or empty"),
-    ("08_uplift", "learners", ["Tlearner"], "learners = ['Tlearner']: must be a list of one or more of S-learner, T-learner,"),
-    ("08_uplift", "arm", 7, "arm = 7: must be one of 0, 5, 10, 15, 20, 25, or empty"),
-    ("09_discount", "parts", 1, "parts = 1: must be a whole number from 2 to 50"),
-    ("13_explanation", "half", 0, "half = 0: must be a number from 0.01 to 1"),
-    ("14_fairness", "even", "age", "even = 'age': must be one of gender, age_band, city,"),
+    ("07_lifetime", "arm", 7, "arm = 7: must be one of 0, 5, 10, 15, 20, 25"),
+    ("07_lifetime", "seed", -1, "seed = -1: must be a whole number of at least 0"),
+    ("08_effect", "arm", "7", "arm = '7': must be one of 0, 5, 10, 15, 20, 25, or empty"),
+    ("09_uplift", "learners", ["Tlearner"], "learners = ['Tlearner']: must be a list of one or more of S-learner, T-learner,"),
+    ("09_uplift", "arm", 7, "arm = 7: must be one of 0, 5, 10, 15, 20, 25, or empty"),
+    ("12_budget", "parts", 1, "parts = 1: must be a whole number from 2 to 50"),
+    ("16_explanation", "half", 0, "half = 0: must be a number from 0.01 to 1"),
+    ("17_fairness", "even", "age", "even = 'age': must be one of gender, age_band, city,"),
 ]

@@ -154,7 +154,7 @@ class Kit:
 
     @property
     def lines(self) -> dict[str, Line]:
-        """How promises were kept on held-out contacts of the trial, as 09_discount saves it with the response: profit, revenue, buys."""
+        """How promises were kept on held-out contacts of the trial, as 12_budget saves it with the response: profit, revenue, buys."""
         return {
             name: Line.of_facts(f) for name, f in self.facts.get("forecast", {}).items() if isinstance(f, dict) and "slope" in f
         }
@@ -185,7 +185,7 @@ def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict
                 f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)",
             )
     try:
-        response, facts = Response.load(f"response{suffix}", "09_discount", shop)
+        response, facts = Response.load(f"response{suffix}", "12_budget", shop)
     except FileNotFoundError:
         verdict = gates(contact_experiment(shop, "trial"), "profit").verdict
         if not verdict.startswith(CANNOT):

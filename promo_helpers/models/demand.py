@@ -341,7 +341,7 @@ class Response:
 
     @classmethod
     def load(
-        cls, name: str, command: str = "make notebook N=09_discount", shop: Shop | None = None
+        cls, name: str, command: str = "make notebook N=12_budget", shop: Shop | None = None
     ) -> tuple["Response", dict[str, Any]]:
         """The saved model and its facts. Raises as `saved.load`, which says what `command` is where the shop is given."""
         parts, facts = saved.load(name, command, shop)

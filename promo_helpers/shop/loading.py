@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from promo_helpers import folders, paths
+from promo_helpers import paths
 from promo_helpers.shop import journey
 from promo_helpers.shop.checks import SHOWN, Misplaced, Problems, ShopError, check_batch, check_keys
 from promo_helpers.shop.reading import WRONG, Batches, check_paid, complete_lines, csv_batches, parquet_batches, read_cells
@@ -220,7 +220,7 @@ def command(notebook: str, shop: Shop) -> str:
         words.append(f"SHOP={shlex.quote(folder)}")
         words += [f"CURRENCY={shop.currency}"] * (shop.currency != "LKR")
         words += [f"MARGIN={m:g}" for m in [shop.info.get("margin")] if m]
-        usual = paths.ROOT / folders.of_shop(folder)
+        usual = paths.ROOT / paths.folder_of_shop(folder)
     else:
         words[0] += "_completejourney" * (shop.info["source"] == "completejourney")
         known = {p.stem for p in (paths.notebooks() / "profiles").glob("*.yml")} - {"own", "campaign", "retrain", "demo"}

@@ -12,23 +12,23 @@ WORDS = {True: "yes", False: "no", None: "not available"}
 COLUMNS = ("run", "name", "text", "holds", "value", "bound", "margin", "margin_unit", "unit", "basis")
 
 
-def of(ledgers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def claims_of(ledgers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The claims of these ledgers as recorded, each with its run, in the order of the runs."""
     return [{"run": ledger["run"], **claim} for ledger in ledgers for claim in ledger.get("claims", [])]
 
 
-def table(found: list[dict[str, Any]]) -> pd.DataFrame:
+def claims_table(found: list[dict[str, Any]]) -> pd.DataFrame:
     """One row a claim, as recorded: `value` in `unit` (a share is below 1), `bound` in words, `margin` in `margin_unit`."""
     rows = [{**c, "holds": WORDS[c["holds"]], "bound": _bound(c, [f"{b:.6g}" for b in c["bound"]])} for c in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def mark(claim: dict[str, Any]) -> str:
+def claim_mark(claim: dict[str, Any]) -> str:
     """What the paper prints where the claim is made: "holds", or why it does not and which it is: "not in this run: rfm behind"."""
     return "holds" if claim["holds"] else f"{MARKS[claim['holds']]}: {claim['name'].replace('_', ' ')}"
 
 
-def sentence(found: list[dict[str, Any]]) -> str:
+def claims_sentence(found: list[dict[str, Any]]) -> str:
     """How many claims hold, and a line for each that does not: its name, text, value, bound and margin."""
     if not found:
         return "No claim is recorded."
@@ -37,7 +37,7 @@ def sentence(found: list[dict[str, Any]]) -> str:
     held = f"{sum(c['holds'] is True for c in found)} of {len(found)} claims hold"
     lines = [held + (f", {unknown} not available" if unknown else "") + ("; not:" if failed else "")]
     for c in failed:
-        value, bound, margin = cells(c)
+        value, bound, margin = claim_cells(c)
         detail = ", ".join(part for part in (value, bound, f"margin {margin}" if margin else "") if part)
         lines.append(plain_text(f"  {c['run']}.{c['name']} ({c['text']}{'; ' if detail else ''}{detail})"))
     return "\n".join(lines)
@@ -54,7 +54,7 @@ Claim & Holds & Value & Bound & Margin & Rests on \\
 """
 
 
-def latex(found: list[dict[str, Any]]) -> str:
+def claims_latex(found: list[dict[str, Any]]) -> str:
     """The claims as a small table over several pages, those that do not hold first; a sentence where there is none."""
     if not found:
         return "No claim is recorded.\n"
@@ -66,11 +66,11 @@ def latex(found: list[dict[str, Any]]) -> str:
 def _row(claim: dict[str, Any]) -> str:
     name = escaped(f"{claim['run']}.{claim['name']}").replace(r"\_", r"\_\allowbreak{}").replace(".", r".\allowbreak{}")
     holds = r"\textbf{no}" if claim["holds"] is False else WORDS[claim["holds"]]
-    row = [rf"{escaped(claim['text'])} (\texttt{{{name}}})", holds, *cells(claim), escaped(claim["basis"])]
+    row = [rf"{escaped(claim['text'])} (\texttt{{{name}}})", holds, *claim_cells(claim), escaped(claim["basis"])]
     return " & ".join(rf"\raggedright {cell}" for cell in row).replace(r"\,", " ") + r" \tabularnewline[2pt]"
 
 
-def cells(claim: dict[str, Any]) -> tuple[str, str, str]:
+def claim_cells(claim: dict[str, Any]) -> tuple[str, str, str]:
     """Value, bound and margin as LaTeX text; nothing where there is none.
 
     A bound has as many decimals as it needs, and its unit once. A value and a margin have three digits, but no more decimals than

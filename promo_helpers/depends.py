@@ -18,7 +18,6 @@ from typing import Any
 
 from promo_helpers import paths
 
-
 SIMULATED = "simulated"  # the data set of a run that names none
 UNTIL = "0.3"  # the release that no longer understands the earlier names of notebooks
 LINE = re.compile(r"(?:(\w+):|  (\w+): \[(.*)\])\s*(?:#.*)?")  # all that series.yml may hold, beside comments and blank lines
@@ -58,7 +57,7 @@ def data_set(run: str) -> str:
     """The data set that a run is about, by its name: "completejourney" of 02_shop_completejourney."""
     notebook = notebook_of(run).stem
     sets = series().get(notebook, {}).get("data", [])
-    return next((d for d in sets if f"{run[len(notebook):]}_".startswith(f"_{d}_")), SIMULATED)
+    return next((d for d in sets if f"{run[len(notebook) :]}_".startswith(f"_{d}_")), SIMULATED)
 
 
 def reads(run: str, profile: str) -> list[str]:
@@ -249,7 +248,7 @@ def rules(profile: str, name: str = "", shop: str = "") -> Iterable[str]:
         if sentence:
             yield f"$(info {sentence})"
         yield f"CHOSEN := {' '.join(f'$(R)/{run}.ipynb' for run in runs_of(now, profile))}"
-    code = closure([paths.ROOT / "promo_helpers" / "typeset.py"])
+    code = closure([paths.ROOT / "promo_helpers" / "paper.py"])
     yield f"PAPER := {' '.join(paths.shown(f) for f in [*code, profile_file(profile)])}"
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 
 def scratch_beside(path: Path) -> Path:
     """A hidden name beside `path` that belongs to this process; what processes that were killed left under such names is removed."""
@@ -22,15 +24,7 @@ def scratch_beside(path: Path) -> Path:
 
 def alive(process: int) -> bool:
     """Whether another process with this number runs."""
-    if process == os.getpid():
-        return False  # an earlier attempt of this very process
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return process != os.getpid() and psutil.pid_exists(process)  # this very process may have tried before
 
 
 def remove(path: Path) -> None:

@@ -140,6 +140,19 @@ def mark_shop(folder: str, settings: str, out: str = "") -> str:
     return results
 
 
+def profile_of_results() -> str:
+    """The profile whose runs lie below the folder of results: by its name, else by the only one that has run there; "paper" else."""
+    aside = {"own", "campaign", "retrain"}  # beside the runs of another profile, whose models they use
+    known = {p.stem for p in (notebooks() / "profiles").glob("*.yml")} - aside
+    place = out()
+    if place == ROOT / "build" / "seed":
+        return "demo"
+    if place == ROOT or (place.parent == ROOT / "build" and place.name in known):
+        return "paper" if place == ROOT else place.name
+    ran = [p for p in sorted(known) if (place / "build" / "runs" / p).is_dir()]
+    return ran[0] if len(ran) == 1 else "paper"
+
+
 def _absolute(folder: str) -> Path:
     path = Path(folder).expanduser()
     return (path if path.is_absolute() else ROOT / path).resolve()

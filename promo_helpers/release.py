@@ -21,8 +21,10 @@ from typing import Any
 
 import pandas as pd
 
-from promo_helpers import collect, depends, paths
+from promo_helpers import depends, paths
+from promo_helpers.check import agreement, nothing
 from promo_helpers.files import replace_folder, scratch_beside
+from promo_helpers.paper import SHOWN_VERSIONS
 
 NUMBERS = ["run", "name", "value", "low", "high", "unit", "digits", "text"]
 CLAIMS = ["run", "name", "holds", "text", "value", "margin", "margin_unit", "basis"]
@@ -47,12 +49,12 @@ class Build:
     altered: bool = False  # whether the rows of a release are other ones than `make release` wrote
 
 
-def published() -> Path:
-    """The folder of the last release of the present profile: data/published/<profile>/ of the project."""
-    return paths.ROOT / "data" / "published" / collect.profile()
+def published(profile: str) -> Path:
+    """The folder of the last release of a profile: data/published/<profile>/ of the project."""
+    return paths.ROOT / "data" / "published" / profile
 
 
-def facts() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """This machine: date, commit, Python, system, processor, kernels of BLAS, vector instructions of NumPy, versions of packages."""
     import numpy as np
     import scipy.linalg  # noqa: F401 (it brings a BLAS of its own)
@@ -68,11 +70,11 @@ def facts() -> dict[str, Any]:
         "processor": _processor(),
         "kernels": ", ".join(sorted(kernels)) or "unknown",
         "vectors": ", ".join(found) or "the baseline only",
-        "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in collect.SHOWN_VERSIONS}},
+        "versions": {"Python": platform.python_version(), **{name: metadata.version(name) for name in SHOWN_VERSIONS}},
     }
 
 
-def read(folder: Path | str) -> Build:
+def read_build(folder: Path | str) -> Build:
     """A build from a release's folder, or from a folder that runs wrote below (it holds data/numbers).
 
     Raises SystemExit with a sentence where it is neither, or where a file of it cannot be read.
@@ -102,23 +104,24 @@ def without(build: Build, left_out: set[str]) -> Build:
     )
 
 
-def present() -> Build | None:
-    """The present build of the profile with the facts of this machine, or None where no run has been made.
+def present(profile: str) -> Build | None:
+    """The present build of a profile with the facts of this machine, or None where no run has been made.
 
     Raises SystemExit with a sentence where a file of it cannot be read.
     """
-    ledgers = [f for run in depends.runs(collect.profile()) if (f := depends.ledger_of(run)).is_file()]
+    ledgers = [f for run in depends.runs(profile) if (f := depends.ledger_of(run)).is_file()]
     if not ledgers:
         return None
     try:
         build = _read_built(paths.out(), ledgers)
     except (ValueError, KeyError, OSError) as problem:
         sys.exit(f"{paths.shown(paths.out())} cannot be read: {problem}")
-    build.facts = facts() | {"kernels": build.facts.get("kernels") or facts()["kernels"]}
+    here = machine()
+    build.facts = here | {"kernels": build.facts.get("kernels") or here["kernels"]}
     return build
 
 
-def write(build: Build, folder: Path) -> None:
+def write_release(build: Build, folder: Path) -> None:
     """Write a build as a release into `folder`, in place of the one that lies there."""
     scratch = scratch_beside(folder)
     shutil.rmtree(scratch, ignore_errors=True)
@@ -259,15 +262,45 @@ def _processor() -> str:
     return f"{named[0]}, {os.cpu_count()} cores" if named else platform.machine()
 
 
-def main() -> None:
-    """The command line: publish the present build, once `make check` has nothing against it."""
-    print(collect.check())
-    build = present()
-    assert build is not None  # check has stopped where no run has been made
-    write(build, published())
-    size = sum(f.stat().st_size for f in published().rglob("*") if f.is_file())
-    print(f"Written: {paths.shown(published())}, {size / 1e6:.2f} MB; commit it with the release")
+def common(profile: str, a: Build, b: Build) -> tuple[Build, Build, list[str]]:
+    """Both builds without the runs that only one has and the profile does not name, such as an asked campaign; and a line about those."""
+    own = {depends.ledger_of(run).stem for run in depends.runs(profile)}
+    extra = (a.runs.keys() ^ b.runs.keys()) - own
+    lines = [
+        f"Only in {build.place}, of no run of the profile {profile}, and not compared: {', '.join(sorted(found))}"
+        for build in (a, b)
+        if (found := extra & build.runs.keys())
+    ]
+    return without(a, extra), without(b, extra), lines
 
 
-if __name__ == "__main__":
-    main()
+def aside(a: Build, b: Build) -> list[str]:
+    """What of the campaigns' lists was not compared, and why: a line each."""
+    return [f"Not compared, since it cannot be read in {build.place}: {name}" for build in (a, b) for name in build.unread]
+
+
+def sides(profile: str, a: str = "", b: str = "") -> tuple[Build, Build]:
+    """The two builds that are compared. Raises SystemExit with what to do where one is not there."""
+    if b and not a:
+        sys.exit("B needs an A: make verify A=folder B=folder")
+    if a and b:
+        return read_build(a), read_build(b)
+    build = present(profile)
+    if build is None:
+        sys.exit(nothing(profile))
+    if not a and not (published(profile) / "release.json").is_file():
+        sys.exit(
+            f"No release of the profile '{profile}' lies in {paths.shown(published(profile))}; `make release` makes one of "
+            "the present build, and `make verify A=folder B=folder` compares two builds."
+        )
+    return read_build(a or published(profile)), build
+
+
+def make_release(profile: str) -> None:
+    """Publish the present build, once `make check` has nothing against it; says where it lies."""
+    print(agreement(profile))
+    build, folder = present(profile), published(profile)
+    assert build is not None  # the check has stopped where no run has been made
+    write_release(build, folder)
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    print(f"Written: {paths.shown(folder)}, {size / 1e6:.2f} MB; commit it with the release")

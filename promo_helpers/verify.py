@@ -9,10 +9,8 @@ Claims are the same or flipped. A text that differs is a choice, such as the lea
 can tip.
 """
 
-import argparse
 import math
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +19,9 @@ import numpy as np
 import pandas as pd
 from jinja2 import Environment
 
-from promo_helpers import collect, depends, paths, release
+from promo_helpers import paths
 from promo_helpers.files import write_text
-from promo_helpers.release import Build
+from promo_helpers.release import Build, aside, common, sides
 from promo_helpers.report import SHARES, plain_text
 
 AGREES, CLOSE = 0.05, 1.0  # of the half-width of the interval, the smaller one of the two
@@ -250,23 +248,6 @@ def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame, a: Build, b: Build) -> Iter
             yield run, name, left.get((run, name)), right.get((run, name))
 
 
-def common(a: Build, b: Build) -> tuple[Build, Build, list[str]]:
-    """Both builds without the runs that only one has and the profile does not name, such as an asked campaign; and a line about those."""
-    own = {depends.ledger_of(run).stem for run in depends.runs(collect.profile())}
-    extra = (a.runs.keys() ^ b.runs.keys()) - own
-    lines = [
-        f"Only in {build.place}, of no run of the profile {collect.profile()}, and not compared: {', '.join(sorted(found))}"
-        for build in (a, b)
-        if (found := extra & build.runs.keys())
-    ]
-    return release.without(a, extra), release.without(b, extra), lines
-
-
-def aside(a: Build, b: Build) -> list[str]:
-    """What of the campaigns' lists was not compared, and why: a line each."""
-    return [f"Not compared, since it cannot be read in {build.place}: {name}" for build in (a, b) for name in build.unread]
-
-
 def sentence(rows: list[Row]) -> str:
     """What the comparison comes to, in a sentence or two."""
     graded = {g: [r for r in rows if r.grade == g and r.what != "claim"] for g in GRADES}
@@ -322,50 +303,6 @@ def _float(cell: str) -> float:
         return float(cell)
     except ValueError:
         return math.nan
-
-
-def sides(a: str | None, b: str | None) -> tuple[Build, Build]:
-    """The two builds that are compared. Raises SystemExit with what to do where one is not there."""
-    if a and b:
-        return release.read(a), release.read(b)
-    build = release.present()
-    if build is None:
-        sys.exit(collect.nothing())
-    if not a and not (release.published() / "release.json").is_file():
-        sys.exit(
-            f"No release of the profile '{collect.profile()}' lies in {paths.shown(release.published())}; `make release` makes one of "
-            "the present build, and `make verify A=folder B=folder` compares two builds."
-        )
-    return release.read(a or release.published()), build
-
-
-def main() -> None:
-    """The command line: compare, write the page, say what differs and then one sentence; the exit code is 1 where something differs."""
-    pass
-
-    parser = argparse.ArgumentParser(description="Compare two builds.")
-    parser.add_argument("--a", help="a folder that runs wrote below, or a release; without it, the last release")
-    parser.add_argument("--b", help="the same; without it, the present build")
-    options = parser.parse_args()
-    if options.b and not options.a:
-        sys.exit("B needs an A: make verify A=folder B=folder")
-    a, b, lines = common(*sides(options.a, options.b))
-    rows = compare(a, b)
-    lines += aside(a, b)
-    file = page(a, b, rows, lines, paths.out() / "build" / "verify.html")
-    different = [r for r in rows if r.grade == "differs"]
-    for r in different[:LISTED]:
-        print(f"  {r.what} {r.run}{'.' if r.run else ''}{r.name}: {' -> '.join(r.texts)}")
-    if len(different) > LISTED:
-        print(f"  and {len(different) - LISTED:,} more, on the page")
-    for line in lines:
-        print(f"  {line}")
-    print(f"{sentence(rows)} The page: {paths.shown(Path(file))}")
-    sys.exit(0 if alike(rows) else 1)
-
-
-if __name__ == "__main__":
-    main()
 
 
 MOST = 500  # rows of a list on the page; how many were left out is said below it
@@ -451,3 +388,23 @@ def _apart(row: Row) -> str:
     if not row.by < float("inf"):
         return ""
     return f"{row.by:.2%} {row.unit}" if row.by >= 1e-4 or not row.by else f"{row.by:.1e} {row.unit}"
+
+
+def compare_builds(profile: str, a: str = "", b: str = "") -> bool:
+    """Compare two builds, write the page, print what differs and then one sentence; returns whether they say the same.
+
+    a: a folder that runs wrote below, or a release; the profile's last release where empty. b: the same; the present build where empty.
+    """
+    ours, theirs, lines = common(profile, *sides(profile, a, b))
+    rows = compare(ours, theirs)
+    lines += aside(ours, theirs)
+    file = page(ours, theirs, rows, lines, paths.out() / "build" / "verify.html")
+    different = [r for r in rows if r.grade == "differs"]
+    for r in different[:LISTED]:
+        print(f"  {r.what} {r.run}{'.' if r.run else ''}{r.name}: {' -> '.join(r.texts)}")
+    if len(different) > LISTED:
+        print(f"  and {len(different) - LISTED:,} more, on the page")
+    for line in lines:
+        print(f"  {line}")
+    print(f"{sentence(rows)} The page: {paths.shown(file)}")
+    return alike(rows)

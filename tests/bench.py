@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 from promo_helpers import paths
 
@@ -81,12 +82,12 @@ def once(code: str, out: str) -> tuple[float, float]:
     return time.perf_counter() - start, usage.ru_maxrss / 2**20
 
 
-def main() -> None:
+def measure(words: Sequence[str] = ()) -> None:
     """Run every row a few times; print and write medians of seconds, their ratio to the first row, and the peak of memory.
 
-    Words on the command line (`python -m tests.bench purchase`) choose the rows that begin with one of them, and the yardstick.
+    `words` (`python -m promo_helpers bench purchase`) choose the rows that begin with one of them, and the yardstick.
     """
-    chosen = {k: v for k, v in ROWS.items() if k.startswith(("yardstick", *(sys.argv[1:] or [""])))}
+    chosen = {k: v for k, v in ROWS.items() if k.startswith(("yardstick", *(words or [""])))}
     results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as warm:
         once(FRESH, warm)
@@ -105,7 +106,3 @@ def main() -> None:
         return
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"Written to {paths.shown(path)}")
-
-
-if __name__ == "__main__":
-    main()

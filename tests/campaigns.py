@@ -57,4 +57,4 @@ def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
 def facts(shop: Shop, **more: object) -> dict[str, object]:
     """What a saved response says of itself."""
     told = {"trained_from": "2025-01-01", "trained_to": "2025-05-01", "seed": 1, "command": "make notebook N=12_budget"}
-    return {**told, "shop": shop.fingerprint(), "gates": "can tell: all gates hold", **more}
+    return {**told, "shop": shop.fingerprint(), "gates": "can tell: all gates hold", "gates_hold": True, **more}

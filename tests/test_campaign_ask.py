@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from promo_helpers import campaign_command as command
-from promo_helpers import paths, run
+from promo_helpers import paths, series
 from promo_helpers.campaign.build import build
 from promo_helpers.campaign.choose import chances
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.request import AskError, asked, number_of
 from promo_helpers.models.demand import Response
-from promo_helpers.run import margin_of
+from promo_helpers.series import margin_of
 from promo_helpers.shop.loading import load_shop
 from promo_helpers.shop.shop import Shop, ShopWriter
 from tests.campaigns import facts, response_of, shop_of
@@ -105,7 +105,7 @@ def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_tha
     assert found.why.startswith("cannot tell: trial of")
     with pytest.raises(FileNotFoundError, match="make notebook N=12_budget makes it"):
         Response.load("response")
-    response_of(shop).save("response", facts(shop, gates="cannot tell: the trial fails for profit at balance"))
+    response_of(shop).save("response", facts(shop, gates="cannot tell: the trial fails for profit at balance", gates_hold=False))
     assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
 
 
@@ -149,11 +149,11 @@ def test_a_margin_given_for_a_whole_shop(tmp_path):
 
 def test_parameters_typed_on_the_command_line_are_of_the_notebooks_kinds():
     notebook = paths.notebooks() / "18_campaign.ipynb"
-    found = run.told(notebook, ["budget=500", "holdout=0.2", "bundle=False", "product=Tea = good"])
+    found = series.typed_parameters(notebook, ["budget=500", "holdout=0.2", "bundle=False", "product=Tea = good"])
     assert found == {"budget": "500", "holdout": 0.2, "bundle": False, "product": "Tea = good"}
     for wrong, said in (("size=3", "has no parameter `size`"), ("holdout=many", "holdout=many: the parameter `holdout`")):
         with pytest.raises(SystemExit, match=said):
-            run.told(notebook, [wrong])
+            series.typed_parameters(notebook, [wrong])
 
 
 @pytest.mark.parametrize("typed", ["50,5", "1,23", "12,50", "1,2345"])
@@ -200,7 +200,7 @@ def test_a_shop_without_products_is_a_sentence_and_a_fault_of_the_code_is_not(tm
         with pytest.raises(AskError, match="The shop has no products"):
             command._check(asked(product), Shop(tmp_path / "empty"), "")
     with pytest.raises(SystemExit, match="Which product"):
-        command.main(["--shop", str(folder)])
+        command.make_campaign({}, str(folder))
     monkeypatch.setattr(command, "asked", lambda **typed: int("a fault"))
     with pytest.raises(ValueError, match="a fault"):
-        command.main(["--shop", str(folder)])
+        command.make_campaign({}, str(folder))

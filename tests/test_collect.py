@@ -9,9 +9,10 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from promo_helpers import claims, collect, depends, paths, seal
+from promo_helpers import check, claims, depends, paper, paths, series
 from promo_helpers.report import Report
 
+PROFILE = "paper"
 SECTION = "paper/sections/data.tex"
 TEXT = r"""
 We find \val{shop.share} (\interval{shop.share}) in \fixed{14} days; see Figure~\ref{fig:1} and \citet{efron1993}.
@@ -46,7 +47,7 @@ def sealed(project, name, **parameters):
     stamp, ledger = depends.stamp_of(name, "paper"), depends.read_ledger(name)
     files = [depends.ledger_of(name), *(depends.outputs(ledger) if ledger else [])]
     stamp.write_text('{"metadata": {}}')
-    seal.put(stamp, seal.seal(project, files, parameters))
+    series.put_seal(stamp, series.seal(project, files, parameters))
 
 
 def small_report() -> Report:
@@ -65,7 +66,6 @@ def project(tmp_path, monkeypatch):
     """A project of one notebook, one run and one section, all in agreement."""
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setenv("PROMO_OUT", str(tmp_path))
-    monkeypatch.setenv("PROMO_PROFILE", "paper")
     (tmp_path / "promo_helpers").mkdir()
     (tmp_path / "promo_helpers" / "sums.py").write_text("")
     (tmp_path / "requirements.lock").write_text("")
@@ -82,8 +82,8 @@ def project(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_agreement_passes_and_is_collected(project):
-    assert collect.problems() == []
-    assert collect.collect() == 1
+    assert check.problems(PROFILE) == []
+    assert paper.collect(PROFILE) == 1
     numbers = (project / "paper" / "generated" / "numbers.tex").read_text()
     assert r"\setval{shop.share}{50\,\%}" in numbers
     assert r"\setinterval{shop.share}{40 to 60\,\%}" in numbers
@@ -91,10 +91,10 @@ def test_agreement_passes_and_is_collected(project):
     assert "pandas &" in (project / "paper" / "generated" / "versions.tex").read_text()
 
 
-def said(project):
-    found = collect.problems()
+def said(project, profile=PROFILE):
+    found = check.problems(profile)
     with pytest.raises(SystemExit) as stop:
-        collect.check()
+        check.agreement(profile)
     assert all(sentence in str(stop.value) for sentence in found)
     return found
 
@@ -135,7 +135,7 @@ def test_recorded_twice(project):
 def test_a_run_that_the_profile_no_longer_names_is_not_in_the_paper(project):
     notebook(project, "03_other")
     Report("other").record("x", 1, meaning="m")
-    assert collect.collect() == 1
+    assert paper.collect(PROFILE) == 1
     assert "other.x" not in (project / "paper" / "generated" / "numbers.tex").read_text()
     add(project, r"\val{other.x}")
     assert said(project) == [f"{SECTION}:5 uses the number 'other.x', which no run has made"]
@@ -180,7 +180,7 @@ TYPED = {
 def test_typed_by_hand(project, text, numbers):
     add(project, text)
     tail = r"typed by hand; a result comes as \val{run.name}, a definition as \fixed{...}"
-    assert collect.problems() == [f"{SECTION}:5 has '{number}' {tail}" for number in numbers]
+    assert check.problems(PROFILE) == [f"{SECTION}:5 has '{number}' {tail}" for number in numbers]
 
 
 def test_the_body_of_main_is_searched_as_well_and_its_preamble_is_not(project):
@@ -196,9 +196,9 @@ def test_a_name_over_two_lines_is_read(project):
 
 
 def test_definitions_are_listed_for_a_person(project):
-    assert collect.definitions() == r"1 definition as \fixed{...}; `make check V=1` lists them"
+    assert check.definitions() == r"1 definition as \fixed{...}; `make check V=1` lists them"
     add(project, "\\fixed{a\nb}")
-    lines = collect.definitions(each=True).splitlines()
+    lines = check.definitions(each=True).splitlines()
     assert lines == [r"2 definitions as \fixed{...}", f"  {SECTION}:2: 14", f"  {SECTION}:5: a b"]
 
 
@@ -214,7 +214,7 @@ def test_older_than_what_it_is_made_of(project, file):
 def test_a_notebook_whose_name_ends_alike_is_another(project):
     notebook(project, "07_own_shop")
     old(project / "notebooks" / "07_own_shop.ipynb", 2_000_000_000)
-    assert collect.problems() == []
+    assert check.problems(PROFILE) == []
 
 
 def test_a_run_that_did_not_come_to_its_end(project):
@@ -229,7 +229,7 @@ def test_a_further_output_that_is_gone(project):
     report.wrote(project / "data" / "raw" / "own")
     notebook(project, "03_other")
     runs(project, "02_shop", "03_other")
-    assert collect.problems() == []
+    assert check.problems(PROFILE) == []
     (project / "data" / "raw" / "own" / "stores.parquet").unlink()
     assert said(project) == ["data/raw/own/stores.parquet is missing, though the run other made it; `make paper` makes it again"]
 
@@ -270,17 +270,17 @@ def test_an_unknown_name_is_answered_with_the_nearest(project):
 
 def test_claims_are_counted_listed_and_collected(project):
     report = Report("shop", seed=1)
-    assert collect.claimed() == "No claim is recorded."
+    assert check.claims_held(PROFILE) == "No claim is recorded."
     report.claim("first", "A & b", 3.0, above=1.0, se=0.5)
     report.claim("second", "the share is small", 0.3, below=0.25, unit="%", basis="20 markets")
     report.claim("third", "unknown", None, above=0)
     report.claim("fourth", "it is so", holds=False)
-    assert collect.claimed().splitlines() == [
+    assert check.claims_held(PROFILE).splitlines() == [
         "1 of 4 claims hold, 1 not available; not:",
         "  shop.second (the share is small; 30.0_%, below 25_%, margin \N{MINUS SIGN}5.00_%)".replace("_", "\N{NO-BREAK SPACE}"),
         "  shop.fourth (it is so)",
     ]
-    collect.collect()
+    paper.collect(PROFILE)
     table = pd.read_csv(project / "data" / "claims.csv", index_col="name")
     assert list(table["holds"]) == ["yes", "no", "not available", "no"]
     assert table.loc["first", ["value", "bound", "margin", "margin_unit"]].tolist() == [3.0, "above 1", 4.0, "SE"]
@@ -312,7 +312,7 @@ CELLS = {  # value, bound, unit, standard error -> as printed: value, bound, mar
 def test_a_claims_value_and_bound_are_printed_with_digits_that_fit(project, name):
     value, bound, unit, se, printed = CELLS[name]
     Report("shop", seed=1).claim(name, "so", value, unit=unit, se=se, **bound)
-    cells = claims.cells(claims.of(collect.ledgers())[0])
+    cells = claims.claim_cells(claims.claims_of(check.ledgers(PROFILE))[0])
     assert tuple(re.sub(r"\\ensuremath\{-\}", "-", c).replace("\\,", " ").replace("\\%", "%") for c in cells) == printed
 
 
@@ -341,7 +341,7 @@ def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(pro
     report.claim("holds", "good", 1.0, above=0)
     report.claim("rfm_fails", "bad", -1.0, above=0)
     report.claim("not_known", "unknown", None, above=0)
-    collect.collect()
+    paper.collect(PROFILE)
     work = project / "paper"
     (work / "claims.tex").write_text(CLAIMS)
     (work / "unknown.tex").write_text(CLAIMS.replace("Plain\\claim{shop.holds}", "Plain\\claim{shop.lost}"))
@@ -365,9 +365,9 @@ def test_claims_are_marked_in_the_margin_and_where_there_is_none_in_the_text(pro
     assert "Overfull" not in done.stdout
 
 
-def stopped():
+def stopped(profile=PROFILE):
     with pytest.raises(SystemExit) as stop:
-        collect.check()
+        check.agreement(profile)
     return str(stop.value)
 
 
@@ -382,28 +382,25 @@ def test_a_ledger_that_is_not_whole(project):
 
 
 def test_commands_name_the_profile_and_the_folder_of_results(project, monkeypatch):
-    assert collect.command() == "make paper"
-    monkeypatch.setenv("PROMO_PROFILE", "smoke")
+    assert check.command(PROFILE) == "make paper"
     monkeypatch.setenv("PROMO_OUT", str(project / "build" / "smoke"))
     (project / "notebooks" / "profiles" / "smoke.yml").write_text("02_shop: {}\n")
-    assert stopped() == "No run has been made yet; `make paper PROFILE=smoke` makes them."
+    assert stopped("smoke") == "No run has been made yet; `make paper PROFILE=smoke` makes them."
     report = Report("shop", seed=1)
     report.record("share", 0.5, unit="%", interval=(0.4, 0.6), digits=0, meaning="m")
-    assert "the run 02_shop has not come to its end; `make paper PROFILE=smoke` makes it" in said(project)
+    assert "the run 02_shop has not come to its end; `make paper PROFILE=smoke` makes it" in said(project, "smoke")
     monkeypatch.setenv("PROMO_OUT", str(project / "build" / "seed"))
-    assert collect.command("notebook", "02_shop") == "make notebook N=02_shop PROFILE=smoke OUT=build/seed"
+    assert check.command("smoke", "notebook", "02_shop") == "make notebook N=02_shop PROFILE=smoke OUT=build/seed"
 
 
 def test_commands_of_a_shop_of_ones_own_name_the_shop(project, monkeypatch):
-    monkeypatch.setenv("PROMO_PROFILE", "own")
     (project / "my shop").mkdir()
     monkeypatch.setenv("PROMO_OUT", str(project / paths.mark_shop("my shop", "LKR")))
-    assert collect.command() == f"make runs SHOP='{project}/my shop'"
+    assert check.command("own") == f"make runs SHOP='{project}/my shop'"
 
 
-def test_an_unknown_profile(project, monkeypatch):
-    monkeypatch.setenv("PROMO_PROFILE", "tiny")
-    assert stopped() == "There is no profile 'tiny'; there are: paper"
+def test_an_unknown_profile(project):
+    assert stopped("tiny") == "There is no profile 'tiny'; there are: paper"
 
 
 def test_a_run_whose_notebook_is_gone(project):
@@ -413,7 +410,7 @@ def test_a_run_whose_notebook_is_gone(project):
 
 
 def test_one_place_is_one_place_and_a_check_writes_nothing(project):
-    assert collect.check() == "1 number of 1 run: text, numbers and files agree"
+    assert check.agreement(PROFILE) == "1 number of 1 run: text, numbers and files agree"
     assert not (project / "paper" / "generated").exists()
     add(project, "54.7")
     assert stopped().startswith("The paper and the results disagree in 1 place:\n  ")
@@ -422,10 +419,10 @@ def test_one_place_is_one_place_and_a_check_writes_nothing(project):
 
 
 def test_what_is_left_of_an_older_run_is_not_collected(project):
-    collect.collect()
+    paper.collect(PROFILE)
     left = project / "paper" / "generated" / "old.tex"
     left.write_text("old")
-    collect.collect()
+    paper.collect(PROFILE)
     assert not left.exists()
 
 
@@ -455,7 +452,7 @@ def test_a_recorded_difference_is_compared_with_what_it_cites(project, name):
     sizes = {"size": ["paper", "paper", "seed"], "method": ["ensemble", "habit", "ensemble"], "share": [0.4, 0.3, None]}
     report.save_table(pd.DataFrame(sizes), "u")
     report.record(name, value, unit="points", meaning="m", difference=cited)
-    found = [sentence for sentence in collect.problems() if sentence.startswith(f"shop.{name} ")]
+    found = [sentence for sentence in check.problems(PROFILE) if sentence.startswith(f"shop.{name} ")]
     assert [words in sentence for sentence in found] == ([True] if words else [])
 
 
@@ -463,6 +460,6 @@ def test_a_difference_of_a_table_that_is_gone(project):
     report = Report("shop", seed=1)
     report.save_table(pd.DataFrame({"x": ["a", "b"], "y": [1.0, 2.0]}), "u")
     report.record("more", 1.0, meaning="m", difference=(("u", "b", "y"), ("u", "a", "y")))
-    assert not any("shop.more" in sentence for sentence in collect.problems())
+    assert not any("shop.more" in sentence for sentence in check.problems(PROFILE))
     (project / "data" / "tables" / "shop_u.csv").unlink()
-    assert any("shop.more is recorded as 'y' of b" in sentence for sentence in collect.problems())
+    assert any("shop.more is recorded as 'y' of b" in sentence for sentence in check.problems(PROFILE))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from promo_helpers import paths, run
+from promo_helpers import depends, paths, series
 
 NOTEBOOKS = sorted(paths.notebooks().glob("*.ipynb"))
 PROFILES = sorted((paths.notebooks() / "profiles").glob("*.yml"))
@@ -63,12 +63,12 @@ def test_parameters_are_literals_with_a_comment_and_a_seed(notebook):
 def test_a_profile_sets_only_parameters_that_its_notebook_has(profile):
     runs = yaml.safe_load(profile.read_text(encoding="utf-8"))
     for name, given in runs.items():
-        known = parameters(run.notebook_of(name))
+        known = parameters(depends.notebook_of(name))
         for parameter, value in (given or {}).items():
-            assert parameter in known, f"{name} sets '{parameter}', which {run.notebook_of(name).name} does not have"
+            assert parameter in known, f"{name} sets '{parameter}', which {depends.notebook_of(name).name} does not have"
             assert type(value) is type(known[parameter]), f"{name} sets '{parameter}' to another type"
 
 
 def test_every_notebook_is_run_by_the_paper_and_by_the_smoke_profile():
     for profile in ("paper", "smoke"):
-        assert {run.notebook_of(name) for name in run.profile(profile)} == set(NOTEBOOKS)
+        assert {depends.notebook_of(name) for name in series.profile(profile)} == set(NOTEBOOKS)

@@ -1,6 +1,6 @@
 """Another processor, on this one: older kernels of BLAS and NumPy give other last digits, and nothing that the study says moves.
 
-09 fits models and compares policies, 15 chooses a list by them; both run once more on the inputs of the smoke series.
+12_budget fits models and compares policies, 18_campaign chooses a list by them; both run once more on the inputs of the smoke series.
 """
 
 import platform
@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from promo_helpers import paths, release, verify
+from promo_helpers import depends, paths, release, verify
 from tests.series import environment
 
 RUNS = ("12_budget", "18_campaign")
 VECTORS = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
-OTHER = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": " ".join(VECTORS), "PROMO_PROFILE": "smoke"}
+OTHER = {"OPENBLAS_CORETYPE": "Nehalem", "NPY_DISABLE_CPU_FEATURES": " ".join(VECTORS)}
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,7 +27,7 @@ pytestmark = [
 
 def run_under(other: dict[str, str], run: str, out: Path) -> None:
     """One run of the smoke profile below `out`, whose inputs lie there."""
-    command = [sys.executable, "-m", "promo_helpers.run", run, "--profile", "smoke", "--stamp", str(out / f"{run}.ipynb")]
+    command = [sys.executable, "-m", "promo_helpers", "run", run, "--alone", "--profile", "smoke"]
     done = subprocess.run(
         command, cwd=paths.ROOT, env=environment() | other | {"PROMO_OUT": str(out)}, capture_output=True, text=True
     )
@@ -41,11 +41,11 @@ def sides(series, tmp_path_factory) -> tuple[release.Build, release.Build]:
     shutil.copytree(series.copy / "data", out / "data")
     for run in RUNS:
         run_under(OTHER, run, out)
-    return release.read(series.copy), release.read(out)
+    return release.read_build(series.copy), release.read_build(out)
 
 
 def of_both(rows: list[verify.Row]) -> list[verify.Row]:
-    return [r for r in rows if r.run in {run.partition("_")[2] for run in RUNS} or r.what == "list"]
+    return [r for r in rows if r.run in {depends.ledger_of(run).stem for run in RUNS} or r.what == "list"]
 
 
 def test_the_kernels_are_other_ones_and_last_digits_differ(sides):

@@ -99,9 +99,11 @@ LAYERS = [  # a file imports only from rows above its own, or from its own folde
     {"campaign"},
     {"market"},  # below everything that learns: no model can import the truth
     {"studies"},
-    {"depends", "prose", "replications"},
-    {"campaign_command", "claims", "collect", "pages", "progress", "run", "seal", "typeset"},
+    {"depends", "kept"},
+    {"series", "claims"},
+    {"check", "paper", "campaign_command"},
     {"release", "verify"},
+    {"__main__"},
 ]
 
 
@@ -128,7 +130,7 @@ def test_dependencies_of_a_notebook_are_what_it_imports_and_what_that_imports(tm
         "promo_helpers/shop/journey.py",
         "promo_helpers/files.py",
     } <= needs
-    assert not {"promo_helpers/collect.py", "promo_helpers/run.py", "promo_helpers/typeset.py"} & needs
+    assert not {"promo_helpers/check.py", "promo_helpers/series.py", "promo_helpers/paper.py"} & needs
 
 
 @pytest.mark.slow
@@ -163,7 +165,7 @@ def copy(folder: Path) -> Path:
     for name in ("Makefile", "pyproject.toml", "requirements.lock"):
         shutil.copy2(ROOT / name, folder / name)
     for run in (*depends.runs("paper"), *depends.runs("own")):
-        ledger = folder / "data" / "numbers" / f"{run.split('_', 1)[1]}.json"
+        ledger = folder / "data" / "numbers" / depends.ledger_of(run).name
         ledger.parent.mkdir(parents=True, exist_ok=True)
         ledger.write_text(
             json.dumps({"numbers": [], "figures": [], "tables": [], "files": [ledger.relative_to(folder).as_posix()]})
@@ -187,7 +189,7 @@ def project(tmp_path):
 def is_due(project: Path, *arguments: str) -> bool:
     done = make(project, "-n", "runs", *arguments)
     assert done.returncode == 0, done.stderr
-    return "promo_helpers.run" in done.stdout
+    return "-m promo_helpers run" in done.stdout
 
 
 @pytest.mark.parametrize("goal", ["paper", "runs"])
@@ -268,8 +270,8 @@ def test_the_paper_is_not_about_your_shop(project, goal, given, shop):
 def test_the_paper_is_due_where_its_profile_changes(project):
     (project / "paper" / "paper.pdf").touch()
     (project / "notebooks" / "profiles" / "paper.yml").write_text("")
-    assert "promo_helpers.typeset" not in make(project, "-n", "paper", "-o", "notebooks/profiles/paper.yml").stdout
-    assert "promo_helpers.typeset" in make(project, "-n", "paper", "-W", "notebooks/profiles/paper.yml").stdout
+    assert "promo_helpers paper" not in make(project, "-n", "paper", "-o", "notebooks/profiles/paper.yml").stdout
+    assert "promo_helpers paper" in make(project, "-n", "paper", "-W", "notebooks/profiles/paper.yml").stdout
 
 
 def test_a_space_in_a_path_is_refused(project, tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import paths, replications
-from promo_helpers.replications import JOBS, Job, Kept, differences
+from promo_helpers import kept, paths
+from promo_helpers.kept import JOBS, Job, Kept, probe_differences, read_study
 from promo_helpers.studies import effect_markets, fairness_audits, parity_markets, purchase_markets
 
 HEAD = r"# commit (\w+), \d{4}-\d\d-\d\d, (\d+|\?) s(; probe: commit \w+, \d{4}-\d\d-\d\d)?"
@@ -15,14 +15,14 @@ HEAD = r"# commit (\w+), \d{4}-\d\d-\d\d, (\d+|\?) s(; probe: commit \w+, \d{4}-
 
 @pytest.mark.parametrize("noun", JOBS)
 def test_a_kept_file_says_when_it_was_made_and_holds_each_row_of_each_case_once(noun):
-    job, frame = JOBS[noun], replications.read(noun)
-    assert re.fullmatch(HEAD, replications.kept(noun).head)
+    job, frame = JOBS[noun], read_study(noun)
+    assert re.fullmatch(HEAD, kept.read_whole(noun).head)
     assert list(dict.fromkeys(frame["case"])) == list(job.cases)  # and none of the probe
     assert not frame.duplicated(["case", *job.key]).any()
 
 
 def test_the_kept_comparison_has_all_contacts_and_holds():
-    cells = replications.read("market_calibration")
+    cells = read_study("market_calibration")
     assert (cells.groupby("case")["n"].max() > 20_000).all()  # 200,000 contacts over seven arms
     assert (cells["z"].abs() <= cells["bound"]).all()
 
@@ -38,9 +38,9 @@ def test_the_kept_comparison_has_all_contacts_and_holds():
 )
 def test_every_method_met_every_market(noun, cases):
     job = JOBS[noun]
-    assert list(cases) == [*job.cases, replications.PROBE]
+    assert list(cases) == [*job.cases, kept.PROBE]
     rest = [name for name in job.key if name != "seed"]
-    for case, part in replications.read(noun).groupby("case"):
+    for case, part in read_study(noun).groupby("case"):
         assert (part.groupby(rest)["seed"].nunique() == len(cases[case].seeds)).all()
 
 
@@ -62,7 +62,7 @@ def rows_of(case: str) -> pd.DataFrame:
 def toy(tmp_path, monkeypatch):
     """A project of one job with two cases; gives the list of the cases that were computed."""
     job = Job("tests.test_replications", "rows_of", ("60,000", "b"), ("seed", "arm"), digits=4, loose={"y": 1e-3})
-    monkeypatch.setattr(replications, "JOBS", {"toy": job})
+    monkeypatch.setattr(kept, "JOBS", {"toy": job})
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.setitem(value, "x", 2.604)
     monkeypatch.setitem(value, "stop", "")
@@ -72,80 +72,79 @@ def toy(tmp_path, monkeypatch):
 
 def test_what_is_read_leaves_the_probe_out(toy):
     with pytest.raises(FileNotFoundError, match=r"data/replications/toy.csv is missing; `make replications N=toy` makes it"):
-        replications.read("toy")
-    replications.make("toy")
-    frame = replications.read("toy")
+        read_study("toy")
+    kept.make("toy")
+    frame = read_study("toy")
     assert frame["case"].tolist() == ["60,000", "60,000", "b", "b"]
     assert frame["x"].tolist() == [0.3333, 2.604] * 2
     assert frame["arm"].tolist() == ["none", "10"] * 2
     assert frame["found"].dtype == bool
-    assert replications.kept_probe("toy")["x"].tolist() == [0.333333333, 2.604]
-    assert replications.kept("toy").head.startswith("# commit unknown, ")  # a folder without git
-    assert re.fullmatch(HEAD, replications.kept("toy").head)
+    assert kept.kept_probe("toy")["x"].tolist() == [0.333333333, 2.604]
+    assert kept.read_whole("toy").head.startswith("# commit unknown, ")  # a folder without git
+    assert re.fullmatch(HEAD, kept.read_whole("toy").head)
 
 
 def test_what_is_up_to_date_is_not_made_again_unless_named(toy, capsys):
-    replications.make("toy")
+    kept.make("toy")
     assert toy == ["probe", "60,000", "b"]
     capsys.readouterr()
-    replications.main([])
+    kept.make_kept()
     assert toy == ["probe", "60,000", "b", "probe"]
     assert capsys.readouterr().out.startswith("toy: up to date")
-    replications.main(["toy"])
+    kept.make_kept(["toy"])
     assert toy[-3:] == ["probe", "60,000", "b"]
     value["x"] = 2.611
-    replications.main([])
+    kept.make_kept()
     assert toy[-3:] == ["probe", "60,000", "b"]
-    assert replications.read("toy")["x"].tolist()[1] == 2.611
+    assert read_study("toy")["x"].tolist()[1] == 2.611
 
 
 def test_a_stopped_run_goes_on_where_it_was_if_the_code_still_gives_the_same(toy):
     value["stop"] = "b"
     with pytest.raises(KeyboardInterrupt):
-        replications.make("toy", always=True)
-    assert not replications.file("toy").exists()
+        kept.make("toy", always=True)
+    assert not kept.kept_file("toy").exists()
     value["stop"] = ""
-    replications.make("toy", always=True)
+    kept.make("toy", always=True)
     assert toy == ["probe", "60,000", "probe", "b"]
     assert not (paths.ROOT / "build" / "replications" / "toy").exists()
     value["stop"] = "b"
     with pytest.raises(KeyboardInterrupt):
-        replications.make("toy", always=True)
+        kept.make("toy", always=True)
     value.update(stop="", x=2.611)
     toy.clear()
-    replications.make("toy")
+    kept.make("toy")
     assert toy == ["probe", "60,000", "b"]
-    assert replications.read("toy")["x"].tolist() == [0.3333, 2.611] * 2
+    assert read_study("toy")["x"].tolist() == [0.3333, 2.611] * 2
 
 
 def test_probes_alone_are_renewed_with_one_command_and_the_head_says_so(toy, capsys):
-    replications.make("toy")
-    before = replications.kept("toy")
+    kept.make("toy")
+    before = kept.read_whole("toy")
     bare = Kept(before.head, before.columns, before.rows)
-    bare.write(replications.file("toy"))
-    replications.main(["--probes"])
-    after = replications.kept("toy")
+    bare.write(kept.kept_file("toy"))
+    kept.make_kept(probes=True)
+    after = kept.read_whole("toy")
     assert (after.columns, after.rows, after.probe) == (before.columns, before.rows, before.probe)
     assert after.head.startswith(f"{before.head}; probe: commit unknown, ")
-    replications.main(["--probes", "toy"])  # nothing new: the file stays as it is
-    assert replications.kept("toy") == after
+    kept.make_kept(["toy"], probes=True)  # nothing new: the file stays as it is
+    assert kept.read_whole("toy") == after
     assert "rows of the probe as they were" in capsys.readouterr().out
     other = Kept(before.head, before.columns + ",z", tuple(f"{r},1" for r in before.rows))
-    other.write(replications.file("toy"))
+    other.write(kept.kept_file("toy"))
     with pytest.raises(ValueError, match="toy: the columns are case,seed,arm,x,found, those of the file case,seed,arm,x,found,z"):
-        replications.main(["--probes"])
-    after.write(replications.file("toy"))
-    replications.make("toy")  # rows that are older than their probe are not up to date
-    assert replications.RENEWED not in replications.kept("toy").head
+        kept.make_kept(probes=True)
+    after.write(kept.kept_file("toy"))
+    kept.make("toy")  # rows that are older than their probe are not up to date
+    assert kept.RENEWED not in kept.read_whole("toy").head
     capsys.readouterr()
-    replications.make("toy")
+    kept.make("toy")
     assert "up to date, as its probe says" in capsys.readouterr().out
 
 
-def test_a_noun_that_is_not_there_is_named(toy, capsys):
-    with pytest.raises(SystemExit):
-        replications.main(["toys"])
-    assert "there is no kept study 'toys'; there are: toy" in capsys.readouterr().err
+def test_a_noun_that_is_not_there_is_named(toy):
+    with pytest.raises(SystemExit, match="There is no kept study 'toys'; there are: toy"):
+        kept.make_kept(["toys"])
     assert not toy
 
 
@@ -174,13 +173,13 @@ def table(**changed):
     ],
 )
 def test_a_number_that_moved_is_named_with_its_place(toy, now, said):
-    assert differences("toy", table(), table(**now)) == said
-    assert differences("toy", table(**now), table(**now)) == []
+    assert probe_differences("toy", table(), table(**now)) == said
+    assert probe_differences("toy", table(**now), table(**now)) == []
 
 
 def test_rows_may_come_in_another_order_and_none_at_all_is_said(toy):
-    assert differences("toy", table(), table().iloc[::-1]) == []
-    assert differences("toy", table().iloc[:0], table())[0].startswith("toy: no probe is kept")
+    assert probe_differences("toy", table(), table().iloc[::-1]) == []
+    assert probe_differences("toy", table().iloc[:0], table())[0].startswith("toy: no probe is kept")
 
 
 # --- real studies, changed by one constant ---
@@ -188,17 +187,17 @@ def test_rows_may_come_in_another_order_and_none_at_all_is_said(toy):
 
 @pytest.mark.slow
 def test_a_constant_of_a_study_that_changed_is_seen(monkeypatch):
-    before = replications.probe("fairness_audits")
-    assert differences("fairness_audits", before, replications.probe("fairness_audits")) == []
+    before = kept.probe("fairness_audits")
+    assert probe_differences("fairness_audits", before, kept.probe("fairness_audits")) == []
     differ, taken, audits = fairness_audits.CASES["probe"]
     monkeypatch.setitem(fairness_audits.CASES, "probe", (differ, taken * 1.05, audits))
-    said = differences("fairness_audits", before, replications.probe("fairness_audits"))
+    said = probe_differences("fairness_audits", before, kept.probe("fairness_audits"))
     assert any(s.startswith("fairness_audits: difference ") for s in said)
 
 
 @pytest.mark.slow
 def test_a_budget_that_is_spent_twice_is_seen(monkeypatch):
-    before = replications.probe("parity_markets")
+    before = kept.probe("parity_markets")
     monkeypatch.setattr(parity_markets, "SPENT", 2 * parity_markets.SPENT)
-    said = differences("parity_markets", before, replications.probe("parity_markets"))
+    said = probe_differences("parity_markets", before, kept.probe("parity_markets"))
     assert any(s.startswith("parity_markets: spend ") and s.endswith(f"policy {parity_markets.FULL})") for s in said)

@@ -288,10 +288,10 @@ def test_a_claim_of_what_is_no_number_is_not_available_and_the_run_goes_on(out, 
     ledger = json.loads(paths.ledger("toy").read_text())
     assert [c["holds"] for c in ledger["claims"]] == [None, None, None, None, True]
     assert ledger["numbers"][0]["value"] == 3
-    found = claims.of([ledger])
-    assert "1 of 5 claims hold, 4 not available" in claims.sentence(found)
-    assert len(claims.table(found)) == 5
-    assert claims.latex(found).count("not available") >= 4
+    found = claims.claims_of([ledger])
+    assert "1 of 5 claims hold, 4 not available" in claims.claims_sentence(found)
+    assert len(claims.claims_table(found)) == 5
+    assert claims.claims_latex(found).count("not available") >= 4
 
 
 def test_a_claim_may_be_told_that_nobody_knows(out):

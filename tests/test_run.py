@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from jupyter_client import KernelManager
 
-from promo_helpers import depends, paths, progress, run, seal
-from promo_helpers.typeset import first_error
+from promo_helpers import __main__ as command_line
+from promo_helpers import depends, paths, series
+from promo_helpers.paper import first_error
 
 ROOT = paths.ROOT
 
@@ -47,11 +48,11 @@ def notebook(project, *cells):
 def test_a_run_that_writes_another_runs_ledger_is_refused(project):
     notebook(project, PROSE, PARAMETERS, WRITES)
     stamps = {name: project / "build" / f"02_shop_{name}.ipynb" for name in "ab"}
-    run.execute("02_shop_a", {}, stamps["a"])
+    series.execute("02_shop_a", {}, stamps["a"])
     assert stamps["a"].is_file()
     (project / "data" / "numbers" / "shop_b.json").write_text("left by an earlier execution")
     with pytest.raises(SystemExit) as stop:
-        run.execute("02_shop_b", {"data": "a"}, stamps["b"])
+        series.execute("02_shop_b", {"data": "a"}, stamps["b"])
     assert str(stop.value) == (
         "02_shop_b has not written data/numbers/shop_b.json, so that its results would be another run's and are not taken: "
         "Report(...) in notebooks/02_shop.ipynb and the run's name in the profile must agree"
@@ -63,7 +64,7 @@ def test_a_run_that_writes_another_runs_ledger_is_refused(project):
 @pytest.mark.slow
 def test_the_stamp_bears_the_time_at_which_the_run_began(project):
     notebook(project, PARAMETERS, WRITES)
-    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    series.execute("02_shop_a", {}, project / "stamp.ipynb")
     assert (project / "stamp.ipynb").stat().st_mtime <= (project / "data" / "numbers" / "shop_a.json").stat().st_mtime
     os.utime(project / "notebooks" / "02_shop.ipynb")
     assert (project / "stamp.ipynb").stat().st_mtime < (project / "notebooks" / "02_shop.ipynb").stat().st_mtime
@@ -72,13 +73,13 @@ def test_the_stamp_bears_the_time_at_which_the_run_began(project):
 @pytest.mark.slow
 def test_a_run_that_fails_leaves_the_earlier_results_as_they_were(project):
     notebook(project, PARAMETERS, WRITES)
-    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    series.execute("02_shop_a", {}, project / "stamp.ipynb")
     before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in project.rglob("*") if p.is_file() and "notebooks" not in p.parts}
     assert project / "data" / "numbers" / "shop_a.json" in before
     other = {**WRITES, "source": WRITES["source"].replace('"{}"', '"other"')}
     notebook(project, PARAMETERS, other, FAILS)
     with pytest.raises(SystemExit):
-        run.execute("02_shop_a", {}, project / "stamp.ipynb")
+        series.execute("02_shop_a", {}, project / "stamp.ipynb")
     (project / "stamp.failed.ipynb").unlink()
     after = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in project.rglob("*") if p.is_file() and "notebooks" not in p.parts}
     assert after == before
@@ -102,7 +103,7 @@ def test_a_run_reads_the_results_and_replaces_a_folder_whole(project):
     (project / "data" / "models" / "m" / "old").write_text("old")
     (project / "data" / "models" / "other").mkdir()
     notebook(project, PARAMETERS, READS, WRITES)
-    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    series.execute("02_shop_a", {}, project / "stamp.ipynb")
     assert {p.name for p in (project / "data" / "models").rglob("*")} == {"m", "new", "other"}
     cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
     said = ["".join(o["text"]) for c in cells for o in c.get("outputs", []) if o["output_type"] == "stream"]
@@ -116,7 +117,7 @@ def test_a_run_that_writes_on_another_file_system_moves_its_ledger_too(project):
     with tempfile.TemporaryDirectory(dir=other) as build:
         (project / "build").symlink_to(build)
         notebook(project, PARAMETERS, WRITES)
-        run.execute("02_shop_a", {}, project / "stamp.ipynb")
+        series.execute("02_shop_a", {}, project / "stamp.ipynb")
         assert [f.name for f in (project / "data" / "numbers").iterdir()] == ["shop_a.json"]
         assert not list((project / "build" / "running").iterdir())
     assert (project / "data" / "numbers" / "shop_a.json").read_text() == "{}"
@@ -130,20 +131,20 @@ def test_what_a_killed_run_left_is_removed_and_that_of_a_living_one_stays(projec
     for number in (dead.pid, os.getppid()):
         (running / f"03_other.{number}").mkdir(parents=True)
     notebook(project, PARAMETERS, WRITES)
-    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    series.execute("02_shop_a", {}, project / "stamp.ipynb")
     assert [p.name for p in running.iterdir()] == [f"03_other.{os.getppid()}"]
 
 
 @pytest.mark.slow
 def test_a_run_is_sealed_and_other_parameters_than_the_profiles_make_it_old(project):
     notebook(project, PARAMETERS, WRITES)
-    run.execute("02_shop_b", {"data": "b"}, project / "stamp.ipynb", of_profile=False)
-    sealed = seal.of(project / "stamp.ipynb")
+    series.execute("02_shop_b", {"data": "b"}, project / "stamp.ipynb", of_profile=False)
+    sealed = series.seal_of(project / "stamp.ipynb")
     assert sealed["parameters"] == {"data": "b"}
     assert list(sealed["written"]) == ["data/numbers/shop_b.json"]
-    assert seal.altered(project, sealed) == []
+    assert series.altered(project, sealed) == []
     (project / "data" / "numbers" / "shop_b.json").write_text("{ }")
-    assert seal.altered(project, sealed) == [project / "data" / "numbers" / "shop_b.json"]
+    assert series.altered(project, sealed) == [project / "data" / "numbers" / "shop_b.json"]
     assert (project / "stamp.ipynb").stat().st_mtime < (project / "notebooks" / "02_shop.ipynb").stat().st_mtime
 
 
@@ -157,10 +158,10 @@ DRAWS = {
 
 @pytest.mark.slow
 def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeypatch):
-    for name, value in run.FIXED.items():
+    for name, value in series.FIXED.items():
         monkeypatch.setenv(name, value)
     notebook(project, PARAMETERS, DRAWS, WRITES)
-    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    series.execute("02_shop_a", {}, project / "stamp.ipynb")
     cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
     pictures = [o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
     assert len(pictures) == 1
@@ -198,7 +199,7 @@ ASKS = {
 def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
     notebook(project, PARAMETERS, ASKS)
     with pytest.raises(SystemExit) as stop:
-        run.execute("02_shop_a", {}, project / "stamp.ipynb")
+        series.execute("02_shop_a", {}, project / "stamp.ipynb")
     assert str(stop.value) == "02_shop_a: k = 0: must be a whole number of at least 1"
     assert capsys.readouterr().err == ""
 
@@ -207,7 +208,7 @@ def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
 def test_the_errors_for_people_are_classes_of_the_package():
     named = {node.name for file in (ROOT / "promo_helpers").rglob("*.py") for node in ast.parse(file.read_text(encoding="utf-8")).body
              if isinstance(node, ast.ClassDef)}  # fmt: skip
-    assert set(run.FOR_PEOPLE) <= named
+    assert set(series.FOR_PEOPLE) <= named
 
 
 @pytest.mark.parametrize(
@@ -219,8 +220,8 @@ def test_the_errors_for_people_are_classes_of_the_package():
     ],
 )
 def test_progress_is_a_line_that_lives_or_lines_of_a_log(capsys, monkeypatch, terminal, flags, lines):
-    monkeypatch.setattr(progress, "EVERY", 0.01)
-    monkeypatch.setattr(progress, "SECOND", 0.01)
+    monkeypatch.setattr(series, "EVERY", 0.01)
+    monkeypatch.setattr(series, "SECOND", 0.01)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
     monkeypatch.setenv("MAKEFLAGS", flags)
     seen = threading.Event()
@@ -229,7 +230,7 @@ def test_progress_is_a_line_that_lives_or_lines_of_a_log(capsys, monkeypatch, te
         seen.set()
         return 3, 8
 
-    with progress.shown("02_shop", cells):
+    with series.progress("02_shop", cells):
         assert seen.wait(10)
     said = capsys.readouterr().out
     assert all(line in said for line in lines)
@@ -325,7 +326,7 @@ def test_a_run_of_make_reads_results_and_says_nothing(project, monkeypatch, caps
 def test_a_failed_run_names_the_cell_as_a_person_counts_it(project, capsys, parameters):
     notebook(project, PROSE, PARAMETERS, PROSE, FAILS)
     with pytest.raises(SystemExit) as stop:
-        run.execute("02_shop_a", parameters, project / "stamp.ipynb")
+        series.execute("02_shop_a", parameters, project / "stamp.ipynb")
     assert "\n02_shop_a stopped in cell 4 (1 / 0  # here): ZeroDivisionError: division by zero\n" in capsys.readouterr().err
     assert str(stop.value) == "The notebook up to there, with the whole trace: stamp.failed.ipynb"
     assert not (project / "stamp.ipynb").exists()
@@ -334,10 +335,10 @@ def test_a_failed_run_names_the_cell_as_a_person_counts_it(project, capsys, para
 def test_the_longest_name_is_the_notebook_of_a_run(project):
     for name in ("02_shop", "02_shop_own", "07_own_shop"):
         (project / "notebooks" / f"{name}.ipynb").write_text("{}")
-    assert run.notebook_of("02_shop_own_b").stem == "02_shop_own"
-    assert run.notebook_of("02_shop_completejourney").stem == "02_shop"
-    with pytest.raises(run.depends.Unreadable, match="No notebook belongs to the run '02_shops'"):
-        run.notebook_of("02_shops")
+    assert depends.notebook_of("02_shop_own_b").stem == "02_shop_own"
+    assert depends.notebook_of("02_shop_completejourney").stem == "02_shop"
+    with pytest.raises(depends.Unreadable, match="No notebook belongs to the run '02_shops'"):
+        depends.notebook_of("02_shops")
 
 
 LOOKS = {"cell_type": "code", "metadata": {}, "source": 'assert product == "White \\"B\\" $Bread", product'}
@@ -346,14 +347,13 @@ TAKES = {**PARAMETERS, "source": PARAMETERS["source"] + '\nproduct = ""  # a nam
 
 @pytest.fixture
 def command(project, monkeypatch):
-    """A function that runs `python -m promo_helpers.run 02_shop_a` with further options."""
+    """A function that runs `python -m promo_helpers run 02_shop_a --alone` with further options."""
     (project / "notebooks" / "profiles" / "paper.yml").write_text("02_shop_a: {}\n")
-    for name in (*run.FIXED, "IPYTHONDIR"):
-        monkeypatch.setenv(name, os.environ.get(name, ""))  # so that what main() sets is taken back
+    for name in (*series.FIXED, "IPYTHONDIR"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))  # so that what the command sets is taken back
 
     def call(*options):
-        monkeypatch.setattr("sys.argv", ["run", "02_shop_a", "--stamp", str(project / "stamp.ipynb"), *options])
-        run.main()
+        command_line.main(["run", "02_shop_a", "--alone", *options], standalone_mode=False)
 
     return call
 
@@ -362,7 +362,7 @@ def command(project, monkeypatch):
 def test_a_product_of_the_command_line_reaches_the_notebook(project, command):
     notebook(project, PROSE, TAKES, LOOKS, WRITES)
     command('--product=White "B" $Bread')
-    assert (project / "stamp.ipynb").is_file()
+    assert depends.stamp_of("02_shop_a", "paper").is_file()
 
 
 @pytest.mark.slow
@@ -370,7 +370,7 @@ def test_a_notebook_that_takes_no_product_says_so(project, command):
     notebook(project, PROSE, PARAMETERS, WRITES)
     with pytest.raises(SystemExit) as stop:
         command("--product", "White Bread")
-    assert str(stop.value) == "notebooks/02_shop.ipynb has no parameter `product`, so that it cannot look at one"
+    assert str(stop.value) == "notebooks/02_shop.ipynb has no parameter `product`; it has: data, writer"
     command()
 
 
@@ -398,7 +398,7 @@ def test_make_hands_a_product_to_the_notebook_asked_for_alone(tmp_path):
         "OUT=build/none",
     ]
     said = subprocess.run([*words, "notebook", "PRODUCT=M&M's"], capture_output=True, text=True, check=True).stdout
-    lines = [line for line in said.splitlines() if "-m promo_helpers.run" in line]
+    lines = [line for line in said.splitlines() if "-m promo_helpers run" in line]
     asked = [line for line in lines if '--product="$PRODUCT"' in line]
     assert asked
     assert all("04_recommendation" in line for line in asked)

@@ -14,8 +14,10 @@ import pandas as pd
 import papermill
 import pytest
 
-from promo_helpers import paths, run
+from promo_helpers import depends, paths
+from promo_helpers.campaign.evaluation import RECORDED
 from promo_helpers.report import interval_text, plain_text
+from promo_helpers.series import profile, seal_of
 from tests.series import environment, make
 from tests.shops import FIRST_DAY, shop_frames, write_shop
 
@@ -83,12 +85,12 @@ def test_a_second_make_does_nothing(built):
 
 def test_what_make_would_do_after_a_change(built):
     would = make("paper", "PROFILE=smoke", "-n", "-W", "paper/sections/data.tex", out=built).stdout
-    assert "promo_helpers.typeset" in would
-    assert "promo_helpers.run" not in would
+    assert "promo_helpers paper" in would
+    assert "promo_helpers run" not in would
     for file in ("notebooks/02_shop.ipynb", "promo_helpers/plots/shop_figures.py", "promo_helpers/shop/tables.py"):
         would = make("paper", "PROFILE=smoke", "-n", "-W", file, out=built).stdout
-        assert f"promo_helpers.run {RUN}" in would
-        assert "promo_helpers.typeset" in would
+        assert f"promo_helpers run {RUN}" in would
+        assert "promo_helpers paper" in would
 
 
 def figures(ledger: Path) -> int:
@@ -126,13 +128,45 @@ def all_but_explored(out: Path) -> dict[str, tuple[int, str]]:
     return {str(p): (p.stat().st_mtime_ns, hashlib.sha256(p.read_bytes()).hexdigest()) for p in files}
 
 
+def opened(stamp: Path) -> set[str]:
+    """What the runs of other notebooks make, as series.yml calls it, and this run opened: the shop and its truth, saved models by kind."""
+    names = set()
+    for place in seal_of(stamp)["opened"]:
+        _, kind, *rest = place.split("/")
+        if kind == "models":
+            data = depends.data_set(stamp.stem)
+            names.add(rest[0].removesuffix("" if data == depends.SIMULATED else f"_{data}"))
+        elif kind == "truth" or rest == [depends.SIMULATED]:
+            names.add("shop")
+    return names
+
+
+def test_series_yml_says_what_each_run_opened(built):
+    """A run may open less than its notebook reads, where another data set has no such thing or the trial of a small shop tells nothing."""
+    listed = depends.series()
+    by_notebook: dict[str, set[str]] = {}
+    for stamp in sorted((built / "build" / "runs" / "smoke").glob("*.ipynb")):
+        notebook = depends.notebook_of(stamp.stem).stem
+        by_notebook.setdefault(notebook, set()).update(opened(stamp))
+        assert opened(stamp) <= set(listed[notebook].get("reads", [])), f"{stamp.stem} opens what series.yml does not say"
+    assert by_notebook == {notebook: set(entry.get("reads", [])) for notebook, entry in listed.items()}
+    made = {d.name for d in (built / "data" / "models").iterdir() if "_completejourney" not in d.name}
+    assert {"shop", *made} == {kind for entry in listed.values() for kind in entry.get("makes", [])}
+
+
+def test_what_the_evaluation_reads_is_recorded(built):
+    for noun in RECORDED:
+        ledger = json.loads((built / "data" / "numbers" / f"{noun}.json").read_text())
+        assert set(RECORDED[noun]) - {n["name"] for n in ledger["numbers"]} == set(), noun
+
+
 def test_a_notebook_in_jupyterlab_changes_no_result_and_explores_in_a_place_of_its_own(built, monkeypatch):
     before = all_but_explored(built)
     monkeypatch.setenv("PROMO_OUT", str(built))
     for name in (n for n in os.environ if n.endswith("_NUM_THREADS") or n in ("PROMO_WRITE", "MPLBACKEND")):
         monkeypatch.delenv(name)
     for name in ("18_campaign", "01_market"):  # the one reads what others made, the other writes the shop that all read
-        parameters = {**run.profile("smoke")[name], "seed": 2}
+        parameters = {**profile("smoke")[name], "seed": 2}
         papermill.execute_notebook(
             ROOT / "notebooks" / f"{name}.ipynb",
             None,
@@ -155,7 +189,7 @@ def test_the_executed_notebooks_show_their_pictures_and_become_pages(built):
     folder = built / "build" / "html"
     index = (folder / "index.html").read_text(encoding="utf-8")
     for stamp in runs.glob("*.ipynb"):
-        ledger = json.loads((built / "data" / "numbers" / f"{stamp.stem.partition('_')[2]}.json").read_text())
+        ledger = json.loads((built / "data" / "numbers" / depends.ledger_of(stamp.stem).name).read_text())
         page = (folder / f"{stamp.stem}.html").read_text(encoding="utf-8")
         assert page.count("data:image/png;base64,") >= len(ledger["figures"]), stamp.stem
         assert f'href="{stamp.stem}.html"' in index

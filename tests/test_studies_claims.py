@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import replications
+from promo_helpers.kept import read_study
 from promo_helpers.report import Report
 from promo_helpers.studies import effect_markets, explanation_noise, fairness_audits, parity_markets, policy_markets, study_claims
 
@@ -19,27 +19,27 @@ def recorded(found, folder, monkeypatch) -> pd.DataFrame:
 
 
 def effects(change=lambda covered, alarms, turned: None):
-    kept = replications.read("effect_refuters")
-    covered = effect_markets.coverage_table(replications.read("effect_coverage"))
+    kept = read_study("effect_refuters")
+    covered = effect_markets.coverage_table(read_study("effect_coverage"))
     alarms = effect_markets.alarm_table(kept)
-    turned = effect_markets.bias_table(replications.read("effect_dial"), ["overlap", "confounding", "method"])
+    turned = effect_markets.bias_table(read_study("effect_dial"), ["overlap", "confounding", "method"])
     change(covered, alarms, turned)
     return study_claims.of_effects(covered, alarms, turned, kept["seed"].nunique())
 
 
 def noise():
-    kept = replications.read("explanation_noise").groupby("case", sort=False)
+    kept = read_study("explanation_noise").groupby("case", sort=False)
     return explanation_noise.counted(pd.concat([explanation_noise.judged(p).assign(contacts=c) for c, p in kept]))
 
 
 def kept_claims():
     yield from effects()
-    yield from study_claims.of_uplift(replications.read("uplift_markets"), replications.read("uplift_nothing"))
-    covering = policy_markets.covered(replications.read("forecast_coverage"))
-    yield from study_claims.of_policies(replications.read("policy_markets"), covering)
+    yield from study_claims.of_uplift(read_study("uplift_markets"), read_study("uplift_nothing"))
+    covering = policy_markets.covered(read_study("forecast_coverage"))
+    yield from study_claims.of_policies(read_study("policy_markets"), covering)
     yield from study_claims.of_noise(noise())
-    yield from study_claims.of_parity(replications.read("parity_markets"))
-    yield from study_claims.of_audits(fairness_audits.summary(replications.read("fairness_audits")))
+    yield from study_claims.of_parity(read_study("parity_markets"))
+    yield from study_claims.of_audits(fairness_audits.summary(read_study("fairness_audits")))
 
 
 @pytest.mark.slow
@@ -57,7 +57,7 @@ def swapped(frame: pd.DataFrame, column: str, first: str, second: str) -> pd.Dat
 
 
 def test_claims_on_learners_turn_with_their_markets(tmp_path, monkeypatch):
-    markets, nothing = replications.read("uplift_markets"), replications.read("uplift_nothing")
+    markets, nothing = read_study("uplift_markets"), read_study("uplift_nothing")
     turned = recorded(
         study_claims.of_uplift(swapped(markets, "learner", "dose-response", "X-learner"), nothing), tmp_path, monkeypatch
     )
@@ -68,8 +68,8 @@ def test_claims_on_learners_turn_with_their_markets(tmp_path, monkeypatch):
 
 
 def test_claims_on_policies_turn_with_their_markets(tmp_path, monkeypatch):
-    markets = replications.read("policy_markets")
-    covering = policy_markets.covered(replications.read("forecast_coverage"))
+    markets = read_study("policy_markets")
+    covering = policy_markets.covered(read_study("forecast_coverage"))
     worse = markets.assign(
         value=np.where(markets["policy"] == "expected profit", -markets["value"], markets["value"]),
         promised=-10.0,
@@ -92,11 +92,11 @@ def test_claims_on_effects_turn_with_their_tables(tmp_path, monkeypatch):
 
 
 def test_claims_on_parity_and_audits_turn_with_their_tables(tmp_path, monkeypatch):
-    kept = replications.read("parity_markets")
+    kept = read_study("parity_markets")
     dear = swapped(kept, "policy", parity_markets.FULL, parity_markets.AGELESS)
     turned = recorded(study_claims.of_parity(dear), tmp_path, monkeypatch)
     assert not turned.loc[["blindness_costs", "ageless_widens_segments", "blindness_dearer"], "holds"].any()
-    audits = fairness_audits.summary(replications.read("fairness_audits"))
+    audits = fairness_audits.summary(read_study("fairness_audits"))
     other = swapped(audits, "null", "equal shares", "equal given features")
     assert not recorded(study_claims.of_audits(other), tmp_path, monkeypatch)["holds"].any()
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import replications
 from promo_helpers.evaluate.uplift import labelled
+from promo_helpers.kept import read_study
 from promo_helpers.studies.uplift_markets import gain_over, shares_of_attainable
 from promo_helpers.studies.uplift_nothing import claims_of_nothing
 
@@ -56,7 +56,7 @@ def test_labels_go_by_the_sign_of_the_best_arm_and_then_by_the_chance_of_buying(
 
 @pytest.mark.parametrize("noun", ["uplift_markets", "uplift_nothing"])
 def test_no_policy_of_the_kept_studies_beats_the_truth(noun):
-    frame = replications.read(noun)
+    frame = read_study(noun)
     if noun == "uplift_markets":
         assert (frame["value"] <= frame["omniscient"] + 1e-6).all()
         assert (frame["attainable"] <= frame["informed"] + 1e-6).all()

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from promo_helpers import collect, paths
+from promo_helpers import check, depends, paths
 from tests.variants import SMALL, VARIANTS, WRONG
 
 pytestmark = pytest.mark.slow
@@ -30,18 +30,16 @@ def folders(tmp_path_factory):
 def test_a_notebook_runs_with_another_seed_and_other_parameters(folders, monkeypatch, seed, notebook, changed):
     out = folders[seed]
     given = SMALL.get(notebook, {}) | changed | {"seed": seed}
-    command = [sys.executable, "-m", "promo_helpers.run", notebook, "--profile", "smoke"]
+    command = [sys.executable, "-m", "promo_helpers", "run", notebook, "--alone", "--profile", "smoke"]
     command += [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "PROMO_"))}
-    done = subprocess.run(
-        command, cwd=paths.ROOT, env=clean | {"PROMO_OUT": str(out), "PROMO_PROFILE": "smoke"}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=paths.ROOT, env=clean | {"PROMO_OUT": str(out)}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    ledger = json.loads((out / "data" / "numbers" / f"{notebook.split('_', 1)[1]}.json").read_text(encoding="utf-8"))
+    monkeypatch.setenv("PROMO_OUT", str(out))
+    ledger = json.loads(depends.ledger_of(notebook).read_text(encoding="utf-8"))
     assert ledger["seed"] == seed
     assert {claim["holds"] for claim in ledger["claims"]} <= {True, False, None}
-    monkeypatch.setenv("PROMO_OUT", str(out))
-    assert collect.differences([ledger]) == []
+    assert check.wrong_differences([ledger]) == []
 
 
 @pytest.mark.parametrize(("notebook", "name", "value", "words"), WRONG, ids=[f"{n}-{p}" for n, p, _, _ in WRONG])

@@ -39,15 +39,15 @@ def build(out, monkeypatch, *, shift=0.0, policies=POLICIES, holds=True, learner
     report.claim("gains", "the ranking gains", 2.05 if holds else -2.05, above=0.0, se=0.5)
     report.save_table(policies, "policies", digits={"value": 2})
     Report("market", seed=1).record("customers", 300, meaning="customers")
-    return release.read(out)
+    return release.read_build(out)
 
 
 @pytest.fixture
 def released(tmp_path, monkeypatch):
     """The folder of a release of `build`."""
     made = build(tmp_path / "a", monkeypatch)
-    made.facts = release.facts()
-    release.write(made, tmp_path / "published")
+    made.facts = release.machine()
+    release.write_release(made, tmp_path / "published")
     return tmp_path / "published"
 
 
@@ -66,11 +66,11 @@ def sealed(folder):
     head = json.loads((folder / "release.json").read_text(encoding="utf-8"))
     head["sha256"] = release._digest(folder)
     (folder / "release.json").write_text(json.dumps(head), encoding="utf-8")
-    return release.read(folder)
+    return release.read_build(folder)
 
 
 def test_a_release_says_the_same_as_the_build_that_it_is_of(released, tmp_path):
-    a, b = release.read(released), release.read(tmp_path / "a")
+    a, b = release.read_build(released), release.read_build(tmp_path / "a")
     rows = compare(a, b)
     assert {r.grade for r in rows} == {"agrees"}
     assert {r.what for r in rows} == {"setting", "count", "estimate", "choice", "claim"}
@@ -84,7 +84,7 @@ def test_a_release_is_small_text_and_the_same_bytes_again(released, tmp_path):
     assert set(before) == {"numbers.csv", "claims.csv", "release.json", "uplift_policies.csv"}
     assert b",0.123456789," in before["uplift_policies.csv"]
     assert b"0.3333333333333333" in before["numbers.csv"], "a setting is kept to its last digit"
-    release.write(release.read(released), released)
+    release.write_release(release.read_build(released), released)
     assert {f.name: f.read_bytes() for f in released.rglob("*") if f.is_file()} == before
 
 
@@ -115,14 +115,14 @@ def test_a_release_is_small_text_and_the_same_bytes_again(released, tmp_path):
 )  # fmt: skip
 def test_a_fault_in_a_release_is_caught(released, tmp_path, file, old, new, found):
     edit(released / file, old, new)
-    assert found in different(release.read(released), release.read(tmp_path / "a"))
-    assert found in different(sealed(released), release.read(tmp_path / "a"))
-    assert not verify.alike(compare(sealed(released), release.read(tmp_path / "a")))
+    assert found in different(release.read_build(released), release.read_build(tmp_path / "a"))
+    assert found in different(sealed(released), release.read_build(tmp_path / "a"))
+    assert not verify.alike(compare(sealed(released), release.read_build(tmp_path / "a")))
 
 
 def test_a_third_digit_changed_by_hand_is_caught_even_inside_a_wide_interval(released, tmp_path):
     edit(released / "numbers.csv", "gain,3347.3,", "gain,3357.3,")
-    assert different(release.read(released), release.read(tmp_path / "a")) == {"setting .rows of the release"}
+    assert different(release.read_build(released), release.read_build(tmp_path / "a")) == {"setting .rows of the release"}
 
 
 def test_an_estimate_is_judged_by_its_interval(tmp_path, monkeypatch):
@@ -188,7 +188,7 @@ def test_whom_lists_hold_is_told_and_is_no_difference_by_itself(tmp_path, monkey
     for side, customers in (("a", ["C1", "C2", "C3"]), ("b", ["C1", "C2", "C4"])):
         (tmp_path / side / "data" / "campaigns").mkdir()
         pd.DataFrame({"CustomerID": customers}).to_csv(tmp_path / side / "data" / "campaigns" / "list.csv", index=False)
-    sides = [release.read(tmp_path / side) for side in "ab"]
+    sides = [release.read_build(tmp_path / side) for side in "ab"]
     [row] = [r for r in compare(*sides) if r.what == "list"]
     assert row.texts == ("3 customers, 1 of them only here",) * 2
     assert row.by == pytest.approx(0.5)
@@ -205,12 +205,11 @@ def test_lists_alone_are_read_and_one_that_cannot_be_is_named(tmp_path, monkeypa
     (folder / "empty.csv").write_text("")
     (folder / "ragged.csv").write_text("CustomerID,Name\nC1,a\nC2,b,c,d\n")
     (folder / "western.csv").write_bytes("CustomerID,Name\nC1,Zo\u00eb\n".encode("cp1252"))
-    monkeypatch.setenv("PROMO_PROFILE", "smoke")
-    for made in (release.read(tmp_path / "a"), release.present()):
+    for made in (release.read_build(tmp_path / "a"), release.present("smoke")):
         assert made.lists == {"good.csv": ["C1"]}
         assert [line.partition(":")[0] for line in made.unread] == ["empty.csv", "ragged.csv", "western.csv"]
         assert verify.alike(compare(made, made))
-        text = page(made, made, compare(made, made), verify.aside(made, made), tmp_path / "verify.html").read_text(
+        text = page(made, made, compare(made, made), release.aside(made, made), tmp_path / "verify.html").read_text(
             encoding="utf-8"
         )
         assert "western.csv: " in text
@@ -218,37 +217,35 @@ def test_lists_alone_are_read_and_one_that_cannot_be_is_named(tmp_path, monkeypa
 
 def test_a_present_build_that_cannot_be_read_is_a_sentence(tmp_path, monkeypatch):
     build(tmp_path / "a", monkeypatch)
-    monkeypatch.setenv("PROMO_PROFILE", "smoke")
     (tmp_path / "a" / "data" / "numbers" / "uplift.json").write_text('{"run":')
     with pytest.raises(SystemExit, match="a cannot be read: "):
-        release.present()
+        release.present("smoke")
 
 
 def test_a_run_that_one_side_lacks_is_said_once(tmp_path, monkeypatch):
     a = build(tmp_path / "a", monkeypatch)
     build(tmp_path / "b", monkeypatch)
     (tmp_path / "b" / "data" / "numbers" / "uplift.json").unlink()
-    assert different(a, release.read(tmp_path / "b")) == {"missing uplift.the whole run"}
+    assert different(a, release.read_build(tmp_path / "b")) == {"missing uplift.the whole run"}
 
 
 def test_runs_of_one_side_that_no_profile_names_are_listed_without_a_verdict(tmp_path, monkeypatch):
-    monkeypatch.setenv("PROMO_PROFILE", "smoke")
     a = build(tmp_path / "a", monkeypatch)
     build(tmp_path / "b", monkeypatch)
     asked = Report("campaign_asked_white_bread", seed=1)
     asked.record("customers", 50, meaning="customers")
     asked.save_table(POLICIES, "policies")
-    both = verify.common(a, release.read(tmp_path / "b"))
+    both = release.common("smoke", a, release.read_build(tmp_path / "b"))
     assert both[2] == [f"Only in {tmp_path / 'b'}, of no run of the profile smoke, and not compared: campaign_asked_white_bread"]
     assert {r.grade for r in compare(*both[:2])} == {"agrees"}
     (tmp_path / "b" / "data" / "numbers" / "uplift.json").unlink()
-    *sides, lines = verify.common(a, release.read(tmp_path / "b"))
+    *sides, lines = release.common("smoke", a, release.read_build(tmp_path / "b"))
     assert different(*sides) == {"missing uplift.the whole run"}, "a run of the profile is missed"
     assert len(lines) == 1
 
 
 def test_the_page_is_whole_and_says_what_differs_first(released, tmp_path, monkeypatch):
-    a, b = release.read(released), build(tmp_path / "b", monkeypatch, holds=False, learner="<b>T")
+    a, b = release.read_build(released), build(tmp_path / "b", monkeypatch, holds=False, learner="<b>T")
     text = page(a, b, compare(a, b), [], tmp_path / "verify.html").read_text(encoding="utf-8")
     assert not any(word in text for word in ("src=", "href=", "url(", "<script", "<b>"))
     assert text.index("What differs (2)") < text.index("uplift.gains") < text.index("Claims (1)") < text.index("By run")
@@ -258,8 +255,8 @@ def test_the_page_is_whole_and_says_what_differs_first(released, tmp_path, monke
 
 
 def run(*arguments, out):
-    command = [sys.executable, "-m", "promo_helpers.verify", *map(str, arguments)]
-    environment = {"PATH": "", "PROMO_OUT": str(out), "PROMO_PROFILE": "smoke"}
+    command = [sys.executable, "-m", "promo_helpers", "verify", "--profile", "smoke", *map(str, arguments)]
+    environment = {"PATH": "", "PROMO_OUT": str(out)}
     return subprocess.run(command, cwd=paths.ROOT, env=environment, capture_output=True, text=True)
 
 
@@ -278,15 +275,14 @@ def test_the_command_ends_with_a_sentence_and_an_exit_code(released, tmp_path, m
 
 def test_the_present_build_is_compared_with_its_profile_and_this_machine(tmp_path, monkeypatch):
     build(tmp_path / "a", monkeypatch)
-    monkeypatch.setenv("PROMO_PROFILE", "smoke")
-    monkeypatch.setattr(release, "published", lambda: tmp_path / "published")
+    monkeypatch.setattr(release, "published", lambda profile: tmp_path / "published")
     with pytest.raises(SystemExit, match="`make release` makes one of the present build"):
-        verify.sides(None, None)
-    made = release.present()
+        release.sides("smoke")
+    made = release.present("smoke")
     assert set(made.runs) == {"market", "uplift"}
     assert made.facts["versions"]["numpy"] == np.__version__
-    release.write(made, release.published())
-    assert verify.alike(compare(*verify.sides(None, None)))
+    release.write_release(made, release.published("smoke"))
+    assert verify.alike(compare(*release.sides("smoke")))
 
 
 @pytest.mark.slow

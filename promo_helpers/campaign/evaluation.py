@@ -16,6 +16,9 @@ CAMPAIGN = (
     "basis", "contacts", "holdout", "discount", "spend", "profit_promised", "profit", "measured", "true_measured", "true_profit",
     "everybody_spend", "everybody_promised", "everybody_true", "random_true", "likeliest_true", "bought", "bought_promised",
 )  # fmt: skip
+TRIAL = ("trial_contacts", "worth_5000", "worth_20000", "worth_60000")
+# noun of a run -> the numbers of it that the report reads; tests hold them against what the runs record
+RECORDED = {"purchase": PREDICTION, "campaign": ("product", *CAMPAIGN, *TRIAL)}
 MISSING = "not available"
 
 
@@ -60,18 +63,14 @@ def text() -> str:
         )
         lines.append("  What cannot be told from campaigns so small, a trial can: its size and its worth stand below.")
     first = numbers(paths.ledger(runs[0])) if runs else {}
-    lines += [said(first[n]) for n in ("trial_contacts", "worth_5000", "worth_20000", "worth_60000") if n in first]
+    lines += [said(first[n]) for n in TRIAL if n in first]
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """The command line; see the module's first lines."""
+def print_report() -> None:
+    """Write the report as data/campaigns/evaluation_report.txt, and print it."""
     place, report = paths.data("campaigns", "evaluation_report.txt"), text()
     write_text(place, report)
     print(report)
-    print(f"This is {paths.shown(place)}; the lists lie beside it, the pictures in {paths.shown(paths.figures())}/: "
-          "campaign_precision_recall.png, campaign_strategies.png")  # fmt: skip
-
-
-if __name__ == "__main__":
-    main()
+    figures = "campaign_precision_recall.png, campaign_strategies.png"
+    print(f"This is {paths.shown(place)}; the lists lie beside it, the pictures in {paths.shown(paths.figures())}/: {figures}")

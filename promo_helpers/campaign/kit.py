@@ -9,7 +9,7 @@ import pandas as pd
 from promo_helpers.campaign.request import Ask, AskError, Channel, first_day, number_of_product
 from promo_helpers.decide.forecast import Line
 from promo_helpers.experiment.contacts import contact_experiment
-from promo_helpers.experiment.gates import CANNOT, gates
+from promo_helpers.experiment.gates import gates
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import saved
 from promo_helpers.models.demand import Response
@@ -95,8 +95,8 @@ class Kit:
     notes: tuple[str, ...]
 
     @classmethod
-    def load(cls, shop: Shop, item: str = "product_id", suffix: str = "") -> "Kit":
-        """Open the saved models of a shop; `suffix` is that of their names, such as _completejourney.
+    def load(cls, shop: Shop, item: str = "product_id", data: str = "simulated") -> "Kit":
+        """Open the saved models of a shop; `data` names its data set, such as completejourney.
 
         Raises FileNotFoundError, with the command, where the shop's trial could tell a response and nobody has learnt it yet, and
         OtherShop for a model that was trained on another shop.
@@ -104,20 +104,20 @@ class Kit:
         purchases = Purchases.of(shop, item)
         if not len(purchases.who):
             raise AskError(["the shop has no purchases: there is nothing to tell who might buy"])
-        response, facts, why = _response(shop, item, suffix)
+        response, facts, why = _response(shop, item, data)
         notes = list[str]()
         timing, purchase, purchase_facts = None, None, dict[str, Any]()
         try:
-            parts, told = saved.load(f"timing{suffix}", "05_timing", shop)
-            timing = {**parts, "settings": told["settings"]}
+            parts, timing_facts = saved.load_made("timing", data, shop)
+            timing = {**parts, "settings": timing_facts["settings"]}
         except FileNotFoundError as error:
             notes.append(f"{error}; until then everybody is sent to at the shop's mean hour of purchases, on the first day.")
         try:  # also beside a response, which need not know a discount that is asked for
-            parts, purchase_facts = saved.load(f"purchase{suffix}", "03_purchase", shop)
+            parts, purchase_facts = saved.load_made("purchase", data, shop)
             purchase = PurchaseModel.of_parts(parts, purchase_facts)
             age = (pd.Timestamp(purchases.moment(purchases.days)) - pd.Timestamp(purchase_facts["trained_to"])).days
             if age > OLD:
-                again = command("03_purchase", shop)
+                again = command(saved.MAKERS["purchase"], shop)
                 notes.append(f"The saved purchase model knows nothing of the last {age} days; {again} trains it anew.")
             if purchase_facts.get("item", item) != item:
                 purchase = None
@@ -173,7 +173,7 @@ class Kit:
         return [int(n) for n in self.purchases.items.get_indexer(ids[wanted]) if n >= 0]
 
 
-def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict[str, Any], str]:
+def _response(shop: Shop, item: str, data: str) -> tuple[Response | None, dict[str, Any], str]:
     """The saved response and its facts, or a sentence that says why nobody can tell one."""
     if item != "product_id" or not shop.has("contacts", "product_id", "trial_id"):
         return None, {}, "the shop has had no trial: no offer of a product was ever drawn by chance"
@@ -185,14 +185,21 @@ def _response(shop: Shop, item: str, suffix: str) -> tuple[Response | None, dict
                 f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)",
             )
     try:
-        response, facts = Response.load(f"response{suffix}", "12_budget", shop)
+        response, facts = Response.load(saved.name_of("response", data), shop)
     except FileNotFoundError:
-        verdict = gates(contact_experiment(shop, "trial"), "profit").verdict
-        if not verdict.startswith(CANNOT):
+        trial = gates(contact_experiment(shop, "trial"), "profit")
+        if trial.holds:
             raise
-        return None, {}, verdict
-    verdict = str(facts.get("gates", ""))
-    return (None, facts, verdict) if verdict.startswith(CANNOT) else (response, facts, "")
+        return None, {}, trial.verdict
+    holds, verdict = trial_verdict(facts)
+    return (response, facts, "") if holds else (None, facts, verdict)
+
+
+def trial_verdict(facts: dict[str, Any]) -> tuple[bool, str]:
+    """Whether the trial behind a saved response can tell its effects, and the sentence that says so; False where the facts lack either."""
+    return bool(facts.get("gates_hold", False)), str(
+        facts.get("gates") or "the saved response does not say whether its trial can tell"
+    )
 
 
 def _items(shop: Shop, purchases: Purchases, item: str) -> pd.DataFrame:

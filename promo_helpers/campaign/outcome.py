@@ -12,11 +12,11 @@ from scipy import stats
 from promo_helpers import draws
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.campaign.choose import Considered
-from promo_helpers.campaign.kit import Kit
+from promo_helpers.campaign.kit import Kit, trial_verdict
 from promo_helpers.campaign.list_files import ResponseError, read_responses
 from promo_helpers.decide.forecast import foretold, foretold_against_holdout
 from promo_helpers.draws import rounded
-from promo_helpers.experiment.gates import CANNOT, Gate, Gates, roi
+from promo_helpers.experiment.gates import Gate, Gates, roi
 from promo_helpers.files import whole
 from promo_helpers.models.demand import Forecast
 
@@ -140,10 +140,7 @@ def _common(campaign: Campaign) -> dict[str, float]:
 
 def gates_of(facts: dict[str, Any]) -> Gates:
     """The verdict on the trial behind a saved response, as its facts hold it; it does not hold where they say nothing."""
-    verdict = str(facts.get("gates", ""))
-    gate = Gate(
-        "trial", np.nan, np.nan, bool(verdict) and not verdict.startswith(CANNOT), verdict or "not said by the saved response"
-    )
+    gate = Gate("trial", np.nan, np.nan, *trial_verdict(facts))
     return Gates("the trial of the saved response", "profit", (gate,), pd.DataFrame())
 
 
@@ -308,16 +305,10 @@ def evaluate(path: Path) -> tuple[pd.DataFrame, str]:
     return table, said(table, plan, responses)
 
 
-def main(arguments: list[str]) -> Any:
-    """The command line; see the module's first lines."""
-    if len(arguments) != 1:
-        sys.exit("Which file? As in: make responses FILE=data/campaigns/campaign_white_bread_2026-01-01_responses.csv")
+def print_outcome(path: Path) -> None:
+    """Print what a campaign earned, by the filled form at `path`. Exits with a sentence where the form cannot be used."""
     try:
-        table, sentence = evaluate(Path(arguments[0]))
+        table, sentence = evaluate(path)
     except ResponseError as error:
         sys.exit(str(error))
     print(table.drop(columns=["plain_se", "se"]).round(1).to_string(index=False, na_rep="not available"), sentence, sep="\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -220,9 +220,6 @@ def listed(names: Iterable[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-CANNOT = "cannot tell"
-
-
 @dataclass(frozen=True)
 class Gates:
     """What the gates say about one outcome of one experiment. `arms`: one row an arm with the numbers behind them."""
@@ -247,7 +244,7 @@ class Gates:
         """One sentence: can tell, or cannot tell and for which gates."""
         if self.holds:
             return f"can tell: {self.experiment} holds at all {len(self.rows)} gates for {self.outcome}"
-        return f"{CANNOT}: {self.experiment} fails for {self.outcome} at {listed(self.failed)}"
+        return f"cannot tell: {self.experiment} fails for {self.outcome} at {listed(self.failed)}"
 
     def table(self) -> pd.DataFrame:
         """One row a gate: gate, value, bound, holds, sentence."""

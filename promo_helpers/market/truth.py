@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from promo_helpers import paths
 from promo_helpers.market import worlds
 from promo_helpers.market.goods import PAST_END, PRODUCTS, Goods
 from promo_helpers.market.law import COLUMNS, DAY, OPTED, law_of
@@ -136,6 +137,7 @@ class Truth:
         facts = json.loads(described.read_text(encoding="utf-8"))
         given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in facts["parameters"].items()}
         given["start"] = date.fromisoformat(given["start"])
+        paths.note_opened(folder)
         truth = cls(Parameters(**given), facts["seed"], pq.read_table(Path(folder) / "contacts.parquet").to_pandas())
         if shop is not None:
             run = json.loads((Path(shop) / "shop.json").read_text(encoding="utf-8")).get("run")

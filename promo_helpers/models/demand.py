@@ -340,11 +340,10 @@ class Response:
         return saved.save(name, parts, {**facts, "features": dict.fromkeys(self.doses[0].columns, "float64"), "response": own})
 
     @classmethod
-    def load(
-        cls, name: str, command: str = "make notebook N=12_budget", shop: Shop | None = None
-    ) -> tuple["Response", dict[str, Any]]:
-        """The saved model and its facts. Raises as `saved.load`, which says what `command` is where the shop is given."""
-        parts, facts = saved.load(name, command, shop)
+    def load(cls, name: str, shop: Shop | None = None) -> tuple["Response", dict[str, Any]]:
+        """The saved model and its facts. shop: the one that it will be used for. Raises as `saved.load`."""
+        notebook = saved.MAKERS["response"]
+        parts, facts = saved.load(name, notebook if shop is not None else f"make notebook N={notebook}", shop)
         own = facts["response"]
         doses = []
         for i, level in enumerate(own["levels"]):

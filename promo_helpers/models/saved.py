@@ -68,8 +68,26 @@ TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]  # beyond what skops trusts
 LIBRARIES = ("promo-helpers", "numpy", "scikit-learn", "lightgbm", "skops", "lifelines", "implicit")
 
 
+# what the series saves, and the notebook that makes it; notebooks/series.yml says the same to Make
+MAKERS = {
+    "purchase": "03_purchase",
+    "recommend": "04_recommendation",
+    "timing": "05_timing",
+    "next_product": "05_timing",
+    "lifetime": "07_lifetime",
+    "response": "12_budget",
+}
+
+
 class OtherShop(ValueError):
     """A saved model was trained on another shop than the one it was to be used for."""
+
+
+def name_of(kind: str, data: str = "simulated") -> str:
+    """The name of a saved model of the series: purchase, or purchase_completejourney. Raises KeyError for a kind that it has not."""
+    if kind not in MAKERS:
+        raise KeyError(f"no notebook saves a model called '{kind}'; there are: {', '.join(MAKERS)}")
+    return kind if data == "simulated" else f"{kind}_{data}"
 
 
 def folder_of(name: str) -> Path:
@@ -117,7 +135,13 @@ def load(name: str, command: str = "make paper", shop: Shop | None = None) -> tu
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if shop is not None:
         _refuse_other(folder, facts, shop, command)
+    paths.note_opened(folder)
     return {part: _read(folder / file) for part, file in facts["parts"].items()}, facts
+
+
+def load_made(kind: str, data: str, shop: Shop) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parts and facts of a model of the series, for the shop that it will be used for. Raises as `load`, which names the notebook."""
+    return load(name_of(kind, data), MAKERS[kind], shop)
 
 
 def _refuse_other(folder: Path, facts: dict[str, Any], shop: Shop, command: str) -> None:

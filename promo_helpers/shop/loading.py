@@ -4,7 +4,6 @@ Every source takes one road: batches of rows, read and checked as they pass, wri
 """
 
 import hashlib
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -37,6 +36,7 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
     one that the checked copy would replace, and for a margin that is no share.
     """
     if source == "simulated":
+        paths.note_opened(paths.find("raw", "simulated"))
         return Shop(paths.find("raw", "simulated"))
     facts: dict[str, Any] = {}
     share = None
@@ -59,6 +59,7 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
         )
     mark = hashlib.sha256(f"{mark} {currency} {FORMAT}".encode()).hexdigest()[:16]
     if (there / "shop.json").is_file() and Shop(there).info.get("mark") == mark:
+        paths.note_opened(there)
         return Shop(there)
     with ShopWriter(folder, source=name, currency=currency, mark=mark, **facts) as writer:
         if isinstance(source, Path):
@@ -223,14 +224,7 @@ def command(notebook: str, shop: Shop) -> str:
         usual = paths.ROOT / paths.folder_of_shop(folder)
     else:
         words[0] += "_completejourney" * (shop.info["source"] == "completejourney")
-        known = {p.stem for p in (paths.notebooks() / "profiles").glob("*.yml")} - {"own", "campaign", "retrain", "demo"}
-        profile = os.environ.get("PROMO_PROFILE", "paper")
-        usual = paths.ROOT
-        if out == paths.ROOT / "build" / "seed":
-            words.append("PROFILE=demo")
-        elif out.parent == paths.ROOT / "build" and out.name in known:
-            words.append(f"PROFILE={out.name}")
-            usual = out
-        elif profile in known - {"paper"}:
-            words.append(f"PROFILE={profile}")
-    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual))
+        profile = paths.profile_of_results()
+        words += [f"PROFILE={profile}"] * (profile != "paper")
+        usual = paths.ROOT / {"paper": ".", "demo": "build/seed"}.get(profile, f"build/{profile}")
+    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual.resolve()))

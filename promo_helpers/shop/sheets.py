@@ -1,6 +1,5 @@
 """Tables for people who open them in a spreadsheet: no cell starts a formula, written whole or not at all, read back as they were."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,9 +75,3 @@ def write_template(folder: Path) -> None:
     width = max(len(t.file) for t in TABLES.values())
     files = "\n".join(f"  {t.file:{width}}  {t.meaning}{' (may be left out)' if t.optional else ''}" for t in TABLES.values())
     write_text(folder / "README.txt", README.format(files=files, folder=paths.shown(folder)))
-
-
-if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "my-shop")
-    write_template(target)
-    print(f"The files to fill lie in {paths.shown(target)}; start with {paths.shown(target / 'README.txt')}")

@@ -1,15 +1,15 @@
-"""Long simulations, run once and kept: `make replications` writes data/replications/<noun>.csv, notebooks read them.
+"""Long simulations, run once and kept: `make replications` writes data/replications/<noun>.csv, notebooks read them with `read_study`.
 
 Each file ends with the rows of a probe: one seed of a small case, a few seconds of work. `make test` computes it anew and compares, so
 that a kept study is out of date when its code gives other numbers, and not when its text is another.
 """
 
-import argparse
 import importlib
 import io
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -107,27 +107,27 @@ class Kept:
         files.write_text(path, "\n".join([self.head, self.columns, *self.rows, *self.probe]) + "\n")
 
 
-def file(noun: str) -> Path:
+def kept_file(noun: str) -> Path:
     """Where the results lie: with the project, whatever folder a run writes to."""
     return paths.ROOT / "data" / "replications" / f"{noun}.csv"
 
 
-def kept(noun: str) -> Kept:
+def read_whole(noun: str) -> Kept:
     """The kept file of a noun. Raises FileNotFoundError where there is none."""
-    if not file(noun).is_file():
-        raise FileNotFoundError(f"{paths.shown(file(noun))} is missing; `make replications N={noun}` makes it")
-    return Kept.of(file(noun).read_text(encoding="utf-8"))
+    if not kept_file(noun).is_file():
+        raise FileNotFoundError(f"{paths.shown(kept_file(noun))} is missing; `make replications N={noun}` makes it")
+    return Kept.of(kept_file(noun).read_text(encoding="utf-8"))
 
 
-def read(noun: str) -> pd.DataFrame:
+def read_study(noun: str) -> pd.DataFrame:
     """The kept results: a column `case`, and the rows of each but the probe. Raises FileNotFoundError where there are none."""
-    found = kept(noun)
+    found = read_whole(noun)
     return _table(found.columns, found.rows)
 
 
 def kept_probe(noun: str) -> pd.DataFrame:
     """The kept rows of the probe, none where a file has no probe yet. Raises FileNotFoundError where there is no file."""
-    found = kept(noun)
+    found = read_whole(noun)
     return _table(found.columns, found.probe)
 
 
@@ -137,7 +137,7 @@ def probe(noun: str) -> pd.DataFrame:
     return _table(columns, rows)
 
 
-def differences(noun: str, before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
+def probe_differences(noun: str, before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
     """A sentence for each number of a probe that is another than before, by more than the tolerance of its column.
 
     As in "uplift_markets: value 2.604 -> 2.611 (case probe, seed 600, learner dose-response)".
@@ -169,14 +169,14 @@ def make(noun: str, always: bool = False) -> None:
     job, start = JOBS[noun], time.perf_counter()
     columns, guard = _lines(job.load()(PROBE), PROBE, PROBE_DIGITS)
     now = _table(columns, guard)
-    older = file(noun).is_file() and RENEWED in kept(noun).head
-    if not always and not older and file(noun).is_file() and not differences(noun, kept_probe(noun), now):
+    older = kept_file(noun).is_file() and RENEWED in read_whole(noun).head
+    if not always and not older and kept_file(noun).is_file() and not probe_differences(noun, kept_probe(noun), now):
         print(f"{noun}: up to date, as its probe says ({time.perf_counter() - start:.0f} s)", flush=True)
         return
     folder = paths.ROOT / "build" / "replications" / noun
     beside = folder / f"{PROBE}.csv"
     stopped = Kept.of(beside.read_text(encoding="utf-8")) if beside.is_file() else None
-    if stopped is None or differences(noun, _table(stopped.columns, stopped.probe), now):
+    if stopped is None or probe_differences(noun, _table(stopped.columns, stopped.probe), now):
         files.remove(folder)
         Kept("# of the cases beside it", columns, (), tuple(guard)).write(beside)
     rows: list[str] = []
@@ -194,21 +194,21 @@ def make(noun: str, always: bool = False) -> None:
         done = Kept.of(part.read_text(encoding="utf-8"))
         seconds += float(done.head.split()[1])
         rows += done.rows
-    Kept(f"# {_today()}, {seconds:.0f} s", columns, tuple(rows), tuple(guard)).write(file(noun))
+    Kept(f"# {_today()}, {seconds:.0f} s", columns, tuple(rows), tuple(guard)).write(kept_file(noun))
     files.remove(folder)
-    print(f"{paths.shown(file(noun))} is written", flush=True)
+    print(f"{paths.shown(kept_file(noun))} is written", flush=True)
 
 
 def renew_probe(noun: str) -> None:
     """Write the rows of the probe alone into a kept file; its head then says when, since the other rows are older."""
-    start, found = time.perf_counter(), kept(noun)
+    start, found = time.perf_counter(), read_whole(noun)
     columns, guard = _lines(JOBS[noun].load()(PROBE), PROBE, PROBE_DIGITS)
     seconds = f"{time.perf_counter() - start:.1f} s"
     if columns != found.columns:
         raise ValueError(f"{noun}: the columns are {columns}, those of the file {found.columns}; `make replications N={noun}`")
-    said = differences(noun, kept_probe(noun), _table(columns, guard))
+    said = probe_differences(noun, kept_probe(noun), _table(columns, guard))
     if said:
-        Kept(f"{found.head.split(RENEWED)[0]}{RENEWED}{_today()}", columns, found.rows, tuple(guard)).write(file(noun))
+        Kept(f"{found.head.split(RENEWED)[0]}{RENEWED}{_today()}", columns, found.rows, tuple(guard)).write(kept_file(noun))
     print(f"{noun}: {len(guard)} rows of the probe {'written' if said else 'as they were'} ({seconds})", flush=True)
 
 
@@ -261,20 +261,12 @@ def _today() -> str:
     return f"commit {commit}, {date.today().isoformat()}"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Make what is out of date, or what is named; or renew probes."""
-    parser = argparse.ArgumentParser(prog="python -m promo_helpers.replications", description=__doc__)
-    parser.add_argument("nouns", nargs="*", metavar="noun", help=f"made in any case; one or more of {', '.join(JOBS)}")
-    parser.add_argument("--probes", action="store_true", help="renew the rows of the probes, and leave the others as they are")
-    asked = parser.parse_args(arguments)
-    if unknown := [n for n in asked.nouns if n not in JOBS]:
-        parser.error(f"there is no kept study '{unknown[0]}'; there are: {', '.join(JOBS)}")
-    for noun in asked.nouns or JOBS:
-        if asked.probes:
+def make_kept(nouns: Sequence[str] = (), probes: bool = False) -> None:
+    """Make what is out of date, or what is named; with `probes` renew the rows of probes alone. Exits for an unknown noun."""
+    if unknown := [n for n in nouns if n not in JOBS]:
+        sys.exit(f"There is no kept study '{unknown[0]}'; there are: {', '.join(JOBS)}")
+    for noun in nouns or JOBS:
+        if probes:
             renew_probe(noun)
         else:
-            make(noun, always=bool(asked.nouns))
-
-
-if __name__ == "__main__":
-    main()
+            make(noun, always=bool(nouns))

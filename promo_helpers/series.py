@@ -1,24 +1,31 @@
-"""Run one notebook with one set of parameters: `python -m promo_helpers.run 02_shop_completejourney --profile paper`.
+"""The runs of the series: one notebook with one set of parameters each, one after the other or side by side.
 
 A run writes into a folder of its own, build/running/<run>.<process>/. When it has come to its end, its files move to the results, the
 ledger behind all others and the executed copy, which is Make's witness, at the very end. So a run that fails or is killed leaves the
 earlier results as they were. The copy bears the time at which the run began: what was edited meanwhile is newer, and is run again.
+
+The copy also holds the seal of its run: what it was run with, what it opened of other runs, and the hashes of what it wrote. `make check`
+compares it with the files that lie there, and names those that another run or a hand has changed.
 """
 
-import argparse
 import ast
+import hashlib
 import json
 import os
+import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from promo_helpers import depends, paths, seal
+from promo_helpers import depends, paths
 from promo_helpers.depends import notebook_of
 from promo_helpers.files import alive, move_into, remove, take, whole, write_text
 
@@ -42,6 +49,10 @@ FOR_PEOPLE = (
     "Unreadable",
 )
 ENDED = "Ended"  # of the report, which a run raises that ends early and well
+SEAL = "promo"  # the key of the seal in the metadata of an executed notebook
+ENGINE = "counted"  # papermill's own, with progress
+EVERY = 30.0  # seconds between two lines of progress in a log
+SECOND = 1.0  # and between two states of a line that lives
 
 
 def profile(name: str) -> dict[str, dict[str, Any]]:
@@ -58,8 +69,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
     """
     import papermill  # a second of imports that --help does not need
 
-    from promo_helpers import progress
-
+    _register_engine()
     began = time.time() if of_profile else 1
     notebook, ledger = notebook_of(run), depends.ledger_of(run)
     failed = stamp.with_suffix(".failed.ipynb")
@@ -73,7 +83,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
                 kernel_name="python3",
                 cwd=str(paths.notebooks()),
                 progress_bar=False,
-                engine_name=progress.ENGINE,
+                engine_name=ENGINE,
                 promo_run=run,
             )
         except papermill.PapermillExecutionError as error:
@@ -82,12 +92,11 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
                 if error.ename in FOR_PEOPLE:
                     sys.exit(f"{run}: {error.evalue}")
                 place = place_of(notebook, error.source, error.cell_index)
-                said = (
-                    error.evalue.strip("\"'") if error.ename == "KeyError" else error.evalue
-                )  # which alone quotes its own words
-                print(f"\n{run} stopped in {place}: {error.ename}: {said}", file=sys.stderr)
+                quoted = error.ename == "KeyError"  # which alone quotes its own words
+                message = error.evalue.strip("\"'") if quoted else error.evalue
+                print(f"\n{run} stopped in {place}: {error.ename}: {message}", file=sys.stderr)
                 sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
-            without_error(scratch)
+            _without_error(scratch)
             print(f"  {run}: not available: {error.evalue}", flush=True)
         written = own / ledger.relative_to(paths.out())
         if not written.is_file():
@@ -96,7 +105,8 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
                 f"Report(...) in {paths.shown(notebook)} and the run's name in the profile must agree"
             )
         printed = [f for kind in ("data/tables", "figures") if (own / kind).is_dir() for f in (own / kind).iterdir()]
-        seal.put(scratch, seal.seal(own, [written, *printed], parameters))
+        put_seal(scratch, seal(own, [written, *printed], parameters))
+        remove(own / paths.OPENED)
         os.utime(scratch, (began, began))
         stamp.unlink(missing_ok=True)  # from here on results change: a run that is killed now is made again
         with whole(ledger) as last:
@@ -123,7 +133,7 @@ def _own_folder(run: str) -> Iterator[Path]:
             os.environ["PROMO_WRITE"] = before
 
 
-def without_error(executed: Path) -> None:
+def _without_error(executed: Path) -> None:
     """Take papermill's marks of an error out of an executed notebook that ended on purpose (`Report.ends_on`)."""
     notebook = json.loads(executed.read_text(encoding="utf-8"))
     marks = {"papermill-error-cell-tag"}
@@ -151,7 +161,7 @@ def margin_of(text: str) -> float:
     return margin
 
 
-def told(notebook: Path, given: list[str]) -> dict[str, Any]:
+def typed_parameters(notebook: Path, typed: Iterable[str]) -> dict[str, Any]:
     """Parameters typed as name=value, each as the kind of value that the notebook's own parameter has.
 
     Exits with a sentence for a name that the notebook has not, and for a value of another kind.
@@ -160,17 +170,17 @@ def told(notebook: Path, given: list[str]) -> dict[str, Any]:
     sources = ["".join(c["source"]) for c in cells if "parameters" in c["metadata"].get("tags", [])]
     assigned = [s for source in sources for s in ast.parse(source).body if isinstance(s, ast.Assign)]
     own = {t.id: ast.literal_eval(s.value) for s in assigned for t in s.targets if isinstance(t, ast.Name)}
-    found: dict[str, Any] = {}
-    for text in given:
+    values: dict[str, Any] = {}
+    for text in typed:
         name, _, value = text.partition("=")
         if name not in own:
             sys.exit(f"{paths.shown(notebook)} has no parameter `{name}`; it has: {', '.join(own)}")
         kind = type(own[name])
         try:
-            found[name] = value if kind is str else kind(ast.literal_eval(value))
+            values[name] = value if kind is str else kind(ast.literal_eval(value))
         except (ValueError, SyntaxError, TypeError):
             sys.exit(f"{name}={value}: the parameter `{name}` of {paths.shown(notebook)} is of the kind of {own[name]!r}")
-    return found
+    return values
 
 
 def place_of(notebook: Path, source: str, about: int) -> str:
@@ -198,39 +208,136 @@ def start(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bool
     print(f"  {run} done in {time.perf_counter() - began:.0f} s", flush=True)
 
 
-def main() -> None:
-    """The command line; see the module's first line."""
-    parser = argparse.ArgumentParser(description="Run one notebook with the parameters of a profile.")
-    parser.add_argument("run", help="such as 02_shop_completejourney")
-    parser.add_argument("--profile", default="paper")
-    parser.add_argument("--stamp", type=Path, help="where the executed copy goes")
-    parser.add_argument("--shop", help="a folder of CSV or Parquet files, in place of the profile's data")
-    parser.add_argument("--currency", default="LKR", help="of the prices in --shop")
-    parser.add_argument("--margin", default="", help="share of the price that is not cost, for products in --shop that name none")
-    parser.add_argument("--product", help="the product that the notebook looks at, by name; for notebooks with that parameter")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="any parameter of the notebook, repeatable"
-    )
-    options = parser.parse_args()
+def run_of(profile_name: str, run: str) -> dict[str, Any]:
+    """The parameters of a run of a profile. Exits with a sentence where there is no such profile, run or notebook."""
     try:
-        runs = profile(options.profile)
-        notebook_of(options.run)
+        runs = profile(profile_name)
+        notebook_of(run)
     except depends.Unreadable as problem:
         sys.exit(str(problem))
-    if options.run not in runs:
-        sys.exit(f"The profile '{options.profile}' has no run '{options.run}'; it has: {', '.join(runs)}")
-    parameters = runs[options.run]
-    if options.shop:
-        parameters = {**parameters, "folder": str(Path(options.shop).expanduser().resolve()), "currency": options.currency}
-        parameters = {**parameters, "margin": margin_of(options.margin)}
-    if options.product:
-        if "product" not in parameters_of(notebook_of(options.run)):
-            sys.exit(f"{paths.shown(notebook_of(options.run))} has no parameter `product`, so that it cannot look at one")
-        parameters = {**parameters, "product": options.product}
-    parameters = {**parameters, **told(notebook_of(options.run), options.set)}
-    typed = bool(options.product or options.set)
-    start(options.run, parameters, options.stamp or depends.stamp_of(options.run, options.profile), of_profile=not typed)
+    if run not in runs:
+        sys.exit(f"The profile '{profile_name}' has no run '{run}'; it has: {', '.join(runs)}")
+    return runs[run]
 
 
-if __name__ == "__main__":
-    main()
+def build(
+    runs: Sequence[str],
+    profile_name: str,
+    *,
+    always: Iterable[str],
+    command: Callable[[str], list[str]],
+    jobs: int,
+    beside: Sequence[Path] = (),
+) -> None:
+    """Make runs of a profile that are due, and those that they read before them, `jobs` of them side by side.
+
+    always: runs that are made in any case. command: what makes a run, as a command line. beside: further files that all runs are made
+    again for. Exits where a run fails, once those that have begun have ended.
+    """
+    graph, todo = TopologicalSorter[str](), list(runs)
+    for run in todo:  # grows while it is walked
+        read = depends.reads(run, profile_name)
+        graph.add(run, *read)
+        todo += [name for name in read if name not in todo]
+    graph.prepare()
+    made, failed, begun = set[str](), list[str](), dict[Future[int], str]()
+    with ThreadPoolExecutor(jobs) as pool:
+        while graph.is_active() and not (failed and not begun):
+            for run in () if failed else graph.get_ready():
+                needed = run in always or depends.due(run, profile_name, beside) or made & set(depends.reads(run, profile_name))
+                if needed:
+                    made.add(run)
+                begun[pool.submit(_call, command(run) if needed else [])] = run
+            for ended in wait(begun, return_when=FIRST_COMPLETED).done:
+                run = begun.pop(ended)
+                if ended.result():
+                    failed.append(run)
+                else:
+                    graph.done(run)
+    if failed:
+        sys.exit(f"Not made: {', '.join(failed)}, and what reads it")
+
+
+def _call(command: list[str]) -> int:
+    """The exit code of a command line; 0 for none."""
+    return subprocess.run(command, check=False).returncode if command else 0
+
+
+def seal(folder: Path, files: Iterable[Path], parameters: dict[str, Any]) -> dict[str, Any]:
+    """Parameters, what was opened, and SHA-256 by path below `folder` of the files that are there, as JSON."""
+    written = {f.relative_to(folder).as_posix(): _hash(f) for f in files if f.is_file()}
+    notes = folder / paths.OPENED
+    opened = sorted(set(notes.read_text(encoding="utf-8").splitlines())) if notes.is_file() else []
+    return {"parameters": json.loads(json.dumps(parameters)), "opened": opened, "written": dict(sorted(written.items()))}
+
+
+def put_seal(notebook: Path, sealed: dict[str, Any]) -> None:
+    """Write the seal into an executed notebook."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    content["metadata"][SEAL] = sealed
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def seal_of(notebook: Path) -> dict[str, Any] | None:
+    """The seal of an executed notebook; None where it has none or is not whole."""
+    try:
+        sealed = json.loads(notebook.read_text(encoding="utf-8"))["metadata"][SEAL]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return sealed if isinstance(sealed, dict) and {"parameters", "written"} <= sealed.keys() else None
+
+
+def altered(folder: Path, sealed: dict[str, Any]) -> list[Path]:
+    """The files below `folder` that differ from what the run wrote; those that are gone are not among them."""
+    files = [(folder / name, hashed) for name, hashed in sealed["written"].items()]
+    return [f for f, hashed in files if f.is_file() and _hash(f) != hashed]
+
+
+def _hash(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _register_engine() -> None:
+    """Papermill's own engine, with the progress of the run `promo_run` shown while it executes, under the name ENGINE."""
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Counted(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, promo_run: str = "", **options: Any) -> Any:
+            with progress(promo_run, lambda: _cells(nb_man.nb.cells)):
+                return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+    papermill_engines.register(ENGINE, Counted)
+
+
+def _cells(cells: list[Any]) -> tuple[int, int]:
+    """How many cells of code are done, and how many there are."""
+    code = [c for c in cells if c.cell_type == "code"]
+    return sum(c.metadata.get("papermill", {}).get("status") == "completed" for c in code), len(code)
+
+
+@contextmanager
+def progress(run: str, cells: Callable[[], tuple[int, int]]) -> Iterator[None]:
+    """Show how far a run is while the block lasts: a line that lives on a terminal, a line every half a minute in a log."""
+    living, over, start = _alone_on_a_terminal(), threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while not over.wait(SECOND if living else EVERY):
+            done, all_of_them = cells()
+            line = f"  {run}: {done}/{all_of_them} cells, {time.monotonic() - start:.0f} s"
+            print(f"\r\033[K{line}" if living else line, end="" if living else "\n", flush=True)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        if living:
+            print("\r\033[K", end="", flush=True)
+
+
+def _alone_on_a_terminal() -> bool:
+    """Whether a line may be written over: nobody else writes to this terminal, as another run of `make -j` does."""
+    return sys.stdout.isatty() and "--jobserver" not in os.environ.get("MAKEFLAGS", "")

@@ -87,6 +87,8 @@ def settle(profile: str, out: str, shop: str = "", settings: str = "") -> str:
     """The profile that is meant; from here on this process, and those that it starts, write below the folder that is meant."""
     profile = profile or ("own" if shop else "paper")
     named = out or os.environ.get("PROMO_OUT", "")
+    if shop and not (paths.ROOT / Path(shop).expanduser()).is_dir():
+        sys.exit(f"There is no folder {shop}; `make template` shows what a shop's folder holds")
     if shop:
         named = paths.mark_shop(shop, settings, named)
     elif not named:
@@ -129,17 +131,18 @@ def run(names: tuple[str, ...], profile: str, out: str, shop: str, currency: str
         if not (variants := depends.runs_of(name, profile)):
             sys.exit(f"The profile '{profile}' has no run of '{name}'; it has: {', '.join(depends.runs(profile))}")
         chosen += [name] if typed["alone"] else variants
+    own = _of_shop(shop, currency, margin)
+    values = {name: series.typed_parameters(depends.notebook_of(name), settings) for name in chosen}  # before anything slow runs
     if typed["alone"]:
         for name in chosen:
-            parameters = {**series.run_of(profile, name), **_of_shop(shop, currency, margin)}
-            parameters |= series.typed_parameters(depends.notebook_of(name), settings)
+            parameters = {**series.run_of(profile, name), **own, **values[name]}
             series.start(name, parameters, depends.stamp_of(name, profile), of_profile=not settings)
         return
 
     def command(name: str) -> list[str]:
-        own = ["--shop", shop, "--currency", currency, "--margin", margin] if shop else []
-        set_ = [word for value in settings for word in ("--set", value)] if name in chosen else []
-        return own_command("run", name, "--alone", "--profile", profile, *own, *set_)
+        folder = ["--shop", shop, "--currency", currency, "--margin", margin] if shop else []
+        typed_words = [word for value in settings for word in ("--set", value)] if name in chosen else []
+        return own_command("run", name, "--alone", "--profile", profile, *folder, *typed_words)
 
     series.build(
         chosen or depends.runs(profile),

@@ -145,8 +145,8 @@ def profile_of_results() -> str:
     aside = {"own", "campaign", "retrain"}  # beside the runs of another profile, whose models they use
     known = {p.stem for p in (notebooks() / "profiles").glob("*.yml")} - aside
     place = out()
-    if place == ROOT / "build" / "seed":
-        return "demo"
+    if place == ROOT / "build" / "seed" and (place / "build" / "runs" / "demo").is_dir():
+        return "demo"  # which shares the folder of the profile seed
     if place == ROOT or (place.parent == ROOT / "build" and place.name in known):
         return "paper" if place == ROOT else place.name
     ran = [p for p in sorted(known) if (place / "build" / "runs" / p).is_dir()]

@@ -2,12 +2,15 @@
 
 import ast
 import json
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from promo_helpers import depends, paths, series
+from promo_helpers.campaign import evaluation
 
 NOTEBOOKS = sorted(paths.notebooks().glob("*.ipynb"))
 PROFILES = sorted((paths.notebooks() / "profiles").glob("*.yml"))
@@ -72,3 +75,17 @@ def test_a_profile_sets_only_parameters_that_its_notebook_has(profile):
 def test_every_notebook_is_run_by_the_paper_and_by_the_smoke_profile():
     for profile in ("paper", "smoke"):
         assert {depends.notebook_of(name) for name in series.profile(profile)} == set(NOTEBOOKS)
+
+
+def test_the_numbers_that_the_evaluation_reads_stand_in_the_last_release():
+    published = pd.read_csv(paths.ROOT / "data" / "published" / "paper" / "numbers.csv")
+    for noun, names in evaluation.RECORDED.items():
+        assert set(names) <= set(published.loc[published["run"] == noun, "name"]), noun
+
+
+def test_models_are_named_in_one_place():
+    """A notebook asks for a saved model by its kind; its name on the disk is made by `saved.name_of` alone."""
+    for notebook in NOTEBOOKS:
+        for cell in cells(notebook, "code"):
+            source = "".join(cell["source"])
+            assert not re.search(r"""saved\.(?:load|save)\(f?["']|Response\.load\(f?["']""", source), notebook.name

@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from promo_helpers import __main__ as command_line
 from promo_helpers import depends, paths
+from promo_helpers.models.saved import MAKERS
 from promo_helpers.shop.sheets import write_template
 
 ROOT = paths.ROOT
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+FORWARDED = re.search(r"^FORWARDED := (.*)$", MAKEFILE, re.M).group(1).split()
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 
 
@@ -61,15 +65,15 @@ def test_conda_takes_its_versions_from_the_lock():
 
 
 def test_every_command_of_the_readme_exists():
-    targets = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.M))
+    targets = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.M)) | set(FORWARDED)
     for command in re.findall(r"make ([a-z][\w-]*)", README):
         assert command in targets, f"README: make {command}"
 
 
 def test_help_lists_every_command():
     said = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    phony = re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.M).group(1).split()
-    for target in set(phony) - {"help", "runs", "lint", "tex", "poppler", "FORCE"}:
+    phony = re.search(r"^\.PHONY: (.*) \$\(FORWARDED\)$", MAKEFILE, re.M).group(1).split()
+    for target in {*phony, *FORWARDED} - {"help", "runs", "lint", "tex", "poppler", "FORCE"}:
         assert f"make {target}" in said, target
 
 
@@ -148,6 +152,89 @@ def test_what_runs_before_the_set_up_keeps_to_python_3_9(name):
     ast.parse(source, feature_version=(3, 9))
     assert "from __future__ import annotations" in source  # so that no annotation is ever evaluated
     assert "match " not in re.sub(r'"[^"]*"', "", source)
+
+
+def test_series_yml_is_read_alike_by_yaml_and_before_yaml_is_installed():
+    text = (ROOT / "notebooks" / "series.yml").read_text(encoding="utf-8")
+    assert depends.series() == yaml.safe_load(text)
+
+
+def test_series_yml_lists_every_notebook_its_data_sets_and_what_earlier_ones_make():
+    listed, made = depends.series(), set()
+    assert list(listed) == [p.stem for p in sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    for notebook, entry in listed.items():
+        assert set(entry) <= {"data", "reads", "makes", "noun", "was"}, notebook
+        assert set(entry.get("reads", [])) <= made, f"{notebook} reads what no earlier notebook makes"
+        made |= set(entry.get("makes", []))
+    assert {kind: maker for maker, entry in listed.items() for kind in entry.get("makes", [])} == {"shop": "01_market", **MAKERS}
+    for profile in (ROOT / "notebooks" / "profiles").glob("*.yml"):
+        for run in depends.runs(profile.stem):
+            notebook = depends.notebook_of(run).stem
+            assert depends.data_set(run) in listed[notebook]["data"], run
+            assert not any(f"_{d}" in run for d in ("completejourney", "own") if d != depends.data_set(run)), run
+
+
+def test_a_run_reads_what_is_made_of_the_same_data_set():
+    assert depends.reads("18_campaign", "paper") == ["01_market", "03_purchase", "05_timing", "12_budget"]
+    assert depends.reads("18_campaign_bread", "demo") == ["01_market", "03_purchase", "05_timing", "12_budget"]
+    assert depends.reads("18_campaign_own", "own") == ["03_purchase_own", "05_timing_own", "12_budget_own"]
+    assert depends.reads("16_explanation_completejourney", "paper") == ["03_purchase_completejourney"]
+    assert depends.reads("02_shop_completejourney", "paper") == depends.reads("01_market", "paper") == []
+
+
+def test_earlier_names_are_understood_with_a_sentence():
+    assert depends.current_name("12_budget_own") == ("12_budget_own", "")
+    name, sentence = depends.current_name("09_discount_own")
+    assert name == "12_budget_own"
+    assert sentence == "09_discount is called 12_budget now; the earlier name is understood until release 0.3"
+    assert depends.ledger_of("12_budget_own").stem == "discount_own"
+    was = [earlier for entry in depends.series().values() for earlier in entry.get("was", [])]
+    assert len(set(was)) == len(was)
+    assert not set(was) & set(depends.series())
+
+
+@pytest.mark.parametrize("line", ["  reads: shop", "02_shop: {reads: [shop]}", "    reads: [shop]", "  reads [shop]"])
+def test_a_line_of_series_yml_that_cannot_be_read_is_named(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "series.yml").write_text(f"# what is read\n02_shop:\n{line}\n")
+    with pytest.raises(depends.Unreadable, match=r"notebooks/series\.yml: line 3: "):
+        depends.series()
+
+
+def test_no_public_name_of_a_top_level_module_is_another_ones_too():
+    where: dict[str, str] = {}
+    for file in sorted((ROOT / "promo_helpers").glob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_") and file.stem != "__main__":
+                assert node.name not in where, f"{node.name} stands in {where.get(node.name)} and {file.name}"
+                where[node.name] = file.name
+
+
+def test_only_places_and_threads_are_read_from_the_environment():
+    """What changes a result is a parameter in a cell; the environment says where files lie, and how a process runs."""
+    places = {"PROMO_OUT", "PROMO_WRITE", "PROMO_DOWNLOADS", "MAKEFLAGS"}
+    read = re.compile(r"""(?:environ(?:\.get|\.pop)?[\[(]|getenv\()\\?["'](\w+)""")
+    files = [*(ROOT / "promo_helpers").rglob("*.py"), *(ROOT / "notebooks").glob("*.ipynb")]
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assigned = set(re.findall(r"""environ\[["'](\w+)["']\] =(?!=)""", text))
+        assert set(read.findall(text)) - assigned <= places, file.name
+
+
+def test_help_comes_without_the_packages_that_commands_need():
+    code = "import sys, promo_helpers.__main__; print(sorted({'numpy', 'pandas', 'papermill', 'lightgbm'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_command_has_a_help_that_fits_and_make_forwards_to_it():
+    assert set(FORWARDED) | {"run", "paper"} == set(command_line.main.commands)
+    listed = CliRunner().invoke(command_line.main, ["--help"]).output
+    for name, command in command_line.main.commands.items():
+        assert re.search(rf"^  {name} +\S", listed, re.M)
+        assert "..." not in re.search(rf"^  {name} .*$", listed, re.M).group(), f"the first sentence of {name} is too long"
+        assert CliRunner().invoke(command, ["--help"]).exit_code == 0
 
 
 RUN = "02_shop_completejourney"
@@ -246,6 +333,13 @@ def test_a_run_whose_further_output_is_gone_is_due(project):
     ledger = project / "data" / "numbers" / "shop_completejourney.json"
     ledger.write_text(ledger.read_text().replace("data/numbers/", "data/raw/"))
     assert is_due(project)
+
+
+def test_an_earlier_name_of_a_notebook_runs_the_present_one(project):
+    done = make(project, "-n", "notebook", "N=09_discount")
+    assert done.returncode == 0, done.stderr
+    assert "09_discount is called 12_budget now" in done.stdout
+    assert "run 12_budget --alone" in done.stdout
 
 
 @pytest.mark.slow

@@ -4,7 +4,9 @@ import ast
 import base64
 import json
 import os
+import re
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -91,8 +93,10 @@ READS = {
     "metadata": {},
     "source": "from promo_helpers import files, paths\n"
     'assert paths.find("models", "m", "old").read_text() == "old"\n'
+    'paths.note_opened(paths.find("models", "m"))\n'
     'files.write_text(paths.data("models", "m", "new"), "new")\n'
     'assert [f.name for f in paths.find("models", "m").iterdir()] == ["new"]\n'
+    'paths.note_opened(paths.find("models", "m"))\n'
     'print(paths.shown(paths.data("models", "m")))',
 }
 
@@ -108,6 +112,8 @@ def test_a_run_reads_the_results_and_replaces_a_folder_whole(project):
     cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
     said = ["".join(o["text"]) for c in cells for o in c.get("outputs", []) if o["output_type"] == "stream"]
     assert said == [f"{project}/data/models/m\n"]
+    assert series.seal_of(project / "stamp.ipynb")["opened"] == ["data/models/m"], "of the earlier results, not of its own"
+    assert not (project / paths.OPENED).exists()
 
 
 def test_a_run_that_writes_on_another_file_system_moves_its_ledger_too(project):
@@ -453,3 +459,65 @@ def test_a_module_that_changes_is_read_again(project):
     file.write_text("import promo_helpers.c\n")
     os.utime(file, ns=(1, 1))
     assert {p.stem for p in depends.closure([file])} == {"a", "c"}
+
+
+@pytest.fixture
+def three(project):
+    """Three notebooks, the third reads what the first makes, and one run of each that lacks everything."""
+    names = ("01_a", "02_b", "03_c")
+    for name in names:
+        (project / "notebooks" / f"{name}.ipynb").write_text(json.dumps({"cells": []}))
+    (project / "requirements.lock").write_text("")
+    (project / "notebooks" / "series.yml").write_text("01_a:\n  makes: [x]\n02_b:\n  reads: []\n03_c:\n  reads: [x]\n")
+    (project / "notebooks" / "profiles" / "paper.yml").write_text("".join(f"{name}: {{}}\n" for name in names))
+    return project
+
+
+def build(project, *wanted, fails="", always=()):
+    """The runs that were begun, in their order; what fails ends with 1."""
+    begun = []
+
+    def command(run):
+        begun.append(run)
+        return [sys.executable, "-c", f"import sys; sys.exit({int(run == fails)})"]
+
+    series.build(wanted, "paper", always=always, command=command, jobs=2)
+    return begun
+
+
+def test_what_a_run_reads_is_made_before_it_and_nothing_else(three):
+    assert build(three, "03_c") == ["01_a", "03_c"]
+    assert build(three, "02_b") == ["02_b"]
+    assert set(build(three, "01_a", "02_b", "03_c")) == {"01_a", "02_b", "03_c"}
+
+
+def test_what_reads_a_run_that_failed_is_not_made(three):
+    with pytest.raises(SystemExit, match="Not made: 01_a, and what reads it"):
+        build(three, "03_c", fails="01_a")
+
+
+def test_what_is_up_to_date_is_made_only_where_it_is_named(three):
+    for name in ("01_a", "02_b", "03_c"):
+        stamp = depends.stamp_of(name, "paper")
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text("{}")
+        ledger = three / "data" / "numbers" / f"{name[3:]}.json"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        ledger.write_text(json.dumps({"numbers": [], "figures": [], "tables": []}))
+        os.utime(stamp, (3_000_000_000, 3_000_000_000))
+    assert build(three, "01_a", "02_b", "03_c") == []
+    assert build(three, "03_c", always=["03_c"]) == ["03_c"]
+    os.utime(depends.stamp_of("01_a", "paper"), (3_000_000_001, 3_000_000_001))
+    assert build(three, "01_a", "02_b", "03_c") == ["03_c"]
+
+
+def test_what_is_typed_wrong_is_said_before_a_run_begins(three, monkeypatch):
+    monkeypatch.setattr(series, "build", lambda *_, **__: pytest.fail("a run began"))
+    for words, sentence in (
+        (["03_c", "--set", "size=3"], "has no parameter `size`"),
+        (["04_d"], "The profile 'paper' has no run of '04_d'; it has: 01_a, 02_b, 03_c"),
+        (["03_c", "--shop", "nowhere"], "There is no folder nowhere"),
+        (["03_c", "--profile", "tiny"], "There is no profile 'tiny'; there are: paper"),
+    ):
+        with pytest.raises(SystemExit, match=re.escape(sentence)):
+            command_line.main(["run", *words], standalone_mode=False)

@@ -226,5 +226,5 @@ def command(notebook: str, shop: Shop) -> str:
         words[0] += "_completejourney" * (shop.info["source"] == "completejourney")
         profile = paths.profile_of_results()
         words += [f"PROFILE={profile}"] * (profile != "paper")
-        usual = paths.ROOT / {"paper": ".", "demo": "build/seed"}.get(profile, f"build/{profile}")
-    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual.resolve()))
+        usual = paths.ROOT if profile == "paper" else paths.ROOT / "build" / profile
+    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual))

@@ -13,7 +13,7 @@ DAY = 86_400  # seconds
 
 
 def _one_thread() -> None:
-    """Let every sum of linear algebra run on one thread, as the last digits of a result hang on the number of threads.
+    """Let every sum of linear algebra run on one thread: its last digits depend on the number of threads.
 
     This is the one place for it, so that a notebook gives the same digits in JupyterLab as under Make. What is loaded after this import
     reads the environment; NumPy, which a notebook may import first, is told directly.

@@ -5,7 +5,7 @@ What a command needs is imported when it runs, so that help comes at once.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ ASKED = ("product", "budget", "customers", "discount", "channel", "date", "even"
 
 
 class Commands(click.Group):
-    """The commands in the order in which they stand here; what cannot be read is answered with its sentence."""
+    """The commands in the order in which they stand here.
+
+    What cannot be read is answered with its sentence.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -45,7 +48,10 @@ def main() -> None:
 
 
 def about(*, shop: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options that say which results a command is about; with `shop` also those of a shop of one's own."""
+    """The options that say which results a command is about.
+
+    With `shop` also those of a shop of one's own.
+    """
     options = [
         click.option("--profile", default="", help="Size of the study: a file in notebooks/profiles.  [default: paper]"),
         click.option("--out", default="", help="Folder of the results.  [default: the project, or build/PROFILE]"),
@@ -84,10 +90,10 @@ def asking(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def settle(profile: str, out: str, shop: str = "", settings: str = "") -> str:
-    """The profile that is meant; from here on this process, and those that it starts, write below the folder that is meant."""
+    """The profile that is meant. Sets PROMO_OUT to its folder of results, for processes to come as well."""
     profile = profile or ("own" if shop else "paper")
     named = out or os.environ.get("PROMO_OUT", "")
-    if shop and not (paths.ROOT / Path(shop).expanduser()).is_dir():
+    if shop and not paths.from_project(shop).is_dir():
         sys.exit(f"There is no folder {shop}; `make template` shows what a shop's folder holds")
     if shop:
         named = paths.mark_shop(shop, settings, named)
@@ -95,11 +101,6 @@ def settle(profile: str, out: str, shop: str = "", settings: str = "") -> str:
         named = "." if profile == "paper" else f"build/{profile}"
     os.environ["PROMO_OUT"] = str((paths.ROOT / named).resolve())
     return profile
-
-
-def own_command(*words: str) -> list[str]:
-    """This command with other words, for a process of its own."""
-    return [sys.executable, "-m", "promo_helpers", *words]
 
 
 @main.command()
@@ -139,19 +140,9 @@ def run(names: tuple[str, ...], profile: str, out: str, shop: str, currency: str
             series.start(name, parameters, depends.stamp_of(name, profile), of_profile=not settings)
         return
 
-    def command(name: str) -> list[str]:
-        folder = ["--shop", shop, "--currency", currency, "--margin", margin] if shop else []
-        typed_words = [word for value in settings for word in ("--set", value)] if name in chosen else []
-        return own_command("run", name, "--alone", "--profile", profile, *folder, *typed_words)
-
-    series.build(
-        chosen or depends.runs(profile),
-        profile,
-        always=chosen,
-        command=command,
-        jobs=typed["jobs"],
-        beside=depends.shop_files(shop),
-    )
+    words = ["--shop", shop, "--currency", currency, "--margin", margin] if shop else []
+    typed_words = [word for value in settings for word in ("--set", value)]
+    _make_due(profile, typed["jobs"], chosen, words, typed_words, depends.shop_files(shop))
     _say_where(chosen, profile)
 
 
@@ -161,7 +152,28 @@ def _of_shop(shop: str, currency: str, margin: str) -> dict[str, Any]:
 
     if not shop:
         return {}
-    return {"folder": str(Path(shop).expanduser().resolve()), "currency": currency, "margin": margin_of(margin)}
+    return {"folder": str(paths.from_project(shop)), "currency": currency, "margin": margin_of(margin)}
+
+
+def _make_due(
+    profile: str,
+    jobs: int,
+    chosen: Sequence[str] = (),
+    words: Sequence[str] = (),
+    typed: Sequence[str] = (),
+    beside: Sequence[Path] = (),
+) -> None:
+    """Make all that is due, or the runs `chosen` and what they read, each by a process of its own.
+
+    words: further options of every run; typed: of the chosen ones. beside: files that all runs are made again for.
+    """
+    from promo_helpers import depends, series
+
+    def command(name: str) -> list[str]:
+        own = typed if name in chosen else ()
+        return [sys.executable, "-m", "promo_helpers", "run", name, "--alone", "--profile", profile, *words, *own]
+
+    series.build(chosen or depends.runs(profile), profile, always=chosen, command=command, jobs=jobs, beside=beside)
 
 
 def _say_where(runs: list[str], profile: str) -> None:
@@ -181,18 +193,11 @@ def paper(profile: str, out: str, alone: bool, jobs: int) -> None:
 
     It needs latexmk.
     """
-    from promo_helpers import depends, series
     from promo_helpers.paper import make_paper
 
     profile = settle(profile, out)
     if not alone:
-        series.build(
-            depends.runs(profile),
-            profile,
-            always=(),
-            command=lambda name: own_command("run", name, "--alone", "--profile", profile),
-            jobs=jobs,
-        )
+        _make_due(profile, jobs)
     make_paper(profile)
 
 
@@ -264,18 +269,11 @@ def demo(out: str, jobs: int) -> None:
     """
     from time import perf_counter
 
-    from promo_helpers import depends, series
     from promo_helpers.campaign.evaluation import print_report
 
     start = perf_counter()
     profile = settle("demo", out)
-    series.build(
-        depends.runs(profile),
-        profile,
-        always=(),
-        command=lambda name: own_command("run", name, "--alone", "--profile", profile),
-        jobs=jobs,
-    )
+    _make_due(profile, jobs)
     print_report()
     click.echo(f"The demo took {perf_counter() - start:.0f} s")
 

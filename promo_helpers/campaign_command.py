@@ -3,7 +3,6 @@
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -36,7 +35,10 @@ def make_campaign(typed: Mapping[str, str], folder: str = "", currency: str = "L
 
 
 def list_products(folder: str = "", currency: str = "LKR", margin: str = "") -> str:
-    """What a campaign can be about, as a table: the products in most baskets first. Exits with a sentence a problem."""
+    """What a campaign can be about, as a table: the products in most baskets first.
+
+    Exits with a sentence a problem.
+    """
     try:
         shop = load_shop(folder or "simulated", currency=currency, margin=margin_of(margin))
     except PROBLEMS as problem:
@@ -71,7 +73,7 @@ def _run(ask: Ask, typed: Mapping[str, str], folder: str, settings: dict[str, An
         name = f"{wanted}_{number}"
     parameters = {**run_of(PROFILE, f"{base}_asked"), "ledger": f"own_{name}" if folder else name, **typed}
     if folder:
-        parameters |= {"folder": str(Path(folder).expanduser().resolve()), **settings}
+        parameters |= {"folder": str(paths.from_project(folder)), **settings}
     run = f"{base}_{name}"
     start(run, parameters, depends.stamp_of(run, PROFILE))
     ledger = depends.read_ledger(run)
@@ -80,7 +82,10 @@ def _run(ask: Ask, typed: Mapping[str, str], folder: str, settings: dict[str, An
 
 
 def answer_of(ledger: dict[str, Any]) -> str:
-    """The notes of a campaign, a line each, and its answer with the file of its list; from the ledger of its run."""
+    """The notes of a campaign, a line each, and its answer with the file of its list.
+
+    From the ledger of its run.
+    """
     sentence = next(n["value"] for n in ledger["numbers"] if n["name"] == "answer")
     summary = next(f for f in ledger["files"] if f.endswith("_summary.csv"))
     rows = pd.read_csv(paths.out() / summary, encoding="utf-8-sig")

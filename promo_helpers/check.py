@@ -77,7 +77,7 @@ def ledgers(profile: str) -> list[dict[str, Any]]:
 
 
 def problems(profile: str) -> list[str]:
-    """Every disagreement, as a sentence: out of date (which often explains the others), recorded twice, unknown, missing, typed by hand."""
+    """Every disagreement as a sentence; runs that are out of date first, which often explain the others."""
     known, texts = ledgers(profile), _texts()
     return (
         _stale(profile)
@@ -148,7 +148,10 @@ def wrong_differences(known: list[dict[str, Any]]) -> list[str]:
 
 
 def _cited(ledger: dict[str, Any], part: str | list[Any]) -> float | None:
-    """The value of a recorded number, or of a cell [table, first cells of the row, column]; None where there is none, or not one."""
+    """The value of a recorded number, or of a cell [table, first cells of the row, column].
+
+    None where there is none, or not one.
+    """
     if isinstance(part, str):
         values = [n["value"] for n in ledger["numbers"] if n["name"] == part]
     else:
@@ -175,7 +178,7 @@ def _typed(texts: dict[Path, str]) -> list[str]:
 
 
 def _stale(profile: str) -> list[str]:
-    """Runs that have not come to their end, that Make would make again, or whose results another run or a hand has changed."""
+    """Runs that are not whole, that Make would make again, or whose files have changed, as sentences."""
     found, parameters = [], series.profile(profile)
     for name in depends.runs(profile):
         stamp = depends.stamp_of(name, profile)
@@ -232,7 +235,7 @@ def claims_held(profile: str) -> str:
 
 
 def definitions(each: bool = False) -> str:
-    r"""How many \fixed{...} the text has, with `each` a line for every one, for a person to judge: no run has computed them."""
+    r"""How many \fixed{...} the text has, and with `each` a line for every one, for a person to judge."""
     found = [f"  {paths.shown(p)}:{n}: {what}" for p, text in _texts().items() for n, _, what in arguments(text, "fixed")]
     head = f"{_counted(len(found), 'definition')} as \\fixed{{...}}"
     return "\n".join([head, *found]) if each else head + ("; `make check V=1` lists them" if found else "")
@@ -260,7 +263,7 @@ def typed(text: str) -> Iterator[tuple[int, str]]:
 
 
 def arguments(text: str, names: str) -> Iterator[tuple[int, str, str]]:
-    """Line, name and (last) argument of each use of the commands `names` ("val|interval") in a comment-free text."""
+    """Line, name and last argument of each use of the commands `names` ("val|interval") in a text."""
     for command in COMMAND.finditer(text):
         if re.fullmatch(names, command.group(1)):
             start, end = _last_argument(text, command.end(), 1)
@@ -288,7 +291,10 @@ def _prose(text: str) -> str:
 
 
 def _last_argument(text: str, at: int, braced: int) -> tuple[int, int]:
-    """Where the last of `braced` arguments behind `at` starts and ends; one that never closes is no argument."""
+    """Where the last of `braced` arguments behind `at` starts and ends.
+
+    One that never closes is no argument.
+    """
     start = at
     while braced and (opening := OPENING.match(text, at)):
         end = _closing(text, opening.end() - 1)

@@ -18,13 +18,13 @@ def claims_of(ledgers: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def claims_table(found: list[dict[str, Any]]) -> pd.DataFrame:
-    """One row a claim, as recorded: `value` in `unit` (a share is below 1), `bound` in words, `margin` in `margin_unit`."""
+    """One row a claim: `value` in `unit` (a share below 1), `bound` in words, `margin` in `margin_unit`."""
     rows = [{**c, "holds": WORDS[c["holds"]], "bound": _bound(c, [f"{b:.6g}" for b in c["bound"]])} for c in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def claim_mark(claim: dict[str, Any]) -> str:
-    """What the paper prints where the claim is made: "holds", or why it does not and which it is: "not in this run: rfm behind"."""
+    """What the paper prints where the claim is made: "holds", or as in "not in this run: rfm behind"."""
     return "holds" if claim["holds"] else f"{MARKS[claim['holds']]}: {claim['name'].replace('_', ' ')}"
 
 
@@ -55,7 +55,10 @@ Claim & Holds & Value & Bound & Margin & Rests on \\
 
 
 def claims_latex(found: list[dict[str, Any]]) -> str:
-    """The claims as a small table over several pages, those that do not hold first; a sentence where there is none."""
+    """The claims as a small table over several pages, those that do not hold first.
+
+    A sentence where there is none.
+    """
     if not found:
         return "No claim is recorded.\n"
     ordered = sorted(found, key=lambda c: [False, None, True].index(c["holds"]))
@@ -92,7 +95,7 @@ def _bound(claim: dict[str, Any], ends: list[str]) -> str:
 
 
 def _number(value: float, unit: str, most: int) -> str:
-    """A number with its unit, to three digits and at most `most` decimals: what a reader compares with its bound."""
+    """A number with its unit, to three digits and at most `most` decimals."""
     return formatted(value, unit=unit, digits=min(_decimals(value, unit), most))
 
 

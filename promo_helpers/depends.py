@@ -61,7 +61,7 @@ def data_set(run: str) -> str:
 
 
 def reads(run: str, profile: str) -> list[str]:
-    """The runs of the profile whose results a run reads: those that make, of the same data set, what its notebook reads."""
+    """The runs of the profile that make, of the same data set, what a run's notebook reads."""
     data, listed, known = data_set(run), series(), runs(profile)
     wanted = listed.get(notebook_of(run).stem, {}).get("reads", [])
     makers = [name for name, entry in listed.items() if set(wanted) & set(entry.get("makes", []))]
@@ -70,7 +70,7 @@ def reads(run: str, profile: str) -> list[str]:
 
 
 def current_name(name: str) -> tuple[str, str]:
-    """A notebook or run by its present name, and a sentence where the one that was typed is an earlier one."""
+    """A notebook or run by its present name, and a sentence where an earlier one was typed."""
     for notebook, entry in series().items():
         for earlier in entry.get("was", []):
             if name == earlier or name.startswith(f"{earlier}_"):
@@ -113,7 +113,7 @@ def stamp_of(run: str, profile: str) -> Path:
 
 
 def ledger_of(run: str) -> Path:
-    """The ledger of a run, called by its notebook's noun and what follows: 02_shop_own writes data/numbers/shop_own.json."""
+    """The ledger of a run, by its notebook's noun: 02_shop_own writes data/numbers/shop_own.json."""
     for notebook, entry in series().items():
         if entry.get("noun") and f"{run}_".startswith(f"{notebook}_"):
             return paths.ledger(entry["noun"][0] + run[len(notebook) :])
@@ -137,7 +137,10 @@ def outputs(ledger: dict[str, Any]) -> list[Path]:
 
 
 def modules_of(file: Path) -> frozenset[Path]:
-    """Files of promo_helpers that a module imports; each module is parsed once, since most runs share most of them."""
+    """Files of promo_helpers that a module imports.
+
+    Each module is parsed once, since most runs share most of them.
+    """
     return _parsed(file, file.stat().st_mtime_ns)
 
 
@@ -147,7 +150,10 @@ def _parsed(file: Path, _changed: int) -> frozenset[Path]:
 
 
 def modules(source: str) -> set[Path]:
-    """Files of promo_helpers that a piece of Python imports. IPython's own lines (% and !) are passed over."""
+    """Files of promo_helpers that a piece of Python imports.
+
+    IPython's own lines (% and !) are passed over.
+    """
     code = "" if source.startswith("%%") else "\n".join(x for x in source.splitlines() if not x.lstrip().startswith(("%", "!")))
     files: set[Path] = set()
     for node in _statements(ast.parse(code).body):
@@ -166,7 +172,10 @@ def modules(source: str) -> set[Path]:
 
 
 def _statements(body: Iterable[ast.AST]) -> Iterable[ast.AST]:
-    """All statements, those within others too; imports are statements, and expressions are nine tenths of a tree."""
+    """All statements, those within others too.
+
+    Imports are statements, and expressions are nine tenths of a tree.
+    """
     for statement in body:
         yield statement
         for part in ("body", "orelse", "finalbody", "handlers", "cases"):
@@ -213,7 +222,7 @@ def prerequisites(run: str, profile: str) -> list[Path]:
 
 
 def due(run: str, profile: str, beside: Iterable[Path] = ()) -> bool:
-    """Whether a run has to be made: it lacks something that it writes, or is older than what it depends on and files `beside`."""
+    """Whether a run lacks an output, or is older than what it depends on and files `beside`."""
     stamp, ledger = stamp_of(run, profile), read_ledger(run)
     if not stamp.is_file() or ledger is None or not all(f.exists() for f in outputs(ledger)):
         return True
@@ -222,17 +231,19 @@ def due(run: str, profile: str, beside: Iterable[Path] = ()) -> bool:
 
 
 def shop_files(folder: str) -> list[Path]:
-    """The files of a shop of one's own that its runs are made again for, with the mark of how it is read; none for no folder."""
+    """The files of a shop of one's own that its runs are made again for, with the mark of how it is read.
+
+    None for no folder.
+    """
     if not folder:
         return []
-    place = Path(folder).expanduser()
-    place = place if place.is_absolute() else paths.ROOT / place
+    place = paths.from_project(folder)
     files = [paths.out() / paths.MARK, *sorted(f for ending in ("csv", "parquet") for f in place.glob(f"*.{ending}"))]
     return [f for f in files if f.is_file()]
 
 
 def rules(profile: str, name: str = "", shop: str = "") -> Iterable[str]:
-    """Lines for Make: RUNS, a rule for each, CHOSEN, those that `name` stands for, and PAPER, the code that makes the paper of them."""
+    """Lines for Make: RUNS with a rule each, CHOSEN (those of `name`), and PAPER, the code of the paper."""
     beside = [paths.shown(f) for f in shop_files(shop)]
     beside = ["FORCE"] if any(" " in f for f in beside) else beside  # which Make cannot name
     for run in runs(profile):
@@ -253,7 +264,7 @@ def rules(profile: str, name: str = "", shop: str = "") -> Iterable[str]:
 
 
 def print_rules(profile: str, name: str = "", shop: str = "") -> None:
-    """Print the rules; what cannot be read stops Make with its sentence, and without the last line Make knows that this broke off."""
+    """Print the rules. What cannot be read stops Make with its sentence; a last line says that all came."""
     try:
         print("\n".join(rules(profile, name, shop)))
     except Unreadable as problem:

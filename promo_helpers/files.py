@@ -12,7 +12,10 @@ import psutil
 
 
 def scratch_beside(path: Path) -> Path:
-    """A hidden name beside `path` that belongs to this process; what processes that were killed left under such names is removed."""
+    """A hidden name beside `path` that belongs to this process.
+
+    What processes that were killed left under such names is removed.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     pattern = re.compile(re.escape(f".{path.stem}.") + r"(\d+)\.part" + re.escape(path.suffix))
     for left in path.parent.iterdir():
@@ -37,7 +40,10 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def whole(path: Path | str) -> Iterator[Path]:
-    """A scratch path beside `path`, with its ending; it takes the real name when the block ends well, and vanishes otherwise."""
+    """A scratch path beside `path`, with its ending.
+
+    It takes the real name when the block ends well, and vanishes otherwise.
+    """
     path = Path(path)
     scratch = scratch_beside(path)
     try:
@@ -54,7 +60,10 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def replace_folder(new: Path, final: Path) -> None:
-    """Put `new` in the place of `final`. A reader sees the old folder or the new one, for an instant none, never a mixture."""
+    """Put `new` in the place of `final`.
+
+    A reader sees the old folder or the new one, for an instant none, never a mixture.
+    """
     old = scratch_beside(final.with_name(final.name + "-old"))
     remove(old)
     if final.exists():

@@ -28,7 +28,7 @@ ABSOLUTE = 1e-9  # what lies as near to 0 is 0
 
 @dataclass(frozen=True)
 class Job:
-    """One file: `function` of `module` makes the rows of a case (a preset, a range of seeds), and those of the case "probe".
+    """One file: `function` of `module` makes the rows of a case, and those of the case "probe".
 
     `key` names a row within its case. `digits` are kept of each number. `loose` has a relative tolerance of its own for each column of
     the probe that another processor moves by more than RELATIVE.
@@ -89,7 +89,7 @@ JOBS = {
 
 @dataclass(frozen=True)
 class Kept:
-    """A kept file, as lines of text: its `head` ("# commit abc1234, 2026-11-30, 812 s"), its columns, its rows and its probe's."""
+    """A kept file as lines: `head` ("# commit abc1234, 2026-11-30, 812 s"), columns, rows, probe rows."""
 
     head: str
     columns: str
@@ -120,13 +120,19 @@ def read_whole(noun: str) -> Kept:
 
 
 def read_study(noun: str) -> pd.DataFrame:
-    """The kept results: a column `case`, and the rows of each but the probe. Raises FileNotFoundError where there are none."""
+    """The kept results: a column `case`, and the rows of each but the probe.
+
+    Raises FileNotFoundError where there are none.
+    """
     found = read_whole(noun)
     return _table(found.columns, found.rows)
 
 
 def kept_probe(noun: str) -> pd.DataFrame:
-    """The kept rows of the probe, none where a file has no probe yet. Raises FileNotFoundError where there is no file."""
+    """The kept rows of the probe, none where a file has no probe yet.
+
+    Raises FileNotFoundError where there is no file.
+    """
     found = read_whole(noun)
     return _table(found.columns, found.probe)
 
@@ -138,7 +144,7 @@ def probe(noun: str) -> pd.DataFrame:
 
 
 def probe_differences(noun: str, before: pd.DataFrame, now: pd.DataFrame) -> list[str]:
-    """A sentence for each number of a probe that is another than before, by more than the tolerance of its column.
+    """A sentence for each number of a probe that has moved by more than the tolerance of its column.
 
     As in "uplift_markets: value 2.604 -> 2.611 (case probe, seed 600, learner dose-response)".
     """
@@ -161,7 +167,7 @@ def probe_differences(noun: str, before: pd.DataFrame, now: pd.DataFrame) -> lis
 
 
 def make(noun: str, always: bool = False) -> None:
-    """Compute a kept file where its probe gives other numbers than before, where its rows are older than its probe, or `always`.
+    """Compute a kept file where its probe gives other numbers or is newer than its rows, or `always`.
 
     Finished cases lie in build/replications/<noun>/ until the last one is. A run that was stopped goes on from them, if the probe that
     lies beside them still gives the same.
@@ -200,7 +206,10 @@ def make(noun: str, always: bool = False) -> None:
 
 
 def renew_probe(noun: str) -> None:
-    """Write the rows of the probe alone into a kept file; its head then says when, since the other rows are older."""
+    """Write the rows of the probe alone into a kept file.
+
+    Its head then says when, since the other rows are older.
+    """
     start, found = time.perf_counter(), read_whole(noun)
     columns, guard = _lines(JOBS[noun].load()(PROBE), PROBE, PROBE_DIGITS)
     seconds = f"{time.perf_counter() - start:.1f} s"
@@ -262,7 +271,10 @@ def _today() -> str:
 
 
 def make_kept(nouns: Sequence[str] = (), probes: bool = False) -> None:
-    """Make what is out of date, or what is named; with `probes` renew the rows of probes alone. Exits for an unknown noun."""
+    """Make what is out of date, or what is named; with `probes` renew the rows of probes alone.
+
+    Exits for an unknown noun.
+    """
     if unknown := [n for n in nouns if n not in JOBS]:
         sys.exit(f"There is no kept study '{unknown[0]}'; there are: {', '.join(JOBS)}")
     for noun in nouns or JOBS:

@@ -92,7 +92,10 @@ def make_paper(profile: str) -> None:
 
 
 def collect(profile: str) -> int:
-    """Write paper/generated/ (numbers.tex and the tables) and data/claims.csv anew; returns how many numbers there are."""
+    """Write paper/generated/ (numbers.tex and the tables) and data/claims.csv anew.
+
+    Returns how many numbers there are.
+    """
     folder = paths.generated()
     shutil.rmtree(folder, ignore_errors=True)
     lines = [PREAMBLE]
@@ -121,7 +124,10 @@ def collect(profile: str) -> int:
 
 
 def versions() -> pd.DataFrame:
-    """The versions of the packages that made the results; Python's without its last part, which no result depends on."""
+    """The versions of the packages that made the results.
+
+    Python's without its last part, which no result depends on.
+    """
     rows = [{"package": name, "version": metadata.version(name)} for name in SHOWN_VERSIONS]
     return pd.DataFrame([{"package": "Python", "version": ".".join(platform.python_version_tuple()[:2])}, *rows])
 
@@ -142,7 +148,10 @@ def run_sizes(known: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def typeset() -> None:
-    """Run latexmk on paper/main.tex from scratch. Raises SystemExit with LaTeX's own first error where it stops."""
+    """Run latexmk on paper/main.tex from scratch.
+
+    Raises SystemExit with LaTeX's own first error where it stops.
+    """
     source, out = paths.ROOT / "paper", paths.out()
     work = out / "build" / "latex"
     shutil.rmtree(work, ignore_errors=True)  # a killed build leaves half an .aux file, which would stop this one
@@ -179,7 +188,10 @@ def typeset() -> None:
 
 
 def first_error(log: str) -> str:
-    """The first error of LaTeX's log: what is wrong and, where LaTeX says it, the place; without its advice and statistics."""
+    """The first error of LaTeX's log: what is wrong and, where LaTeX says it, the place.
+
+    Without its advice and statistics.
+    """
     error = re.search(r"^(?:!|\S+:\d+:) .*", log, re.M)
     if not error:
         return log[-2000:]
@@ -196,7 +208,10 @@ def _head(cells: list[dict[str, str]]) -> tuple[str, str]:
 
 
 def write_pages(profile: str) -> Path:
-    """Write a page for each executed notebook of a profile, and their index; returns the index. Raises SystemExit where there is none."""
+    """Write a page for each executed notebook of a profile, and their index; returns the index.
+
+    Raises SystemExit where there is none.
+    """
     import nbformat  # with nbconvert a second and a half, which only this command needs
     from nbconvert import HTMLExporter
 

@@ -28,12 +28,12 @@ TAKEN = {"runs", "running", "replications", "twin", "explore", "html", "ipython"
 
 
 def out() -> Path:
-    """The folder of the results: the project, unless PROMO_OUT names another (as the runs of other profiles do)."""
+    """The folder of the results: the project, unless PROMO_OUT names another."""
     return Path(os.environ.get("PROMO_OUT") or ROOT).resolve()
 
 
 def writing() -> Path:
-    """The folder that this process writes below: the results, a run's own folder, or build/explore/ in a notebook of a person."""
+    """Where this process writes: the results, a run's own folder, or build/explore/ for JupyterLab."""
     if named := os.environ.get("PROMO_WRITE"):
         return Path(named).resolve()
     return out() / "build" / "explore" if _interactive() else out()
@@ -51,7 +51,7 @@ def data(*parts: str) -> Path:
 
 
 def find(*parts: str) -> Path:
-    """The same place to read from: as this process has written it, otherwise as the results have it, there or not.
+    """The same place to read from: as this process has written it, else as the results have it.
 
     Where a notebook of a person reads what was explored before, the first such read of the process says so on stderr.
     """
@@ -73,7 +73,10 @@ def _latest(*parts: str) -> Path:
 
 
 def note_opened(path: Path | str) -> None:
-    """Note that this run reads what another run has written, such as data/models/purchase; its seal keeps the notes."""
+    """Note that this run reads what another run has written, such as data/models/purchase.
+
+    Its seal keeps the notes.
+    """
     path = Path(path).resolve()
     if os.environ.get("PROMO_WRITE") and path.is_relative_to(out()) and not path.is_relative_to(writing()):
         writing().mkdir(parents=True, exist_ok=True)
@@ -82,7 +85,10 @@ def note_opened(path: Path | str) -> None:
 
 
 def landing(path: Path | str) -> Path:
-    """Where a file that a run writes will lie when the run has come to its end; for all other files the path itself."""
+    """Where a file that a run writes will lie when the run has come to its end.
+
+    For all other files the path itself.
+    """
     path = Path(path).resolve()
     if os.environ.get("PROMO_WRITE") and path.is_relative_to(writing()):
         return out() / path.relative_to(writing())
@@ -110,14 +116,20 @@ def notebooks() -> Path:
 
 
 def shown(path: Path | str) -> str:
-    """A path as a person would type it, relative to the project where it lies inside it; a run's files where they will lie."""
+    """A path as a person would type it, relative to the project where it lies inside it.
+
+    A run's files where they will lie.
+    """
     path = landing(path)
     return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
 
 
 def folder_of_shop(folder: str) -> str:
-    """The folder of results of a shop: build/<its name>, in small letters; with a hash of its path where that is another shop's."""
-    path = _absolute(folder)
+    """The folder of results of a shop: build/<its name>, in small letters.
+
+    With a hash of its path where that is another shop's.
+    """
+    path = from_project(folder)
     name = re.sub(r"[^a-z0-9]+", "-", path.name.lower()).strip("-")
     mark = ROOT / "build" / name / MARK
     taken = TAKEN | {p.stem for p in (notebooks() / "profiles").glob("*.yml")}
@@ -127,12 +139,12 @@ def folder_of_shop(folder: str) -> str:
 
 
 def mark_shop(folder: str, settings: str, out: str = "") -> str:
-    """The folder of results of a shop, `out` where it is named, marked as this shop's if the shop is there.
+    """The folder of results of a shop, or `out`, marked as this shop's if the shop is there.
 
     The mark changes when the shop or the settings that it is read with do: what was made of the old ones is then older than the mark.
     """
     results = out or folder_of_shop(folder)
-    path = _absolute(folder)
+    path = from_project(folder)
     mark, text = ROOT / results / MARK, f"{path}\n{settings}\n"
     if path.is_dir() and not (mark.is_file() and mark.read_text(encoding="utf-8") == text):
         mark.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +153,7 @@ def mark_shop(folder: str, settings: str, out: str = "") -> str:
 
 
 def profile_of_results() -> str:
-    """The profile whose runs lie below the folder of results: by its name, else by the only one that has run there; "paper" else."""
+    """The profile of the folder of results: by its name, else the only one that has run there, else paper."""
     aside = {"own", "campaign", "retrain"}  # beside the runs of another profile, whose models they use
     known = {p.stem for p in (notebooks() / "profiles").glob("*.yml")} - aside
     place = out()
@@ -153,7 +165,8 @@ def profile_of_results() -> str:
     return ran[0] if len(ran) == 1 else "paper"
 
 
-def _absolute(folder: str) -> Path:
+def from_project(folder: str) -> Path:
+    """A folder as typed, absolute: a relative one starts at the project, wherever the command is typed."""
     path = Path(folder).expanduser()
     return (path if path.is_absolute() else ROOT / path).resolve()
 

@@ -55,7 +55,7 @@ def published(profile: str) -> Path:
 
 
 def machine() -> dict[str, Any]:
-    """This machine: date, commit, Python, system, processor, kernels of BLAS, vector instructions of NumPy, versions of packages."""
+    """This machine: date, commit, system, processor, BLAS kernels, NumPy's vector instructions, versions."""
     import numpy as np
     import scipy.linalg  # noqa: F401 (it brings a BLAS of its own)
     from threadpoolctl import threadpool_info
@@ -223,7 +223,7 @@ def _text(value: Any) -> str:
 
 
 def _short(frame: pd.DataFrame) -> pd.DataFrame:
-    """The same rows with long numbers shortened to nine significant digits, so that two releases differ where results do."""
+    """The same rows with long numbers shortened to nine significant digits, so that diffs stay small."""
     return frame.map(lambda cell: _rounded(cell) if len(cell) > LONG and "." in cell else cell)
 
 
@@ -263,7 +263,7 @@ def _processor() -> str:
 
 
 def common(profile: str, a: Build, b: Build) -> tuple[Build, Build, list[str]]:
-    """Both builds without the runs that only one has and the profile does not name, such as an asked campaign; and a line about those."""
+    """Both builds without runs that one lacks and the profile does not name, and a line about those."""
     own = {depends.ledger_of(run).stem for run in depends.runs(profile)}
     extra = (a.runs.keys() ^ b.runs.keys()) - own
     lines = [

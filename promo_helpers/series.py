@@ -56,14 +56,18 @@ SECOND = 1.0  # and between two states of a line that lives
 
 
 def profile(name: str) -> dict[str, dict[str, Any]]:
-    """The runs of a profile: name of the run -> its parameters. Raises Unreadable where there is no such profile."""
+    """The runs of a profile: name of the run -> its parameters.
+
+    Raises Unreadable where there is no such profile.
+    """
     listed = yaml.safe_load(depends.profile_file(name).read_text(encoding="utf-8"))
     return {run: parameters or {} for run, parameters in listed.items()}
 
 
 def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bool = True) -> None:
-    """Execute a run's notebook into `stamp`. Where it fails, the half-executed copy lies beside it as <run>.failed.ipynb.
+    """Execute a run's notebook into `stamp`.
 
+    Where it fails, the half-executed copy lies beside it as <run>.failed.ipynb.
     The run's own ledger is the proof that it was this run that wrote, and not a second one under the name of another. A run with other
     parameters than its profile's is marked as old, so that `make paper` makes it again.
     """
@@ -116,7 +120,10 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
 
 @contextmanager
 def _own_folder(run: str) -> Iterator[Path]:
-    """The folder that the kernels of this process write to while the block lasts; those of processes that were killed are removed."""
+    """The folder that the kernels of this process write to while the block lasts.
+
+    Those of processes that were killed are removed.
+    """
     own = paths.out() / "build" / "running" / f"{run}.{os.getpid()}"
     for left in own.parent.glob("*.*"):
         if left.suffix[1:].isdigit() and not alive(int(left.suffix[1:])):
@@ -134,7 +141,7 @@ def _own_folder(run: str) -> Iterator[Path]:
 
 
 def _without_error(executed: Path) -> None:
-    """Take papermill's marks of an error out of an executed notebook that ended on purpose (`Report.ends_on`)."""
+    """Take papermill's marks of an error out of a notebook that ended on purpose (`Report.ends_on`)."""
     notebook = json.loads(executed.read_text(encoding="utf-8"))
     marks = {"papermill-error-cell-tag"}
     notebook["cells"] = [c for c in notebook["cells"] if not marks & set(c["metadata"].get("tags", []))]
@@ -184,7 +191,10 @@ def typed_parameters(notebook: Path, typed: Iterable[str]) -> dict[str, Any]:
 
 
 def place_of(notebook: Path, source: str, about: int) -> str:
-    """A cell as a person finds it in the notebook, "cell 4 (shop = load_shop(...))"; papermill's own count is off by what it adds."""
+    """A cell as a person finds it in the notebook, "cell 4 (shop = load_shop(...))".
+
+    Papermill's own count is off by what it adds.
+    """
     sources = ["".join(cell["source"]) for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]]
     same = [i for i, cell in enumerate(sources) if cell == source]
     number = min(same, key=lambda i: abs(i - about), default=about) + 1
@@ -192,7 +202,7 @@ def place_of(notebook: Path, source: str, about: int) -> str:
 
 
 def _quiet_ipython() -> Path:
-    """A folder of IPython's own for the runs: nobody's personal settings, and no warning per kernel about its loopback socket."""
+    """A folder of IPython's for the runs: no personal settings, no warning about a loopback socket."""
     folder = paths.ROOT / "build" / "ipython"
     write_text(folder / "profile_default" / "ipython_kernel_config.py", 'c.IPKernelApp.log_level = "CRITICAL"\n')
     return folder
@@ -209,7 +219,10 @@ def start(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bool
 
 
 def run_of(profile_name: str, run: str) -> dict[str, Any]:
-    """The parameters of a run of a profile. Exits with a sentence where there is no such profile, run or notebook."""
+    """The parameters of a run of a profile.
+
+    Exits with a sentence where there is no such profile, run or notebook.
+    """
     try:
         runs = profile(profile_name)
         notebook_of(run)
@@ -229,7 +242,7 @@ def build(
     jobs: int,
     beside: Sequence[Path] = (),
 ) -> None:
-    """Make runs of a profile that are due, and those that they read before them, `jobs` of them side by side.
+    """Make runs of a profile that are due, those that they read first, `jobs` of them side by side.
 
     always: runs that are made in any case. command: what makes a run, as a command line. beside: further files that all runs are made
     again for. Exits where a run fails, once those that have begun have ended.
@@ -264,7 +277,7 @@ def _call(command: list[str]) -> int:
 
 
 def seal(folder: Path, files: Iterable[Path], parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters, what was opened, and SHA-256 by path below `folder` of the files that are there, as JSON."""
+    """Parameters, what was opened, and SHA-256 of the files that are there by path below `folder`."""
     written = {f.relative_to(folder).as_posix(): _hash(f) for f in files if f.is_file()}
     notes = folder / paths.OPENED
     opened = sorted(set(notes.read_text(encoding="utf-8").splitlines())) if notes.is_file() else []
@@ -288,7 +301,10 @@ def seal_of(notebook: Path) -> dict[str, Any] | None:
 
 
 def altered(folder: Path, sealed: dict[str, Any]) -> list[Path]:
-    """The files below `folder` that differ from what the run wrote; those that are gone are not among them."""
+    """The files below `folder` that differ from what the run wrote.
+
+    Those that are gone are not among them.
+    """
     files = [(folder / name, hashed) for name, hashed in sealed["written"].items()]
     return [f for f, hashed in files if f.is_file() and _hash(f) != hashed]
 
@@ -298,7 +314,7 @@ def _hash(file: Path) -> str:
 
 
 def _register_engine() -> None:
-    """Papermill's own engine, with the progress of the run `promo_run` shown while it executes, under the name ENGINE."""
+    """Register papermill's own engine as ENGINE, with the progress of the run `promo_run` shown."""
     from papermill.engines import NBClientEngine, papermill_engines
 
     class Counted(NBClientEngine):
@@ -318,7 +334,7 @@ def _cells(cells: list[Any]) -> tuple[int, int]:
 
 @contextmanager
 def progress(run: str, cells: Callable[[], tuple[int, int]]) -> Iterator[None]:
-    """Show how far a run is while the block lasts: a line that lives on a terminal, a line every half a minute in a log."""
+    """Show how far a run is while the block lasts: a living line on a terminal, lines in a log."""
     living, over, start = _alone_on_a_terminal(), threading.Event(), time.monotonic()
 
     def watch() -> None:
@@ -339,5 +355,5 @@ def progress(run: str, cells: Callable[[], tuple[int, int]]) -> Iterator[None]:
 
 
 def _alone_on_a_terminal() -> bool:
-    """Whether a line may be written over: nobody else writes to this terminal, as another run of `make -j` does."""
+    """Whether a line may be written over: no other run of `make -j` writes to this terminal."""
     return sys.stdout.isatty() and "--jobserver" not in os.environ.get("MAKEFLAGS", "")

@@ -97,7 +97,10 @@ def _number(run: str, name: str, ours: dict[str, str], theirs: dict[str, str]) -
 
 
 def _by_interval(ours: tuple[float, ...], theirs: tuple[float, ...]) -> tuple[str, float, str]:
-    """Judged by the largest move of value, low and high against the half-width; without a width, by the value alone."""
+    """Judged by the largest move of value, low and high against the half-width.
+
+    Without a width, by the value alone.
+    """
     half = min((side[2] - side[1]) / 2 for side in (ours, theirs))
     if not (math.isfinite(half) and half > 0):
         judged = [_by_value(x, y) for x, y in zip(ours, theirs, strict=True)]
@@ -172,7 +175,7 @@ def _cell(run: str, name: str, x: str, y: str, kind: str, half: float) -> Row:
 
 
 def _kind(ours: pd.Series, theirs: pd.Series) -> str:
-    """What a column holds: text is a choice, whole numbers on both sides are counts, all else are estimates."""
+    """What a column holds: text is a choice, whole numbers on both sides are counts, else estimates."""
     cells = [c for c in (*ours, *theirs) if c]
     numbers = [_float(c) for c in cells]
     if any(math.isnan(n) and c.lower() != "nan" for n, c in zip(numbers, cells, strict=True)):
@@ -181,7 +184,10 @@ def _kind(ours: pd.Series, theirs: pd.Series) -> str:
 
 
 def _keys(ours: pd.DataFrame, theirs: pd.DataFrame, kinds: dict[str, str]) -> list[str]:
-    """The fewest columns of text, then of whole numbers, that tell all rows apart; none where rows are matched by their place."""
+    """The fewest columns of text, then of whole numbers, that tell all rows apart.
+
+    None where rows are matched by their place.
+    """
     chosen: list[str] = []
     for column in sorted((c for c in kinds if kinds[c] != "estimate"), key=lambda c: kinds[c] != "choice"):
         chosen.append(column)
@@ -197,7 +203,7 @@ def _indexed(table: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
 
 
 def _halves(columns: list[str], kinds: dict[str, str], table: pd.DataFrame, other: pd.DataFrame) -> dict[str, pd.Series]:
-    """Half-width of the interval of each row, the smaller of both sides, for the columns of every interval and the value between them."""
+    """Half-width of each row's interval, the smaller of both sides, by column of an interval or its value."""
     halves: dict[str, pd.Series] = {}
     for low in columns:
         high = re.sub(r"(?<![a-z])low(?![a-z])", "high", low)
@@ -230,7 +236,10 @@ def _claims(a: Build, b: Build) -> Iterator[Row]:
 
 
 def _lists(a: Build, b: Build) -> Iterator[Row]:
-    """Whom campaigns' lists hold, where both folders have the files; whoever is on one list only was tipped, or is new."""
+    """Whom campaigns' lists hold, where both folders have the files.
+
+    Whoever is on one list only was tipped, or is new.
+    """
     for name in sorted(a.lists.keys() & b.lists.keys()):
         ours, theirs = set(a.lists[name]), set(b.lists[name])
         both = len(ours & theirs)
@@ -241,7 +250,10 @@ def _lists(a: Build, b: Build) -> Iterator[Row]:
 
 
 def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame, a: Build, b: Build) -> Iterator[tuple]:
-    """Rows of the same run and name, None for the side that lacks it; a run that one side lacks altogether is left out."""
+    """Rows of the same run and name, None for the side that lacks it.
+
+    A run that one side lacks altogether is left out.
+    """
     left, right = ours.to_dict("index"), theirs.to_dict("index")
     for run, name in dict.fromkeys((*left, *right)):
         if run in a.runs and run in b.runs:
@@ -267,7 +279,7 @@ def alike(rows: list[Row]) -> bool:
 
 
 def by_run(rows: list[Row]) -> pd.DataFrame:
-    """How many values of each run agree, are close and differ, and how many claims are the same: one row a run."""
+    """One row a run: how many values agree, are close and differ, and how many claims are the same."""
     frame = pd.DataFrame([{"run": r.run or "-", "claim": r.what == "claim", "grade": r.grade} for r in rows])
     counts = (
         frame[~frame["claim"]].groupby(["run", "grade"]).size().unstack(fill_value=0).reindex(columns=GRADES[::-1], fill_value=0)
@@ -391,8 +403,9 @@ def _apart(row: Row) -> str:
 
 
 def compare_builds(profile: str, a: str = "", b: str = "") -> bool:
-    """Compare two builds, write the page, print what differs and then one sentence; returns whether they say the same.
+    """Compare two builds, write the page, print what differs and then one sentence.
 
+    Returns whether they say the same.
     a: a folder that runs wrote below, or a release; the profile's last release where empty. b: the same; the present build where empty.
     """
     ours, theirs, lines = common(profile, *sides(profile, a, b))

@@ -196,7 +196,7 @@ def _response(shop: Shop, item: str, data: str) -> tuple[Response | None, dict[s
 
 
 def trial_verdict(facts: dict[str, Any]) -> tuple[bool, str]:
-    """Whether the trial behind a saved response can tell its effects, and the sentence that says so; False where the facts lack either."""
+    """Whether the trial behind a saved response can tell its effects (False where not said), and a sentence."""
     return bool(facts.get("gates_hold", False)), str(
         facts.get("gates") or "the saved response does not say whether its trial can tell"
     )

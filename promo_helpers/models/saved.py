@@ -84,7 +84,7 @@ class OtherShop(ValueError):
 
 
 def name_of(kind: str, data: str = "simulated") -> str:
-    """The name of a saved model of the series: purchase, or purchase_completejourney. Raises KeyError for a kind that it has not."""
+    """The name of a saved model: purchase, or purchase_completejourney. Raises KeyError for no known kind."""
     if kind not in MAKERS:
         raise KeyError(f"no notebook saves a model called '{kind}'; there are: {', '.join(MAKERS)}")
     return kind if data == "simulated" else f"{kind}_{data}"
@@ -140,7 +140,7 @@ def load(name: str, command: str = "make paper", shop: Shop | None = None) -> tu
 
 
 def load_made(kind: str, data: str, shop: Shop) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parts and facts of a model of the series, for the shop that it will be used for. Raises as `load`, which names the notebook."""
+    """Parts and facts of a model of the series, for the shop that it will be used for. Raises as `load`."""
     return load(name_of(kind, data), MAKERS[kind], shop)
 
 

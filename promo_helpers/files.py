@@ -39,7 +39,7 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path | str) -> Iterator[Path]:
+def written_whole(path: Path | str) -> Iterator[Path]:
     """A scratch path beside `path`, with its ending.
 
     It takes the real name when the block ends well, and vanishes otherwise.
@@ -55,7 +55,7 @@ def whole(path: Path | str) -> Iterator[Path]:
 
 def write_text(path: Path | str, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
-    with whole(path) as scratch:
+    with written_whole(path) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ import pandas as pd
 from promo_helpers import depends, paths
 from promo_helpers.check import agreement, claims_held, ledgers, nothing
 from promo_helpers.claims import claim_mark, claims_latex, claims_of, claims_table
-from promo_helpers.files import replace_folder, scratch_beside, whole, write_text
+from promo_helpers.files import replace_folder, scratch_beside, write_text, written_whole
 from promo_helpers.report import interval_text, latex_table
 
 PREAMBLE = r"""% Written by `make paper` from data/numbers/*.json. Do not edit: the next run would undo it.
@@ -118,7 +118,7 @@ def collect(profile: str) -> int:
     write_text(folder / "versions.tex", latex_table(versions()))
     write_text(folder / "runs.tex", latex_table(run_sizes(known)))
     write_text(folder / "claims.tex", claims_latex(claims_of(known)))
-    with whole(paths.data("claims.csv")) as scratch:
+    with written_whole(paths.data("claims.csv")) as scratch:
         claims_table(claims_of(known)).to_csv(scratch, index=False)
     return count
 
@@ -183,7 +183,7 @@ def typeset() -> None:
     loose = sorted(set(re.findall(r"(?:Citation|Reference) [`'][^']*' .*undefined", text)))
     if loose:
         sys.exit("\n  ".join(["LaTeX found no target for:", *loose]))
-    with whole(out / "paper" / "paper.pdf") as scratch:
+    with written_whole(out / "paper" / "paper.pdf") as scratch:
         shutil.copyfile(work / "paper.pdf", scratch)
 
 

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_info
 
 from promo_helpers import paths
-from promo_helpers.files import whole, write_text
+from promo_helpers.files import write_text, written_whole
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SHARES = ("%", "points")  # units of numbers that are kept as shares
@@ -196,7 +196,7 @@ class Report:
         """
         stem, layout = self._new("figures", name), figure.get_layout_engine()
         for ending, metadata in PICTURE.items():
-            with whole(paths.figures() / f"{stem}.{ending}") as scratch:
+            with written_whole(paths.figures() / f"{stem}.{ending}") as scratch:
                 figure.savefig(scratch, metadata=metadata)
             figure.set_layout_engine("none")
         figure.set_layout_engine(layout)
@@ -222,7 +222,7 @@ class Report:
         for column in percent:
             shown[column] = shown[column] * 100
         write_text(paths.data("tables", f"{stem}.tex"), latex_table(shown, digits))
-        with whole(paths.data("tables", f"{stem}.csv")) as scratch:
+        with written_whole(paths.data("tables", f"{stem}.csv")) as scratch:
             table.to_csv(scratch, index=False)
 
     def wrote(self, path: Path | str) -> None:

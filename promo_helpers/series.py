@@ -27,7 +27,7 @@ import yaml
 
 from promo_helpers import depends, paths
 from promo_helpers.depends import notebook_of
-from promo_helpers.files import alive, move_into, remove, take, whole, write_text
+from promo_helpers.files import alive, move_into, remove, take, write_text, written_whole
 
 # the same bytes on every run and every machine: no time of day in a figure, no random order in a set; and pictures in the executed copy
 FIXED = {
@@ -78,7 +78,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
     notebook, ledger = notebook_of(run), depends.ledger_of(run)
     failed = stamp.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
-    with whole(stamp) as scratch, _own_folder(run) as own:
+    with written_whole(stamp) as scratch, _own_folder(run) as own:
         try:
             papermill.execute_notebook(
                 str(notebook),
@@ -113,7 +113,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
         remove(own / paths.OPENED)
         os.utime(scratch, (began, began))
         stamp.unlink(missing_ok=True)  # from here on results change: a run that is killed now is made again
-        with whole(ledger) as last:
+        with written_whole(ledger) as last:
             take(written, last)
             move_into(own, paths.out(), SHARED)
 

@@ -12,7 +12,7 @@ from promo_helpers import draws
 from promo_helpers.audit.fairness import LEAST, Measure, audit, varying
 from promo_helpers.audit.nulls import ALPHA, adjusted, equal_shares
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.files import whole
+from promo_helpers.files import written_whole
 from promo_helpers.shop import Shop
 from promo_helpers.shop.sheets import read_sheet, write_sheet
 
@@ -193,7 +193,7 @@ def audit_list(
     tests["Holm"] = adjusted(tests["p"])
     table = table.round(12).merge(tests.drop(columns="z"), on=["attribute", "group", "measure"], how="left")
     file = path.with_name(f"{path.stem}_audit.csv")
-    with whole(file) as scratch:
+    with written_whole(file) as scratch:
         table.to_csv(scratch, index=False, float_format="%.6g")
     return table, file
 

@@ -10,7 +10,7 @@ from promo_helpers import paths
 from promo_helpers.audit.contacted import audit_list
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.campaign.request import AskError, number_of
-from promo_helpers.files import whole
+from promo_helpers.files import written_whole
 from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
 
 TEXT = (
@@ -180,7 +180,7 @@ def write(
         del path["summary"]
     else:
         write_sheet(told, path["summary"], ("name", "unit", "meaning"))
-    with whole(path["plan"]) as scratch:
+    with written_whole(path["plan"]) as scratch:
         plan_of(campaign).to_parquet(scratch, index=False)
     del path["audit"]
     if len(campaign.groups.columns) and not held.all():

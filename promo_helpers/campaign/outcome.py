@@ -17,7 +17,7 @@ from promo_helpers.campaign.list_files import ResponseError, read_responses
 from promo_helpers.decide.forecast import foretold, foretold_against_holdout
 from promo_helpers.draws import rounded
 from promo_helpers.experiment.gates import Gate, Gates, roi
-from promo_helpers.files import whole
+from promo_helpers.files import written_whole
 from promo_helpers.models.demand import Forecast
 
 NOT = "not available"
@@ -300,7 +300,7 @@ def evaluate(path: Path) -> tuple[pd.DataFrame, str]:
     plan = pd.read_parquet(beside)
     responses = read_responses(path, plan)
     table = measured(responses, plan)
-    with whole(path.with_name(path.name.replace("_responses.csv", "_measured.csv"))) as scratch:
+    with written_whole(path.with_name(path.name.replace("_responses.csv", "_measured.csv"))) as scratch:
         table.to_csv(scratch, index=False)
     return table, said(table, plan, responses)
 

@@ -17,7 +17,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
 from promo_helpers import draws
-from promo_helpers.files import whole
+from promo_helpers.files import written_whole
 from promo_helpers.models.saved import UNKNOWN, Labels
 
 LEAF = 10  # rows: a leaf is a distribution over classes
@@ -147,7 +147,7 @@ def generate(seed: int, customers: int = 1500, dirty: float = 0.04) -> pd.DataFr
 
 def write(table: pd.DataFrame, path: Path) -> Path:
     """Write the table as CSV, whole or not at all."""
-    with whole(path) as scratch:
+    with written_whole(path) as scratch:
         table.to_csv(scratch, index=False)
     return path
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from promo_helpers import paths
-from promo_helpers.files import whole, write_text
+from promo_helpers.files import write_text, written_whole
 from promo_helpers.shop.tables import TABLES, data_dictionary
 
 RISKY = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet takes a cell that begins so for a formula
@@ -35,7 +35,7 @@ def write_sheet(frame: pd.DataFrame, path: Path, text: Sequence[str]) -> None:
     out = frame.copy()
     for column in (c for c in text if c in frame):
         out[column] = [safe(cell) if pd.notna(cell) else "" for cell in frame[column]]
-    with whole(path) as scratch:
+    with written_whole(path) as scratch:
         out.to_csv(scratch, index=False, encoding="utf-8", lineterminator="\n", float_format="%.12g")
 
 
@@ -70,7 +70,7 @@ def write_template(folder: Path) -> None:
             print(f"{paths.shown(path)} holds rows and is kept")
             continue
         write_text(path, ",".join(c.heading for c in table.columns if c.template) + "\n")
-    with whole(folder / "DataDictionary.csv") as scratch:
+    with written_whole(folder / "DataDictionary.csv") as scratch:
         data_dictionary().to_csv(scratch, index=False)
     width = max(len(t.file) for t in TABLES.values())
     files = "\n".join(f"  {t.file:{width}}  {t.meaning}{' (may be left out)' if t.optional else ''}" for t in TABLES.values())

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
@@ -237,7 +237,7 @@ def build(
     runs: Sequence[str],
     profile_name: str,
     *,
-    always: Iterable[str],
+    always: Collection[str],
     command: Callable[[str], list[str]],
     jobs: int,
     beside: Sequence[Path] = (),

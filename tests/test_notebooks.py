@@ -11,6 +11,7 @@ import yaml
 
 from promo_helpers import depends, paths, series
 from promo_helpers.campaign import evaluation
+from promo_helpers.models import saved
 
 NOTEBOOKS = sorted(paths.notebooks().glob("*.ipynb"))
 PROFILES = sorted((paths.notebooks() / "profiles").glob("*.yml"))
@@ -88,4 +89,5 @@ def test_models_are_named_in_one_place():
     for notebook in NOTEBOOKS:
         for cell in cells(notebook, "code"):
             source = "".join(cell["source"])
-            assert not re.search(r"""saved\.(?:load|save)\(f?["']|Response\.load\(f?["']""", source), notebook.name
+            kinds = "|".join(saved.MAKERS)
+            assert not re.search(rf"""(?:saved\.load|saved\.save|Response\.load)\(f?["'](?:{kinds})""", source), notebook.name

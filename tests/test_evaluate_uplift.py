@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from promo_helpers import paths
-from promo_helpers.evaluate import halves, uplift
+from promo_helpers import inference, paths
+from promo_helpers.evaluate import uplift
 from promo_helpers.evaluate.uplift import contrast_at_k
 from promo_helpers.evaluate.value import scores_of
 from tests.trials import trial
@@ -88,7 +88,7 @@ def test_blocks_change_the_spread_of_half_samples_by_less_than_a_hundredth(monke
     effect, customer = x + rng.normal(size=6000) * 4, rng.integers(0, 2500, 6000)
     found = []
     for blocks in (2000, 10**9):
-        monkeypatch.setattr(halves.Ranking, "BLOCKS", blocks)
+        monkeypatch.setattr(inference.Ranking, "BLOCKS", blocks)
         found.append(uplift.rate({"x": x}, effect, customer, 0, 100).table)
     assert found[0]["se"].to_numpy() == pytest.approx(found[1]["se"].to_numpy(), rel=0.01)
     assert found[0]["se"].tolist() != found[1]["se"].tolist()
@@ -99,10 +99,10 @@ def test_half_samples_spread_as_the_standard_error_of_a_mean_by_customer():
     rng = np.random.default_rng(3)
     customer = np.repeat(np.arange(200), rng.integers(1, 6, 200))
     values = rng.normal(size=200)[customer] + rng.normal(size=len(customer))
-    code, people = halves.customers(customer)
+    code, people = inference.customers(customer)
     sums, rows = np.bincount(code, values), np.bincount(code)
-    means = halves.over_halves(lambda inside: inside @ sums / (inside @ rows), people, 4000, 0)
-    assert np.std(means) == pytest.approx(halves.mean_interval(values, customer)["se"], rel=0.06)
+    means = inference.over_half_samples(lambda inside: inside @ sums / (inside @ rows), people, 4000, 0)
+    assert np.std(means) == pytest.approx(inference.mean_by_cluster(values, customer)["se"], rel=0.06)
     assert np.std(means) > 1.3 * values.std() / np.sqrt(len(values))  # rows of a customer are not independent
 
 

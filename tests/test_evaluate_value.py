@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from promo_helpers.evaluate.halves import mean_interval
 from promo_helpers.evaluate.value import by_share, difference, given, scores_for, shop_profit, value, weighted
+from promo_helpers.inference import mean_by_cluster
 from promo_helpers.models.demand import Costs
 from tests.test_models_response import trial
 
@@ -89,6 +89,6 @@ def test_the_curve_by_share_adds_up_what_a_cut_gives():
     first = np.argsort(-priority)[:10]
     gain = given(scores, arm)
     np.testing.assert_allclose(curve["value"], [0, gain[first].sum() / 40, gain.mean()])
-    whole = mean_interval(gain, customer)
+    whole = mean_by_cluster(gain, customer)
     np.testing.assert_allclose(curve[["low", "high"]].iloc[2], [whole["low"], whole["high"]])
     assert pd.Series(curve["name"]).eq("a").all()

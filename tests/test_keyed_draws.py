@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers import paths
+from promo_helpers import inference, paths
 from promo_helpers.decide import parity, policies
 from promo_helpers.decide.holdout import held_out, with_holdout
-from promo_helpers.evaluate import cost_curves, halves, referee, uplift, value
+from promo_helpers.evaluate import cost_curves, referee, uplift, value
 from promo_helpers.experiment import design
 from promo_helpers.models import demand, refute
 from promo_helpers.models.effects import Design
@@ -153,8 +153,8 @@ def test_folds_of_effects_and_of_probabilities(monkeypatch):
 
 def test_half_samples():
     def drawn(rows):
-        people = halves.customers(CUSTOMER[rows])[1]
-        inside = halves.over_halves(lambda some: some, people, 40, 4)
+        people = inference.customers(CUSTOMER[rows])[1]
+        inside = inference.over_half_samples(lambda some: some, people, 40, 4)
         return pd.DataFrame(inside, columns=people).astype(bool)
 
     whole = drawn(np.arange(ROWS))
@@ -168,16 +168,18 @@ def test_half_samples():
 
 def test_half_samples_do_not_hang_on_how_many_are_drawn_at_a_time(monkeypatch):
     people = np.unique(CUSTOMER)
-    whole = halves.over_halves(lambda some: some, people, 30, 4)
-    monkeypatch.setattr(halves, "CELLS", 7 * len(people))
-    np.testing.assert_array_equal(halves.over_halves(lambda some: some, people, 30, 4), whole)
+    whole = inference.over_half_samples(lambda some: some, people, 30, 4)
+    monkeypatch.setattr(inference, "CELLS", 7 * len(people))
+    np.testing.assert_array_equal(inference.over_half_samples(lambda some: some, people, 30, 4), whole)
 
 
 def test_metrics_with_half_samples_draw_customers_by_name(monkeypatch):
     asked = []
     for module in (uplift, cost_curves):
         monkeypatch.setattr(
-            module, "over_halves", lambda s, people, n, seed: asked.append((set(people), seed)) or s(np.ones((n, len(people))))
+            module,
+            "over_half_samples",
+            lambda s, people, n, seed: asked.append((set(people), seed)) or s(np.ones((n, len(people)))),
         )
     x, y, half = X["x"].to_numpy(), X["y"].to_numpy(), np.full(ROWS, 0.5)
     uplift.rate({"x": x}, y, CUSTOMER, 4, 3)

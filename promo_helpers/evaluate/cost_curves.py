@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.draws import rounded
-from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, over_halves, same_length
+from promo_helpers.inference import Ranking, customers, first_rows, from_half_samples, over_half_samples, same_length
 
 UNTARGETED = "untargeted"
 Statistic = Callable[[np.ndarray], np.ndarray]  # [some, customer] who is in -> [some, profit or cost, spend]
@@ -151,22 +151,20 @@ def multi_arm_qini(
         return lambda inside: np.stack([of(inside) for of in every], axis=1)  # [some, policy, profit or cost, spend]
 
     point = statistic(None)(np.ones((1, len(people))))[0]
-    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, seed)
+    halves = over_half_samples(statistic(Ranking.BLOCKS), people, draws, seed)
     curve, against, area = [], [], []
     for i, name in enumerate([*policies, UNTARGETED]):
-        frame = pd.DataFrame({"name": name, "spend": spends} | interval(point[i, 0], halves[:, i, 0], level))
+        frame = pd.DataFrame({"name": name, "spend": spends} | from_half_samples(point[i, 0], halves[:, i, 0], level))
         frame = frame.rename(columns={"estimate": "gain"})
         if cost_scores is not None:
-            spent = interval(point[i, 1], halves[:, i, 1], level)
+            spent = from_half_samples(point[i, 1], halves[:, i, 1], level)
             frame = frame.assign(spent=spent["estimate"], spent_low=spent["low"], spent_high=spent["high"])
         curve.append(frame)
         if name != UNTARGETED:
             gap, gaps = point[i, 0] - point[-1, 0], halves[:, i, 0] - halves[:, -1, 0]
-            against.append(pd.DataFrame({"name": name, "spend": spends} | interval(gap, gaps, level)))
-            area.append(
-                {"name": name}
-                | {k: float(v) for k, v in interval(mean_over(gap, spends), mean_over(gaps, spends), level).items()}
-            )
+            against.append(pd.DataFrame({"name": name, "spend": spends} | from_half_samples(gap, gaps, level)))
+            means = from_half_samples(mean_over(gap, spends), mean_over(gaps, spends), level)
+            area.append({"name": name} | {k: float(v) for k, v in means.items()})
     return BudgetCurves(pd.concat(curve, ignore_index=True), pd.concat(against, ignore_index=True), pd.DataFrame(area))
 
 

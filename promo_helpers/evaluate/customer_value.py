@@ -7,6 +7,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws as keyed
+from promo_helpers import inference
 from promo_helpers.draws import rounded
 
 Weighted = Callable[[np.ndarray], float]  # of [customer] weights: how often each is there
@@ -76,10 +77,9 @@ def compare(
     drawn = [[of(weight) for of in each_of.values()] for weight in keyed.resamples(seed, "scores compared", customer, n=draws)]
     each = pd.DataFrame(drawn, columns=list(scores))
     gap = each.sub(each[against], axis=0)
-    table = {"method": list(scores), "estimate": point.to_numpy()}
-    table |= {"low": each.quantile(0.025).to_numpy(), "high": each.quantile(0.975).to_numpy()}
-    table |= {"gap": (point - point[against]).to_numpy(), "gap_low": gap.quantile(0.025).to_numpy()}
-    return pd.DataFrame(table | {"gap_high": gap.quantile(0.975).to_numpy()})
+    (low, high), (gap_low, gap_high) = (inference.percentiles(v, known=0) for v in (each, gap))
+    table = {"method": list(scores), "estimate": point.to_numpy(), "low": low, "high": high}
+    return pd.DataFrame(table | {"gap": (point - point[against]).to_numpy(), "gap_low": gap_low, "gap_high": gap_high})
 
 
 def mean_by(group: np.ndarray, forecast: np.ndarray, actual: np.ndarray) -> pd.DataFrame:
@@ -88,8 +88,8 @@ def mean_by(group: np.ndarray, forecast: np.ndarray, actual: np.ndarray) -> pd.D
     out = frame.groupby("group").agg(
         forecast=("forecast", "mean"), actual=("actual", "mean"), sd=("actual", "std"), customers=("actual", "size")
     )
-    half = stats.norm.ppf(0.975) * (out.pop("sd") / np.sqrt(out["customers"])).fillna(0.0)
-    return out.assign(low=out["actual"] - half, high=out["actual"] + half).reset_index()
+    ends = inference.interval(out["actual"], (out.pop("sd") / np.sqrt(out["customers"])).fillna(0.0))
+    return out.assign(low=ends["low"], high=ends["high"]).reset_index()
 
 
 def by_repeats(repeats: np.ndarray, forecast: np.ndarray, actual: np.ndarray) -> pd.DataFrame:
@@ -118,27 +118,24 @@ def deciles(
         part = np.empty(len(actual), int)
         part[order] = np.arange(len(actual)) * parts // len(actual) + 1
         for k in range(1, parts + 1):
-            inside = part == k
-            share = actual[inside].sum() / actual.sum()
-            half = stats.norm.ppf(0.975) * np.sqrt((((inside - share) * actual) ** 2).sum()) / actual.sum()  # a ratio of sums
-            rows.append((name, k, share, share - half, share + half))
+            share = inference.ratio_of_sums((part == k) * actual, actual)
+            rows.append((name, k, share["estimate"], share["low"], share["high"]))
     return pd.DataFrame(rows, columns=["method", "part", "share", "low", "high"])
 
 
 def ratio(forecast: np.ndarray, actual: np.ndarray) -> tuple[float, float, float]:
     """Sum of forecasts over sum of what happened, with its 95 % interval over customers (linearised)."""
-    forecast, actual = np.asarray(forecast, float), np.asarray(actual, float)
-    value = forecast.sum() / actual.sum()
-    half = stats.norm.ppf(0.975) * np.sqrt(((forecast - value * actual) ** 2).sum()) / actual.sum()
-    return float(value), float(value - half), float(value + half)
+    share = inference.ratio_of_sums(np.asarray(forecast, float), np.asarray(actual, float))
+    return share["estimate"], share["low"], share["high"]
 
 
 def share_true(chance: np.ndarray, happened: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
     """Per bin of a foretold chance that is not empty: forecast (mean), actual (share true), low, high (exact binomial), customers."""
     frame = pd.DataFrame({"cell": np.searchsorted(edges[1:-1], chance), "chance": chance, "true": np.asarray(happened, float)})
     out = frame.groupby("cell").agg(forecast=("chance", "mean"), actual=("true", "mean"), customers=("true", "size"))
-    ends = [stats.binomtest(round(m * n), int(n)).proportion_ci() for m, n in zip(out["actual"], out["customers"], strict=True)]
-    return out.assign(low=[e.low for e in ends], high=[e.high for e in ends]).reset_index(drop=True)
+    number = out["customers"].to_numpy()
+    ends = inference.share(np.round(out["actual"].to_numpy() * number), number, method="beta")
+    return out.assign(low=ends["low"], high=ends["high"]).reset_index(drop=True)
 
 
 def targeted(
@@ -171,8 +168,8 @@ def targeted(
     alone, random = (v - v[..., -1:] * at / at[-1] for v in (point, drawn))
     parts = []
     for k, name in enumerate(orders):
-        ends = {"low": (drawn, 0.025), "high": (drawn, 0.975), "more_low": (random, 0.025), "more_high": (random, 0.975)}
-        columns = {c: np.quantile(v[:, k], q, axis=0) for c, (v, q) in ends.items()}
+        ends = np.vstack([inference.percentiles(v[:, k]) for v in (drawn, random)])
+        columns = dict(zip(("low", "high", "more_low", "more_high"), ends, strict=True))
         parts.append(pd.DataFrame({"method": name, "share": at, "gain": point[k], "more": alone[k], **columns}))
     return pd.concat(parts, ignore_index=True)
 
@@ -180,5 +177,5 @@ def targeted(
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
     """Spearman's correlation with its 95 % interval: Fisher's, with the variance of Bonett and Wright (2000)."""
     rho = float(stats.spearmanr(one, other).statistic)
-    half = stats.norm.ppf(0.975) * np.sqrt((1 + rho**2 / 2) / (len(one) - 3))
-    return rho, float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
+    ends = inference.interval(np.arctanh(rho), np.sqrt((1 + rho**2 / 2) / (len(one) - 3)))
+    return rho, float(np.tanh(ends["low"])), float(np.tanh(ends["high"]))

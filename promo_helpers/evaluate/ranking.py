@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from promo_helpers import draws as keyed
+from promo_helpers import inference
 from promo_helpers.draws import rounded
 
 METRICS = ("precision", "recall", "ndcg", "hit")
@@ -95,8 +96,8 @@ def over_dates(values: pd.DataFrame, by: Sequence[str], value: str = "value", le
     """
     grouped = values.groupby(list(by), sort=False)[value]
     out = grouped.agg(["mean", "std", "count"]).rename(columns={"count": "dates"})
-    half = stats.t.ppf((1 + level) / 2, np.maximum(out["dates"] - 1, 1)) * out["std"] / np.sqrt(out["dates"])
-    out = out.assign(low=out["mean"] - half, high=out["mean"] + half)
+    ends = inference.interval(out["mean"], out["std"] / np.sqrt(out["dates"]), level, np.maximum(out["dates"] - 1, 1))
+    out = out.assign(low=ends["low"], high=ends["high"])
     return out[["mean", "low", "high", "dates"]].reset_index()
 
 
@@ -151,11 +152,9 @@ def share_of(
     for key in wide:
         least = wide[(*key[:-1], floor)].to_numpy() if floor else 0.0
         mine, theirs = wide[key].to_numpy() - least, wide[(*key[:-1], best)].to_numpy() - least
-        n = len(mine)
-        out = (mine.sum() - mine) / (theirs.sum() - theirs) if n > 1 and key[-1] != floor else np.full(1, np.nan)
-        half = stats.t.ppf((1 + level) / 2, max(n - 1, 1)) * np.sqrt((n - 1) / n * ((out - out.mean()) ** 2).sum())
-        ratio = mine.mean() / theirs.mean() if theirs.mean() else np.nan
-        rows.append((*key, ratio, ratio - half, ratio + half))
+        share = inference.ratio_of_means(mine, theirs, level)
+        ends = (share["low"], share["high"]) if key[-1] != floor else (np.nan, np.nan)
+        rows.append((*key, share["estimate"], *ends))
     return pd.DataFrame(rows, columns=[*by, "method", "share", "low", "high"])
 
 
@@ -219,7 +218,7 @@ def newer(
     gap = each["new"]["ndcg"].to_numpy() - each["saved"]["ndcg"].to_numpy()
     weight = keyed.bootstrap(seed, "newer model", np.asarray(customer)[each["new"]["group"]], n=draws)
     drawn = weight @ gap / weight.sum(axis=1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = inference.percentiles(drawn)
     verdict = (
         "is better: keep it" if low > 0 else "is worse: keep the saved one" if high < 0 else "cannot be told from the saved one"
     )

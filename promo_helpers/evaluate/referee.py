@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.special import expit
-from statsmodels.stats.proportion import proportion_confint
 
 from promo_helpers import draws as keyed
-from promo_helpers.evaluate.halves import Ranking, same_length
 from promo_helpers.evaluate.uplift import rate_of
 from promo_helpers.evaluate.value import doubly_robust
+from promo_helpers.inference import Ranking, same_length
+from promo_helpers.inference import share as share_between
 
 
 def duels(rows: int, draws: int, seed: int, base: float = 0.15, effect: float = 0.08, skill: float = 0.6) -> pd.DataFrame:
@@ -37,8 +37,8 @@ def lost(results: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """In what share of the duels the random score tied or beat the good one: definition, share, low, high (Wilson), draws."""
     known = results.dropna()
     table = (known["random"] >= known["good"]).groupby(known["definition"], sort=False).agg(["sum", "size"])
-    low, high = proportion_confint(table["sum"], table["size"], 1 - level, method="wilson")
-    out = {"definition": table.index, "share": table["sum"] / table["size"], "low": low, "high": high, "draws": table["size"]}
+    ends = share_between(table["sum"], table["size"], level)
+    out = {"definition": table.index, "share": ends["estimate"], "low": ends["low"], "high": ends["high"], "draws": table["size"]}
     return pd.DataFrame(out).reset_index(drop=True)
 
 

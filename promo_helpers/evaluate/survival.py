@@ -13,6 +13,7 @@ import pandas as pd
 from lifelines.utils import concordance_index
 
 from promo_helpers import draws as keyed
+from promo_helpers import inference
 
 NEAR = (1, 3, 7)  # days
 
@@ -132,8 +133,8 @@ def calibration(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, within: i
         chance = forecast.curve[:, within - 1]
         for places in np.array_split(np.argsort(chance, kind="stable"), bins):
             share = came[places].mean()
-            half = 1.96 * np.sqrt(share * (1 - share) / len(places))
-            out.append((name, chance[places].mean(), share, share - half, share + half, len(places)))
+            ends = inference.interval(share, np.sqrt(share * (1 - share) / len(places)), inference.ROUNDED)
+            out.append((name, chance[places].mean(), share, ends["low"], ends["high"], len(places)))
     return pd.DataFrame(out, columns=["method", "foretold", "happened", "low", "high", "rows"])
 
 
@@ -163,11 +164,10 @@ def off_points(
             parts = np.array_split(np.argsort(chance, kind="stable"), bins)
             gaps = [np.abs(weight[:, p] @ (came[p] - chance[p])) / np.maximum(weight[:, p].sum(axis=1), 1) for p in parts]
             found[name] = np.mean(gaps, axis=0)
-    ends = (0.025, 0.975)
-    table = [
-        (n, off[0], *np.quantile(off[1:], ends), off[0] - found[base][0], *np.quantile(off[1:] - found[base][1:], ends))
-        for n, off in found.items()
-    ]
+    table = []
+    for name, off in found.items():
+        more = off - found[base]
+        table.append((name, off[0], *inference.percentiles(off[1:]), more[0], *inference.percentiles(more[1:])))
     return pd.DataFrame(table, columns=["method", "off", "low", "high", "more", "more_low", "more_high"])
 
 
@@ -192,12 +192,10 @@ def since_last(rows: pd.DataFrame, horizon: int, edges: Sequence[float] = SINCE[
     for name, least, beside in (("raw", 0, logs[:, :0]), ("alike", 2, logs)):
         mine = np.flatnonzero(np.isin(place, [0, *steps]) & (rows["gap_median"].to_numpy() >= least))
         design = np.column_stack([np.ones(len(mine)), *(place[mine] == b for b in steps), beside[mine]]).astype(float)
-        inverse = np.linalg.pinv(design.T @ design)
-        effect = inverse @ design.T @ true[mine]
-        part = pd.DataFrame(design * (true[mine] - design @ effect)[:, None]).groupby(rows["customer"].to_numpy()[mine]).sum()
-        half = 1.96 * np.sqrt(np.diag(inverse @ (part.T.to_numpy() @ part.to_numpy()) @ inverse))
+        effect, cov = inference.least_squares(design, true[mine], rows["customer"].to_numpy()[mine])
         some = slice(1, len(steps) + 1)
-        table = table.assign(**{name: effect[some], f"{name}_low": (effect - half)[some], f"{name}_high": (effect + half)[some]})
+        ends = inference.interval(effect[some], np.sqrt(np.diag(cov))[some], inference.ROUNDED)
+        table = table.assign(**{name: effect[some], f"{name}_low": ends["low"], f"{name}_high": ends["high"]})
     return table
 
 
@@ -220,8 +218,8 @@ def overdue(
         if len(places) < 2:
             continue
         label = f"{low:g} to {high:g}" if np.isfinite(high) else f"over {low:g}"
-        mean, half = true[places].mean(), 1.96 * true[places].std(ddof=1) / np.sqrt(len(places))
-        out.append(("happened", label, mean, mean - half, mean + half, len(places)))
+        ends = inference.mean(true[places], inference.ROUNDED)
+        out.append(("happened", label, ends["estimate"], ends["low"], ends["high"], len(places)))
         for name, forecast in forecasts.items():
             out.append((name, label, forecast.mean[places].mean(), np.nan, np.nan, len(places)))
     return pd.DataFrame(out, columns=["method", "since", "days", "low", "high", "rows"])

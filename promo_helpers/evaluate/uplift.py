@@ -10,12 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers.draws import rounded
-from promo_helpers.evaluate.halves import Ranking, customers, first_rows, interval, mean_interval, over_halves, same_length
 from promo_helpers.evaluate.value import scores_of
 from promo_helpers.experiment import Experiment
+from promo_helpers.inference import (
+    Ranking,
+    cluster_error,
+    customers,
+    first_rows,
+    from_half_samples,
+    interval,
+    mean_by_cluster,
+    over_half_samples,
+    same_length,
+)
 
 GRID = np.linspace(0.02, 1, 50)  # shares at which the TOC is drawn
 METRICS = ("AUTOC", "Qini")
@@ -80,8 +89,8 @@ def rate(
         return lambda inside: np.stack([rate_of((c @ inside.T).T, (t @ inside.T).T, shares) for c, t in tables], axis=1)
 
     point = statistic(None)(np.ones((1, len(people))))[0]
-    halves = over_halves(statistic(Ranking.BLOCKS), people, draws, seed)
-    columns = interval(point, halves, level)
+    halves = over_half_samples(statistic(Ranking.BLOCKS), people, draws, seed)
+    columns = from_half_samples(point, halves, level)
     wide = {name: {k: v[i] for k, v in columns.items()} for i, name in enumerate(priorities)}
     table = [
         {"name": name, "metric": m, **{k: v[j] for k, v in own.items()}}
@@ -96,7 +105,7 @@ def rate(
     if against is not None:
         base = list(priorities).index(against)
         for i, name in enumerate(priorities):
-            gap = interval(point[i, :2] - point[base, :2], halves[:, i, :2] - halves[:, base, :2], level)
+            gap = from_half_samples(point[i, :2] - point[base, :2], halves[:, i, :2] - halves[:, base, :2], level)
             gaps += [{"name": name, "metric": m, **{k: v[j] for k, v in gap.items()}} for j, m in enumerate(METRICS) if i != base]
     return Rates(pd.DataFrame(table), pd.concat(curve, ignore_index=True), pd.DataFrame(gaps))
 
@@ -145,7 +154,7 @@ def uplift_at_k(
         return of
 
     point = statistic(None)(np.ones((1, len(people))))[0]
-    columns = interval(point, over_halves(statistic(Ranking.BLOCKS), people, draws, seed), level)
+    columns = from_half_samples(point, over_half_samples(statistic(Ranking.BLOCKS), people, draws, seed), level)
     rows = []
     for i, method in enumerate(("difference in means", "doubly robust")):
         rows.append(pd.DataFrame({"share": at, "method": method} | {k: v[i] for k, v in columns.items()}))
@@ -205,7 +214,7 @@ def by_decile(
         here = group == g
         few = len(np.unique(np.asarray(customer)[here])) < 4
         own = {"estimate": float(effect[here].mean()), "se": np.nan, "low": np.nan, "high": np.nan}
-        own = own if few else mean_interval(effect[here], np.asarray(customer)[here], level)
+        own = own if few else mean_by_cluster(effect[here], np.asarray(customer)[here], level)
         rows.append({"group": g, "predicted": float(predicted[here].mean()), **own, "rows": int(here.sum())})
     return pd.DataFrame(rows)
 
@@ -225,12 +234,10 @@ def best_linear_predictor(predicted: np.ndarray, effect: np.ndarray, customer: n
     flat = spread <= 1e-20 * n * max(1.0, float(predicted.mean() ** 2))
     slope = np.nan if flat else float(centred @ effect) / spread
     left = effect - effect.mean() - (0.0 if flat else slope * centred)
-    half = float(stats.norm.ppf((1 + level) / 2))
     rows = []
     for term, estimate, one in (("mean", float(effect.mean()), left / n), ("slope", slope, left * centred / (spread or np.nan))):
-        se = float(np.sqrt((np.bincount(code, one, minlength=people) ** 2).sum() * people / (people - 1)))
-        se = np.nan if np.isnan(estimate) else se
-        rows.append({"term": term, "estimate": estimate, "se": se, "low": estimate - half * se, "high": estimate + half * se})
+        se = np.nan if np.isnan(estimate) else cluster_error(one, code, people)
+        rows.append({"term": term, **interval(estimate, se, level)})
     return pd.DataFrame(rows)
 
 
@@ -275,7 +282,7 @@ def select(
             "value": scores[rows, rounded(predicted).argmax(axis=1)],
         }
         base = base or own
-        table += [{"name": name, "measure": m} | mean_interval(v - base[m], customer, level) for m, v in own.items()]
+        table += [{"name": name, "measure": m} | mean_by_cluster(v - base[m], customer, level) for m, v in own.items()]
     frame = pd.DataFrame(table)
     asked = rounded(frame[frame["measure"] == by]["estimate"].to_numpy())  # of equals the first, the constant before all
     chosen = list(everyone)[int(np.argmin(asked) if by == "loss" else np.argmax(asked))]
@@ -323,7 +330,7 @@ def segment_bounds(
     for segment, (least, most) in BOUNDS.items():
         below = np.where(line(least[0], choice) >= line(least[1], choice), line(least[0], scores), line(least[1], scores))
         above = np.where(line(most[0], choice) <= line(most[1], choice), line(most[0], scores), line(most[1], scores))
-        lower, upper = mean_interval(below, customer, level), mean_interval(above, customer, level)
+        lower, upper = mean_by_cluster(below, customer, level), mean_by_cluster(above, customer, level)
         ends = [lower["estimate"], upper["estimate"], lower["low"], upper["high"]]
         rows.append([segment, *np.clip(ends, 0, 1), chances is not None])
     return pd.DataFrame(rows, columns=["segment", "lower", "upper", "low", "high", "features"])

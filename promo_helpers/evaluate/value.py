@@ -11,12 +11,11 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers import draws
 from promo_helpers.draws import rounded
-from promo_helpers.evaluate.halves import mean_interval, same_length
 from promo_helpers.experiment import Experiment
+from promo_helpers.inference import cluster_error, interval, mean_by_cluster, same_length
 from promo_helpers.models.demand import Costs
 
 SETTINGS: dict[str, Any] = {  # small and strongly regularised: it need not be a good model, it must not fit noise
@@ -178,7 +177,7 @@ def value(scores: np.ndarray, arm: np.ndarray, customer: np.ndarray, level: floa
         raise ValueError(f"scores have {len(scores):,} rows, the policy {len(arm):,}, the customers {len(customer):,}")
     if len(arm) and not (arm.min() >= 0 and arm.max() < scores.shape[1]):
         raise ValueError(f"arm must be a place in 0 .. {scores.shape[1] - 1}")
-    return mean_interval(given(scores, arm), customer, level)
+    return mean_by_cluster(given(scores, arm), customer, level)
 
 
 def difference(
@@ -186,7 +185,7 @@ def difference(
 ) -> dict[str, float]:
     """The value of a policy less that of another, on the same rows: paired, so that what both do alike cancels."""
     rows = np.arange(len(arm))
-    return mean_interval(scores[rows, arm] - scores[rows, other], customer, level)
+    return mean_by_cluster(scores[rows, arm] - scores[rows, other], customer, level)
 
 
 def weighted(
@@ -209,9 +208,8 @@ def weighted(
         mean = float(w @ y) / (w.sum() if own_sum else n)
         parts.append((mean, w * (y - mean) * n / w.sum() if own_sum else w * y - mean))
     estimate = parts[0][0] - parts[1][0]
-    se = mean_interval(parts[0][1] - parts[1][1], customer)["se"]
-    half = float(stats.norm.ppf((1 + level) / 2)) * se
-    return {"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half, "effective": min(effective)}
+    se = mean_by_cluster(parts[0][1] - parts[1][1], customer)["se"]
+    return interval(estimate, se, level) | {"effective": min(effective)}
 
 
 SHARES = np.linspace(0.0, 1.0, 41)
@@ -227,7 +225,7 @@ def by_share(
     interval says only what the drawn customers leave open. The cut is taken as given; errors by customer, linearised.
     """
     code = pd.factorize(customer)[0]
-    people, n, z = code.max() + 1, len(code), float(stats.norm.ppf((1 + level) / 2))
+    people, n = code.max() + 1, len(code)
     rows: list[tuple[str, float, float, float, float]] = []
     for name, (priority, arm) in policies.items():
         order = np.argsort(-rounded(np.nan_to_num(priority, nan=-np.inf)), kind="stable")
@@ -236,7 +234,6 @@ def by_share(
             cut = round(share * n)
             mean = float(gain[:cut].sum() / n)
             left = np.append(gain[:cut], np.zeros(n - cut)) - mean
-            sums = np.bincount(code[order], left, minlength=people)
-            half = z * float(np.sqrt((sums**2).sum() * people / (people - 1)) / n)
-            rows.append((name, float(share), mean, mean - half, mean + half))
+            ends = interval(mean, cluster_error(left, code[order], people) / n, level)
+            rows.append((name, float(share), mean, ends["low"], ends["high"]))
     return pd.DataFrame(rows, columns=["name", "share", "value", "low", "high"])

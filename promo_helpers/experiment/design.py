@@ -16,6 +16,8 @@ from threadpoolctl import threadpool_limits
 from promo_helpers import draws
 from promo_helpers import draws as keyed
 from promo_helpers.experiment.experiment import Experiment, even_shares
+from promo_helpers.inference import cluster_error, interval
+from promo_helpers.inference import share as share_between
 
 LEAST = 1e-4  # an estimated chance below it is an extrapolation; it shows in the gates as a weight of 10,000
 FAR = 5.0  # distances between the quartiles, from the median
@@ -240,6 +242,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 LEVEL, POWER = 0.05, 0.8
+ONE_SIDED = 0.9  # level of the interval whose ends are one-sided 95 % bounds
 SEEN = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))  # 2.80 standard errors are seen four times in five
 HEAVY = 5  # times the median weight of an arm
 TWENTYFOLD = 20  # no offer multiplies an outcome so often
@@ -300,7 +303,7 @@ def won_over(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.Dat
             both = event & (sides[0] | sides[1])
             auc = roc_auc_score(experiment.arm[both] == number, y[both], sample_weight=weight[both])
             n = min(_effective(weight[s & event]) for s in sides)
-            higher = max(0.0, auc - stats.norm.ppf(0.95) * np.sqrt(auc * (1 - auc) / n)) if n > 20 else 0.0
+            higher = max(0.0, float(interval(auc, np.sqrt(auc * (1 - auc) / n), ONE_SIDED)["low"])) if n > 20 else 0.0
         won = 1 - t / c if c > 0 else np.nan
         none = 1.0 if c < 1 else (1 - (1 - t_high) / TWENTYFOLD) ** _effective(weight[sides[0]])
         found.append((experiment.arms[number], 1 - t, 1 - c, won, surely, higher, none))
@@ -326,7 +329,7 @@ def detectable(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.D
                 pull[:] = np.nan
                 continue
             pull[rows] = sign * w / w.sum() * (y[rows] - np.average(y[rows], weights=w)) * np.sqrt(len(w) / (len(w) - 1))
-        error = float(np.sqrt((np.bincount(code, pull, minlength=len(people)) ** 2).sum()))
+        error = cluster_error(pull, code, len(people), lost=0)
         found.append((experiment.arms[number], error, SEEN * error))
     return pd.DataFrame(found, columns=["arm", "error", "detectable"])
 
@@ -346,7 +349,5 @@ def _effective(weight: np.ndarray) -> float:
 def _without(event: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:
     """Weighted share of rows without the event, with one-sided 95 % bounds (Clopper & Pearson, on the effective sample size)."""
     n, share = _effective(weight), float(np.average(~event, weights=weight))
-    k = share * n
-    low = float(stats.beta.ppf(0.05, k, n - k + 1)) if share > 0 else 0.0
-    high = float(stats.beta.ppf(0.95, k + 1, n - k)) if share < 1 else 1.0
-    return share, low, high
+    ends = share_between(share * n, n, ONE_SIDED, "beta")
+    return share, float(ends["low"]), float(ends["high"])

@@ -10,6 +10,7 @@ import pandas as pd
 from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.experiment.gates import gates
 from promo_helpers.features.contact_history import Ledger
+from promo_helpers.inference import ROUNDED, interval
 from promo_helpers.shop import Shop
 
 BEFORE, AFTER = 56, 28  # days: of the features, as in `explore`; and of the outcome, as long as a campaign runs
@@ -88,9 +89,10 @@ def directions(experiment: Experiment, least: int = 50) -> pd.DataFrame:
         sides = [change[here & (experiment.arm == arm)] for arm in (0, 1)]
         if min(map(len, sides)) < least:
             continue
-        difference = sides[1].mean() - sides[0].mean()
         error = np.sqrt(sum(s.var(ddof=1) / len(s) for s in sides))
-        rows.append((campaign, "up" if difference > 0 else "down", abs(difference) > 1.96 * error))
+        change_of = interval(sides[1].mean() - sides[0].mean(), error, ROUNDED)
+        sure = change_of["low"] > 0 or change_of["high"] < 0
+        rows.append((campaign, "up" if change_of["estimate"] > 0 else "down", sure))
     return pd.DataFrame(rows, columns=["campaign", "direction", "sure"])
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 import statsmodels.api as sm
 from scipy import stats
 
+from promo_helpers.inference import interval
+
 HALF_LIVES = (7.0, 14.0, 21.0, 30.0, 45.0, 60.0, 90.0)
 DAY = pd.Timedelta(days=1)
 
@@ -72,7 +74,6 @@ def fit_fatigue(
         raise ValueError(f"half_life = {half_life:g}: tiredness is given for {', '.join(f'{h:g}' for h in tired)} days")
     code = pd.factorize(customer)[0]
     offset = np.log(np.maximum(expected, 1e-9))
-    z = float(stats.norm.ppf((1 + level) / 2))
 
     def fitted(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Coefficients, their covariance, log-likelihood and dispersion: units come several at a time."""
@@ -93,8 +94,8 @@ def fit_fatigue(
                 f"every contact has the same tiredness at a half-life of {life:g} days: nothing to learn fatigue from"
             )
         beta, cov, *fit = fitted([f, *_varying(other[life])])
-        half = z * float(np.sqrt(cov[1, 1]))
-        rows.append((life, -beta[1], -beta[1] - half, -beta[1] + half, *fit))
+        ends = interval(-beta[1], float(np.sqrt(cov[1, 1])), level)
+        rows.append((life, ends["estimate"], ends["low"], ends["high"], *fit))
     lives = pd.DataFrame(rows, columns=["half_life", "phi", "low", "high", "likelihood", "dispersion"])
     over = max(1.0, float(lives.loc[lives["half_life"] == half_life, "dispersion"].iloc[0]))
     lives["likelihood"] = (lives["likelihood"] - lives["likelihood"].max()) / over
@@ -106,7 +107,8 @@ def fit_fatigue(
     own, error = -beta[where], np.sqrt(np.diag(cov)[where])
     phi, spread_of_phi, variance = pooled(own, error)
     groups = pd.DataFrame({"group": names, "rows": [int(i.sum()) for i in inside], "own": own, "error": error, "phi": phi})
-    groups = groups.assign(low=phi - z * spread_of_phi, high=phi + z * spread_of_phi)
+    ends = interval(phi, spread_of_phi, level)
+    groups = groups.assign(low=ends["low"], high=ends["high"])
     return Fatigue(lives.drop(columns="dispersion"), groups, half_life, float(np.sqrt(variance)))
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers.evaluate.value import given, shop_profit
 from promo_helpers.experiment import Experiment
+from promo_helpers.inference import interval, least_squares
 from promo_helpers.models.demand import Costs, Forecast, Response
 from promo_helpers.shop import Shop
 
@@ -95,15 +95,10 @@ def learn_line(promised: np.ndarray, score: np.ndarray, customer: np.ndarray, re
     """
     if len(promised) < 10:
         raise ValueError(f"{len(promised)} decisions are too few to hold promises against what came")
-    code, people = pd.factorize(customer)
     level = promised.mean()
     flat = promised.std() < 1e-9 * max(abs(level), 1)
     x = np.column_stack([np.ones(len(promised)), np.zeros(len(promised)) if flat else promised - level])
-    inverse = np.linalg.pinv(x.T @ x)
-    beta = inverse @ x.T @ (score - (promised if flat else 0))
-    left = score - (promised if flat else 0) - x @ beta
-    sums = np.column_stack([np.bincount(code, x[:, j] * left) for j in range(2)])
-    cov = inverse @ (sums.T @ sums * len(people) / max(len(people) - 2, 1)) @ inverse
+    beta, cov = least_squares(x, score - (promised if flat else 0), customer, lost=2)
     shift = np.array([[1.0, 0.0 if flat else -level], [0.0, 1.0]])
     intercept, slope = (beta[0], 1.0) if flat else tuple(shift @ beta)
     cov = shift @ cov @ shift.T
@@ -136,11 +131,10 @@ def _told(line: Line, promised: np.ndarray, noise: float, level: float) -> dict[
     size = np.array([len(promised), promised.sum()])
     expected = float(line.intercept * size[0] + line.slope * size[1])
     variance = float(size @ np.array(line.cov) @ size)
-    z = float(stats.norm.ppf((1 + level) / 2))
-    half, far = z * np.sqrt(variance), z * np.sqrt(variance + noise)
+    mean, realised = (interval(expected, np.sqrt(v), level) for v in (variance, variance + noise))
     return {
-        "promised": float(size[1]), "expected": expected, "low": expected - half, "high": expected + half,
-        "least": expected - far, "most": expected + far,
+        "promised": float(size[1]), "expected": expected, "low": mean["low"], "high": mean["high"],
+        "least": realised["low"], "most": realised["high"],
     }  # fmt: skip
 
 

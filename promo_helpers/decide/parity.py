@@ -14,6 +14,7 @@ import pandas as pd
 
 from promo_helpers import draws as keyed
 from promo_helpers.draws import rounded
+from promo_helpers.inference import percentiles
 
 ROUNDS, LEVELS = 50, 60  # of the price's bisection and of the search for the level
 ROUNDING = 1e-6  # of a row: a share of exactly the allowed difference is within it
@@ -164,7 +165,7 @@ def cost(
     if other.sum() <= 0:
         return {"estimate": np.nan, "low": np.nan, "high": np.nan}
     draw = keyed.bootstrap(seed, "cost of parity", customer, n=draws)
-    low, high = np.percentile(1 - (draw @ one) / (draw @ other), [2.5, 97.5])
+    low, high = percentiles(1 - (draw @ one) / (draw @ other))
     return {"estimate": float(1 - one.sum() / other.sum()), "low": float(low), "high": float(high)}
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 from promo_helpers import draws
 from promo_helpers.draws import rounded
 from promo_helpers.evaluate.cost_curves import followed, one_variable
-from promo_helpers.evaluate.halves import mean_interval
 from promo_helpers.evaluate.value import given, value
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.gates import Gates, roi
+from promo_helpers.inference import mean_by_cluster
 from promo_helpers.models.demand import Forecast
 
 NOBODY = "nobody"
@@ -158,7 +158,7 @@ def bridge(
         }
         terms[NET] = np.sum(list(terms.values()), axis=0)
         for term, each in terms.items():
-            found = mean_interval(each, experiment.customer)
+            found = mean_by_cluster(each, experiment.customer)
             rows.append((name, term, *(THOUSAND * found[k] for k in ("estimate", "low", "high"))))
     return pd.DataFrame(rows, columns=["policy", "term", "value", "low", "high"])
 

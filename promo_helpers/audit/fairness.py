@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from fairlearn.metrics import MetricFrame
-from statsmodels.stats.proportion import proportion_confint
 
 from promo_helpers import draws as keyed
+from promo_helpers.inference import percentiles
+from promo_helpers.inference import share as share_between
 
 LEAST = 50  # customers of a group that a mean is taken over
 
@@ -49,7 +50,6 @@ def one_label(labels: pd.DataFrame, customer: np.ndarray) -> pd.DataFrame:
     return labels.iloc[place].reset_index(drop=True)
 
 
-TAILS = (2.5, 97.5)
 SHUFFLES = 100
 
 
@@ -99,7 +99,6 @@ def audit(
     if len(labels) != len(customer):
         raise ValueError(f"labels has {len(labels):,} rows, customer {len(customer):,}")
     first = one_label(labels, customer)
-    tails = 100 * np.array([(1 - level) / 2, (1 + level) / 2])
     coded = {attribute: pd.factorize(first[attribute], sort=True) for attribute in labels}
     within = {a: (code[:, None] == np.arange(len(names))).astype(float) for a, (code, names) in coded.items() if len(names)}
     drawn: dict[str, list[tuple[np.ndarray, ...]]] = {a: [] for a in within}
@@ -119,7 +118,7 @@ def audit(
             others = counted[:, m].sum() - counted[:, m]
             few = (counted[:, m] < least) | (others < least)
             for k, name in enumerate(("value", "difference", "ratio")):
-                low, high = _percentiles(boot[k][:, :, m], tails)
+                low, high = percentiles(boot[k][:, :, m], level, known=0.5)  # missing where most draws are
                 if name == "value" and set(np.unique(measure.value[measure.weight > 0])) <= {0.0, 1.0}:
                     low, high = _none_or_all(point[k][0, :, m], counted[:, m], low, high, level)
                 for column, found in ((name, point[k][0, :, m]), (f"{name}_low", low), (f"{name}_high", high)):
@@ -161,7 +160,7 @@ def gaps(
                 continue
             point, second = (np.ptp(_means(inside.T @ s[0], inside.T @ s[1])[kept, m]) for s in (sums, more))
             spread, spread_of_other = np.ptp(boot[:, kept, m], axis=1), np.ptp(again[:, kept, m], axis=1)
-            low, high = np.nanpercentile(spread, TAILS)
+            low, high = percentiles(spread, known=0)
             row = {
                 "attribute": attribute,
                 "measure": measure.name,
@@ -172,7 +171,7 @@ def gaps(
             }
             row["by_chance"] = float(np.nanmean(np.ptp(chance[:, kept, m], axis=1)))
             if other is not None:
-                low, high = np.nanpercentile(spread_of_other - spread, TAILS)
+                low, high = percentiles(spread_of_other - spread, known=0)
                 row |= {"other_gap": second, "change": second - point, "change_low": low, "change_high": high}
             rows.append(row)
     return pd.DataFrame(rows, columns=None if rows else ["attribute", "measure", "groups", "gap", "low", "high", "by_chance"])
@@ -223,21 +222,12 @@ def _compared(inside: np.ndarray, num: np.ndarray, den: np.ndarray, draw: np.nda
     return mean, mean - rest, ratio
 
 
-def _percentiles(values: np.ndarray, tails: np.ndarray) -> np.ndarray:
-    """[low and high, group] over the draws, missing where most draws are."""
-    out = np.full((2, values.shape[1]), np.nan)
-    there = np.isfinite(values).mean(axis=0) > 0.5
-    if there.any():
-        out[:, there] = np.nanpercentile(values[:, there], tails, axis=0)
-    return out
-
-
 def _none_or_all(
     share: np.ndarray, customers: np.ndarray, low: np.ndarray, high: np.ndarray, level: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's ends for shares of 0 and 1, of which every resample is the same."""
-    least, most = proportion_confint(share * customers, np.maximum(customers, 1), 1 - level, method="wilson")
-    return np.where(share == 1, least, low), np.where(share == 0, most, high)
+    ends = share_between(share * customers, np.maximum(customers, 1), level)
+    return np.where(share == 1, ends["low"], low), np.where(share == 0, ends["high"], high)
 
 
 def bounds(selected: np.ndarray, group: np.ndarray, shares: dict[object, float] | None = None) -> pd.DataFrame:

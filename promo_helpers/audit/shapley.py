@@ -20,7 +20,7 @@ import pandas as pd
 import shap
 from sklearn.tree import DecisionTreeRegressor
 
-from promo_helpers import draws
+from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
 from promo_helpers.models.demand import Response
 from promo_helpers.models.purchase import PurchaseModel, chance
@@ -319,8 +319,7 @@ def true_types(gain: np.ndarray, buys: np.ndarray, units: np.ndarray, sure: floa
 def with_error(whole: np.ndarray, parts: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Standard error [player] by the model: a jackknife over models [part, player] that each leave a part of the customers out (Efron and
     Tibshirani 1993, chapter 11); and that of the customers, by the values [row, player] that `whole` is the mean of."""
-    k = len(parts)
-    model = np.sqrt((k - 1) / k * ((parts - parts.mean(axis=0)) ** 2).sum(axis=0))
+    model = inference.jackknife_error(parts)
     drawn = np.zeros_like(whole) if rows is None else rows.std(axis=0, ddof=1) / np.sqrt(len(rows))
     return model, drawn
 
@@ -336,17 +335,15 @@ def partner(feature: str, x: pd.DataFrame, values: pd.DataFrame, bins: int = 8) 
     return str(best), float(strength[best])
 
 
-def spread(added: pd.DataFrame, leave: np.ndarray, level: float = 1.96) -> pd.DataFrame:
+def spread(added: pd.DataFrame, leave: np.ndarray, level: float = inference.ROUNDED) -> pd.DataFrame:
     """Rows feature, value (mean size), low, high, the largest first: the interval joins the error of the model, as a share found by models
     [part, feature] on fewer rows, and that of the customers."""
     size = added.abs()
     value = size.mean().to_numpy()
     model, drawn = with_error(value, leave, size.to_numpy())
     share = model / np.maximum(leave.mean(axis=0), 1e-12)
-    error = np.sqrt((share * value) ** 2 + drawn**2)
-    table = pd.DataFrame(
-        {"feature": list(added), "value": value, "low": np.maximum(value - level * error, 0), "high": value + level * error}
-    )
+    ends = inference.interval(value, np.sqrt((share * value) ** 2 + drawn**2), level)
+    table = pd.DataFrame({"feature": list(added), "value": value, "low": np.maximum(ends["low"], 0), "high": ends["high"]})
     return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
 
 
@@ -358,7 +355,7 @@ def alike(one: np.ndarray, other: np.ndarray, ids: Any, seed: int, draws: int = 
         return float(pd.Series(weight @ one).corr(pd.Series(weight @ other), method="spearman"))
 
     again = [match(weight) for weight in keyed.bootstrap(seed, "importances alike", ids, n=draws)]
-    return match(np.ones(len(one))), *np.quantile(again, (0.025, 0.975)).tolist()
+    return match(np.ones(len(one))), *inference.percentiles(again).tolist()
 
 
 def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -> tuple[float, float]:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from promo_helpers import draws
+from promo_helpers import draws, inference
 from promo_helpers.campaign.build import Campaign
 from promo_helpers.campaign.choose import Considered
 from promo_helpers.campaign.kit import Kit, trial_verdict
@@ -200,11 +199,8 @@ def contrast(
     if few:
         both = float(np.average(spread, weights=[sent.sum() - 1, (~sent).sum() - 1]))
         spread = [max(v, both) for v in spread]
-    a, b = spread[0] / sent.sum(), spread[1] / (~sent).sum()
-    estimate, se = float(left[sent].mean() - left[~sent].mean()), float(np.sqrt(a + b))
-    freedom = (a + b) ** 2 / (a**2 / (sent.sum() - 1) + b**2 / ((~sent).sum() - 1)) if a + b > 0 else np.inf
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * se
-    return {"estimate": estimate, "se": se, "low": estimate - half, "high": estimate + half}
+    difference = float(left[sent].mean() - left[~sent].mean())
+    return inference.welch(difference, spread, (sent.sum(), (~sent).sum()), level)
 
 
 def measured(responses: pd.DataFrame, plan: pd.DataFrame) -> pd.DataFrame:
@@ -249,11 +245,11 @@ def measurable(plan: pd.DataFrame, units: np.ndarray, revenue: np.ndarray) -> fl
 def beside(table: pd.DataFrame, forecast: pd.Series, true: Mapping[str, float]) -> pd.DataFrame:
     """Columns what, value, low, high: the profit promised, foretold (a row of `promise.summary`, least to most), measured, and true."""
     row = table.set_index("figure").loc["profit"]
-    half = 1.96 * row["plain_se"]
+    plain = inference.interval(row["plain"], row["plain_se"], inference.ROUNDED)
     rows = [
         ("promised by the model", row["promised"], np.nan, np.nan),
         ("forecast of the measured", forecast["value"], forecast["least"], forecast["most"]),
-        ("measured, plain", row["plain"], row["plain"] - half, row["plain"] + half),
+        ("measured, plain", row["plain"], plain["low"], plain["high"]),
         ("measured, adjusted", row["estimate"], row["low"], row["high"]),
         *((name, value, np.nan, np.nan) for name, value in true.items()),
     ]
@@ -265,11 +261,9 @@ def precision_recall(chance: np.ndarray, bought: np.ndarray, level: float = 0.95
     order = np.argsort(-chance, kind="stable")
     hits, number = np.cumsum(bought[order]), np.arange(1, len(order) + 1)
     shown = np.unique(np.linspace(0, len(order) - 1, min(len(order), 200)).astype(int))
-    rows = []
-    for k in shown:
-        ends = stats.binomtest(int(hits[k]), int(number[k])).proportion_ci(level, method="wilson")
-        rows.append((hits[k] / max(hits[-1], 1), hits[k] / number[k], ends.low, ends.high, int(number[k])))
-    return pd.DataFrame(rows, columns=["recall", "precision", "low", "high", "number"])
+    ends = inference.share(hits[shown], number[shown], level)
+    columns = {"recall": hits[shown] / max(hits[-1], 1), "precision": ends["estimate"], "low": ends["low"], "high": ends["high"]}
+    return pd.DataFrame(columns | {"number": number[shown]})
 
 
 def said(table: pd.DataFrame, plan: pd.DataFrame, responses: pd.DataFrame) -> str:

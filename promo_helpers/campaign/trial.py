@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers.experiment.contacts import AFTER, WINDOW
 from promo_helpers.experiment.design import SEEN
+from promo_helpers.inference import student
 
 ARMS = (0.0, 0.05, 0.10, 0.15, 0.20, 0.25)  # a reminder and five discounts, beside the control
 CONTROL = 0.22  # share of the control: sqrt(6) / (6 + sqrt(6)) is .29 for six contrasts with it; a little less, for arms are compared too
@@ -86,9 +86,8 @@ def worth(kept: pd.DataFrame) -> pd.DataFrame:
     table = mine.pivot_table(index="seed", columns="contacts", values="value").sort_index(axis=1)
     rows, before, size_before = [], pd.Series(0.0, table.index), 0
     for size in table:
-        level = _interval(table[size])
-        more = _interval((table[size] - before) * 5_000 / (size - size_before))
-        rows.append((int(size), *level, *more, len(table)))
+        level, more = student(table[size]), student((table[size] - before) * 5_000 / (size - size_before))
+        rows.append((int(size), *(part[k] for part in (level, more) for k in ("estimate", "low", "high")), len(table)))
         before, size_before = table[size], int(size)
     return pd.DataFrame(rows, columns=["contacts", "value", "low", "high", "more", "more_low", "more_high", "markets"])
 
@@ -108,9 +107,3 @@ def worth_said(table: pd.DataFrame, customers: int) -> list[str]:
             f" with each campaign to {customers:,} customers, in the simulated market ({row.markets} markets)."
         )
     return said
-
-
-def _interval(values: pd.Series) -> tuple[float, float, float]:
-    mean, n = float(values.mean()), len(values)
-    half = float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
-    return mean, mean - half, mean + half

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import sparse, stats
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from promo_helpers import draws
+from promo_helpers import draws, inference
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
 
@@ -89,7 +89,7 @@ def pairs(
         shift = usual(moved)
         squared += (moved - shift[a] - shift[b]) ** 2
     spread = np.sqrt(np.maximum(GROUPS / (GROUPS - 1) * squared, 1 / np.maximum(baskets, 1)))
-    critical = stats.t.ppf(1 - (1 - level) / 2 / max(len(a), 1), GROUPS - 1)
+    critical = inference.critical(1 - (1 - level) / max(len(a), 1), GROUPS - 1)
     alone, number = np.asarray(has.sum(axis=0)).ravel(), has.shape[0]
     lift = baskets * number / (alone[a] * alone[b])
     plain = np.sqrt(1 / np.maximum(baskets, 1) - 1 / alone[a] - 1 / alone[b] + 1 / number)  # as if baskets were independent
@@ -261,8 +261,8 @@ def calibration(promised: np.ndarray, buys: np.ndarray, groups: int = 10, level:
     """Promised against what happened in groups of equal size by promise: promised, share, low, high (Wilson's interval), customers."""
     rows = []
     for part in groups_of(promised, buys, groups):
-        between = stats.binomtest(int(buys[part].sum()), len(part)).proportion_ci(level, method="wilson")
-        rows.append((promised[part].mean(), buys[part].mean(), between.low, between.high, len(part)))
+        ends = inference.share(int(buys[part].sum()), len(part), level)
+        rows.append((promised[part].mean(), ends["estimate"], ends["low"], ends["high"], len(part)))
     return pd.DataFrame(rows, columns=["promised", "share", "low", "high", "customers"])
 
 
@@ -277,10 +277,9 @@ def level(promised: np.ndarray, buys: np.ndarray, who: np.ndarray, level: float 
     rows = []
     for name, value in (("promised", promised), ("bought", buys.astype(float)), ("less", buys - promised)):
         mean = value.mean()
-        off = np.bincount(number, value - mean)
-        spread = np.sqrt(customers / (customers - 1) * (off**2).sum()) / len(value) if customers > 1 else np.nan
-        half = stats.t.ppf((1 + level) / 2, max(customers - 1, 1)) * spread
-        rows.append((name, mean, mean - half, mean + half))
+        se = inference.cluster_error(value - mean, number, customers) / len(value) if customers > 1 else np.nan
+        ends = inference.interval(mean, se, level, max(customers - 1, 1))
+        rows.append((name, mean, ends["low"], ends["high"]))
     return pd.DataFrame(rows, columns=["name", "mean", "low", "high"]).set_index("name")
 
 

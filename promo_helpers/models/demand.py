@@ -10,12 +10,12 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import expit
 
 from promo_helpers import draws
 from promo_helpers.experiment import Experiment
+from promo_helpers.inference import cluster_error, jackknife
 from promo_helpers.models import saved
 from promo_helpers.shop import Shop
 
@@ -84,8 +84,7 @@ def tied_share(experiment: Experiment, units: np.ndarray, seed: int) -> Tied:
     weighted = z / np.maximum(mean, least)[known]
     total = float(weighted @ z)
     measured = -float(weighted @ left) / total
-    score = np.bincount(who, weighted * (left + measured * z))
-    error = float(np.sqrt(score @ score)) / total
+    error = cluster_error(weighted * (left + measured * z), who, who.max() + 1, lost=0) / total
     weight = (1 / error**2, 1 / TIED_SPREAD**2)
     return Tied((measured * weight[0] + TIED * weight[1]) / sum(weight), measured, error)
 
@@ -322,10 +321,8 @@ class Response:
         """estimate, low, high of a statistic of the forecast: the whole model's, and the jackknife over the parts."""
         whole = np.asarray(statistic(self.expected(features)), float)
         parts = np.array([statistic(self.expected(features, k)) for k in range(1, len(self.doses))], float)
-        k = len(parts)
-        error = np.sqrt((k - 1) / k * ((parts - parts.mean(axis=0)) ** 2).sum(axis=0))
-        half = stats.t.ppf((1 + level) / 2, k - 1) * error
-        return whole, whole - half, whole + half
+        ends = jackknife(whole, parts, level)
+        return whole, ends["low"], ends["high"]
 
     def save(self, name: str, facts: dict[str, Any]) -> Path:
         """Write it as a saved model; `facts` as `saved.save` wants them."""

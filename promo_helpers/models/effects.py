@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMRegressor
-from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 
-from promo_helpers import draws
+from promo_helpers import draws, inference
 from promo_helpers.experiment import Experiment
 
 FOLDS = 5
@@ -102,13 +101,12 @@ def covariates(features: pd.DataFrame, names: Iterable[str] | None = None) -> pd
 def interval(score: np.ndarray, customer: np.ndarray, estimated: int = 1) -> tuple[float, float]:
     """Mean of the scores and its standard error where rows of one customer go together.
 
-    Variance: G / (G - 1) x (n - 1) / (n - k) x sum over G customers of (their centred scores)^2 / n^2, with k = `estimated`
-    coefficients (Liang and Zeger 1986, with the usual correction for small samples).
+    The variance of `inference.cluster_error`, times (n - 1) / (n - k) for k = `estimated` coefficients: the usual correction for
+    small samples.
     """
     n, mean = len(score), float(score.mean())
-    per = np.bincount(customer, score - mean)
-    groups = len(np.unique(customer))
-    return mean, float(np.sqrt(groups / (groups - 1) * (n - 1) / (n - estimated) * (per**2).sum()) / n)
+    code, people = pd.factorize(customer)
+    return mean, inference.cluster_error(score - mean, code, len(people)) * float(np.sqrt((n - 1) / (n - estimated))) / n
 
 
 Scored = tuple[np.ndarray, int, np.ndarray | None]
@@ -313,9 +311,9 @@ def estimate(experiment: Experiment, outcome: str, method: str, seed: int, desig
         raise ValueError(f"the design has {len(design.offered):,} rows, the outcome '{outcome}' is known in {len(y):,}")
     score, estimated, weight = METHODS[method](design, y)
     effect, error = interval(score, design.customer, estimated)
-    reach = float(norm.ppf(0.5 + LEVEL / 2)) * error
+    ends = inference.interval(effect, error, LEVEL)
     weight = np.ones(len(y)) if weight is None else weight / weight.mean()
-    return Estimate(method, effect, effect - reach, effect + reach, error, len(y), weight)
+    return Estimate(method, effect, ends["low"], ends["high"], error, len(y), weight)
 
 
 def known(experiment: Experiment, outcome: str) -> Experiment:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import optimize
 from scipy.special import digamma, expit, gammaln, hyp2f1
 
 from promo_helpers.features.repeats import ValuedDays
+from promo_helpers.inference import interval
 
 BOUND = 14.0  # largest logarithm of a parameter: a million; at it the parameter runs away
 STEP = 1e-4  # of logarithms, for second derivatives
@@ -37,8 +38,8 @@ class Estimate:
 
     def table(self, level: float = 0.95) -> pd.DataFrame:
         """Parameter, estimate, low, high; intervals are symmetric in the scale that was searched."""
-        half = stats.norm.ppf((1 + level) / 2) * np.sqrt(np.diag(self.covariance))
-        ends = [np.where(self.logs, np.exp(t), t) for t in (self.theta, self.theta - half, self.theta + half)]
+        searched = interval(self.theta, np.sqrt(np.diag(self.covariance)), level)
+        ends = [np.where(self.logs, np.exp(searched[k]), searched[k]) for k in ("estimate", "low", "high")]
         return pd.DataFrame(dict(zip(("parameter", "estimate", "low", "high"), (self.names, *ends), strict=True)))
 
 
@@ -125,8 +126,9 @@ class BgNbd:
         if self.estimate is None:
             raise ValueError("these parameters were given, not fitted: their error is not known")
         side = np.array([0.0, 0.0, 1.0, -1.0])  # log odds are log a - log b
-        half = stats.norm.ppf((1 + level) / 2) * np.sqrt(side @ np.nan_to_num(self.estimate.covariance) @ side)
-        return tuple(float(expit(np.log(self.a / self.b) + h)) for h in (0, -half, half))  # type: ignore[return-value]
+        error = np.sqrt(side @ np.nan_to_num(self.estimate.covariance) @ side)
+        odds = interval(np.log(self.a / self.b), error, level)
+        return float(expit(odds["estimate"])), float(expit(odds["low"])), float(expit(odds["high"]))
 
     def _ahead(self, days: np.ndarray, x: np.ndarray, known: np.ndarray) -> np.ndarray:
         """Purchases in the next `days` of customers who are alive, `known` being alpha + age.
@@ -306,8 +308,8 @@ def independence(repeats: np.ndarray, value: np.ndarray, level: float = 0.95) ->
         raise ValueError("every repeat buyer has the same frequency, or the same value: there is no correlation")
     u, v = ((w - w.mean()) / w.std() for w in (x, z))
     rho = float((u * v).mean())
-    half = stats.norm.ppf((1 + level) / 2) * (u * v - rho * (u**2 + v**2) / 2).std() / np.sqrt(len(x))
-    return {"estimate": rho, "low": rho - half, "high": rho + half, "customers": len(x)}
+    ends = interval(rho, (u * v - rho * (u**2 + v**2) / 2).std() / np.sqrt(len(x)), level)
+    return {"estimate": rho, "low": ends["low"], "high": ends["high"], "customers": len(x)}
 
 
 WEEK = 7  # days

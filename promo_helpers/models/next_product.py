@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from joblib import parallel_config
-from scipy import stats
 from scipy.optimize import minimize_scalar
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
 
-from promo_helpers import draws
+from promo_helpers import draws, inference
 from promo_helpers.files import written_whole
 from promo_helpers.models.saved import UNKNOWN, Labels
 
@@ -269,9 +268,9 @@ def shortest_scores(model: RandomForestRegressor, table: pd.DataFrame) -> pd.Dat
     rows = []
     for name, answer in answers.items():
         gap = np.abs(answer - target)
-        half = 1.96 * gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else np.nan
+        ends = inference.mean(gap, inference.ROUNDED)
         explained = 1 - (gap**2).sum() / ((target - target.mean()) ** 2).sum()
-        rows.append((name, gap.mean(), gap.mean() - half, gap.mean() + half, explained, len(gap)))
+        rows.append((name, ends["estimate"], ends["low"], ends["high"], explained, len(gap)))
     return pd.DataFrame(rows, columns=["method", "error", "low", "high", "explained", "rows"])
 
 
@@ -304,6 +303,6 @@ def rule_scores(model: RandomForestClassifier, labels: Labels, table: pd.DataFra
         if chosen.any():
             right = labels.encode(next_by_rule(table[chosen])) == target[chosen]
             hits = said[chosen] == target[chosen]
-            ends = stats.binomtest(int(hits.sum()), len(hits)).proportion_ci()
-            rows.append((name, len(hits), float(hits.mean()), float(right.mean()), float(ends.low), float(ends.high)))
+            ends = inference.share(int(hits.sum()), len(hits), method="beta")
+            rows.append((name, len(hits), ends["estimate"], float(right.mean()), float(ends["low"]), float(ends["high"])))
     return pd.DataFrame(rows, columns=["cells", "rows", "forest", "rule", "low", "high"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from promo_helpers import inference
 from promo_helpers.features.purchases import Purchases
 
 HOURS, DAYS = 24, 7
@@ -162,13 +163,13 @@ def noticed(hour: np.ndarray, preferred: np.ndarray, pull: float) -> np.ndarray:
     return np.asarray(np.exp(pull * (np.cos(2 * np.pi * (hour - preferred) / HOURS) - 1)))
 
 
-def over_customers(values: dict[str, np.ndarray], z: float = 1.96) -> pd.DataFrame:
+def over_customers(values: dict[str, np.ndarray]) -> pd.DataFrame:
     """Per method: mean over customers, low, high (normal interval over customers), customers. Missing values are left out."""
     rows = []
     for name, value in values.items():
         known = value[np.isfinite(value)]
-        half = z * known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
-        rows.append((name, known.mean(), known.mean() - half, known.mean() + half, len(known)))
+        ends = inference.mean(known, inference.ROUNDED)
+        rows.append((name, ends["estimate"], ends["low"], ends["high"], len(known)))
     return pd.DataFrame(rows, columns=["method", "mean", "low", "high", "customers"])
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from narwhals import stable
 from scipy import sparse
-from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
@@ -15,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from statsmodels.tsa.seasonal import STL
 from statsmodels.tsa.stattools import acf
 
-from promo_helpers import draws
+from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
 from promo_helpers.features.contact_history import Ledger
 from promo_helpers.shop import TABLES, Shop
@@ -123,7 +122,7 @@ def autocorrelation(series: pd.Series, lags: int = 60, cap: float = 0.0) -> pd.D
     values = series.clip(series.quantile(cap), series.quantile(1 - cap)).to_numpy(dtype=float)
     lags = min(lags, len(values) // 2 - 1)
     correlation = acf(values, nlags=lags, fft=True, result_object=False)[1:]
-    band = norm.ppf(1 - 0.05 / (2 * lags)) / np.sqrt(len(values))
+    band = inference.critical(1 - 0.05 / lags) / np.sqrt(len(values))
     return pd.DataFrame({"lag": np.arange(1, lags + 1), "correlation": correlation, "band": band})
 
 
@@ -302,10 +301,7 @@ def pair_lift(
     met = (both > 0).sum(0) >= least  # of a pair that hardly anyone buys nothing can be said
     value = adjusted(np.ones((1, both.shape[0])))[0, met]
     drawn = adjusted(keyed.bootstrap(seed, "pairs of categories", people, n=draws))[:, met]
-    finite = np.isfinite(drawn)
-    spread = np.where(finite, drawn, 0).std(axis=0, where=finite)
-    z = np.where(finite, np.abs(drawn - value) / np.maximum(spread, 1e-12), np.inf)
-    critical = np.quantile(z.max(axis=1, initial=0.0), level, method="higher")
+    low, high = inference.simultaneous(value, drawn, level)
     total = np.asarray(has.sum(0)).ravel()
     table = pd.DataFrame(
         {
@@ -315,8 +311,8 @@ def pair_lift(
             "support": counts[met] / len(names),
             "lift": counts[met] * len(names) / (total[first[met]] * total[second[met]]),
             "adjusted": np.exp(value),
-            "low": np.exp(value - critical * spread),
-            "high": np.exp(value + critical * spread),
+            "low": np.exp(low),
+            "high": np.exp(high),
         }
     )
     return table.sort_values(["adjusted", "a", "b"], ascending=[False, True, True], ignore_index=True)

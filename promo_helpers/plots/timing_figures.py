@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from promo_helpers.inference import ROUNDED, critical
 from promo_helpers.style import COLOURS, INK, PALE
 
 COLOUR = {
@@ -96,7 +97,13 @@ def lowest(table: pd.DataFrame, learnt: pd.DataFrame, axis: Axes) -> Axes:
     """
     axis.plot(table["orders"], table["next"], "s-", ms=4, color=INK, label="time to the next order")
     axis.errorbar(
-        table["orders"], table["lowest"], 1.96 * table["error"], fmt="o", ms=4, color=COLOURS["blue"], label="shortest so far"
+        table["orders"],
+        table["lowest"],
+        critical(ROUNDED) * table["error"],
+        fmt="o",
+        ms=4,
+        color=COLOURS["blue"],
+        label="shortest so far",
     )
     axis.plot(table["orders"], table["expected"], color=COLOURS["sky"], lw=1, label="average / (orders - 1)")
     axis.plot(learnt["orders"], learnt["lowest"], "x", color=COLOURS["amber"], label="the forest's answer")

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.contacts import contact_experiment
+from promo_helpers.inference import critical, interval, named, share, student
 from promo_helpers.market import ARMS, Truth, parameters, simulate
 from promo_helpers.models import effects, refute
 from promo_helpers.models.effects import METHODS, Design
@@ -122,13 +122,10 @@ def dial(case: str) -> pd.DataFrame:
     return _each(turned, DIAL[case], case).assign(overlap=DIAL[case].overlap, confounding=DIAL[case].confounding)
 
 
-REACH = float(stats.norm.ppf(0.975))
-
-
 def share_between(events: int, trials: int) -> tuple[float, float, float]:
     """Share with its 95 % interval (Clopper and Pearson 1934)."""
-    ends = stats.binomtest(events, trials).proportion_ci(method="exact")
-    return events / trials, float(ends.low), float(ends.high)
+    ends = share(events, trials, method="beta")
+    return ends["estimate"], float(ends["low"]), float(ends["high"])
 
 
 def coverage_table(kept: pd.DataFrame) -> pd.DataFrame:
@@ -138,11 +135,12 @@ def coverage_table(kept: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (source, outcome, method), part in kept.groupby(["source", "outcome", "method"], sort=False):
         miss = part["effect"] - part["truth"]
-        covered, low, high = share_between(int((miss.abs() <= REACH * part["error"]).sum()), len(part))
-        bias, reach = miss.mean() / part["truth"].mean(), REACH * miss.std() / np.sqrt(len(part)) / abs(part["truth"].mean())
+        covered, low, high = share_between(int((miss.abs() <= critical() * part["error"]).sum()), len(part))
+        scale = part["truth"].mean()
+        bias = interval(miss.mean() / scale, miss.std() / np.sqrt(len(part)) / abs(scale))
         row = {"source": source, "outcome": outcome, "method": method, "markets": len(part)}
         row |= {"covered": covered, "low": low, "high": high, "sound": low <= 0.95 <= high}
-        row |= {"bias": bias, "bias_low": bias - reach, "bias_high": bias + reach, "claimed": part["error"].mean() / miss.std()}
+        row |= named("bias", bias) | {"claimed": part["error"].mean() / miss.std()}
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -164,8 +162,8 @@ def bias_table(kept: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
     rows = []
     for key, part in kept.groupby(list(by), sort=False):
         miss, scale = part["effect"] - part["truth"], abs(part["truth"].mean())
-        reach = stats.t.ppf(0.975, len(part) - 1) * miss.std() / np.sqrt(len(part))
-        rows.append((*key, miss.mean() / scale, (miss.mean() - reach) / scale, (miss.mean() + reach) / scale, len(part)))
+        error = student(miss)
+        rows.append((*key, *(error[k] / scale for k in ("estimate", "low", "high")), len(part)))
     return pd.DataFrame(rows, columns=[*by, "error", "low", "high", "markets"])
 
 

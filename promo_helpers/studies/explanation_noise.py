@@ -10,11 +10,12 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import special
 
 from promo_helpers import draws
 from promo_helpers.audit.shapley import explain, rupees_and_lift
 from promo_helpers.experiment import Experiment
+from promo_helpers.inference import share
 from promo_helpers.models.demand import TIED, Costs, Response, fit_dose
 from promo_helpers.studies.markets import side_by_side, trial_market
 
@@ -142,17 +143,11 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
         for key, hidden in zip(("sensitivity", "attention", "rate"), PROXIES, strict=True):
             held[key] = (part[f"{hidden}, best"].sum(), len(part))
         for key, (many, of) in held.items():
-            low, high = wilson(int(many), int(of))
+            ends = share(int(many), int(of))
             trait = dict(zip(("sensitivity", "attention", "rate"), PROXIES, strict=True)).get(key)
             chance = part[f"{trait}, copies"].mean() if trait else np.nan
-            rows.append((contacts, key, CLAIMS[key], int(many), int(of), many / of, low, high, chance))
+            rows.append((contacts, key, CLAIMS[key], int(many), int(of), *(ends[k] for k in ("estimate", "low", "high")), chance))
     return pd.DataFrame(rows, columns=["contacts", "key", "claim", "held", "of", "share", "low", "high", "by_chance"])
-
-
-def wilson(held: int, of: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    ends = stats.binomtest(held, of).proportion_ci(method="wilson")
-    return float(ends.low), float(ends.high)
 
 
 def over_bar(kept: pd.DataFrame, column: str = "rupees") -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from scipy import stats
 from promo_helpers import draws
 from promo_helpers.audit.fairness import Measure
 from promo_helpers.audit.nulls import ALPHA, adjusted, equal_given, equal_shares
+from promo_helpers.inference import named, share
 
 AUDITS = 500
 # the score depends on features that differ between groups; what it takes from women, in its SDs; audits
@@ -95,7 +96,6 @@ def summary(kept: pd.DataFrame) -> pd.DataFrame:
             "below": part["below"].mean(),
         }
         for name, hits in (("any", part["Holm"] > 0), ("gender", part["gender"] > 0), ("any_BH", part["BH"] > 0)):
-            ends = stats.binomtest(int(hits.sum()), len(part)).proportion_ci(method="wilson")
-            row |= {name: hits.mean(), f"{name}_low": ends.low, f"{name}_high": ends.high}
+            row |= named(name, share(int(hits.sum()), len(part)))
         rows.append(row)
     return pd.DataFrame(rows)

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws
+from promo_helpers.inference import critical
 from promo_helpers.market.goods import Goods
 from promo_helpers.market.law import PRODUCT
 from promo_helpers.market.parameters import ARMS, DEPTHS, PRESETS, SPAN, Parameters, parameters
@@ -135,7 +136,7 @@ def calibrate(
     exact = error < 1e-12  # such as the discount of none: nothing varies, so nothing may differ
     cells["z"] = np.where(exact, np.where(cells["gap"].abs() < 1e-9, 0.0, np.inf), cells["gap"] / error.mask(exact, 1.0))
     cells["arm"] = np.array(ARMS)[cells["arm"]]
-    bound = float(stats.norm.isf((1 - (1 - level) ** (1 / len(cells))) / 2))
+    bound = float(critical((1 - level) ** (1 / len(cells))))
     return Calibration(cells.drop(columns=["gap", "buyers"]), float(cells["z"].abs().max()), bound)
 
 

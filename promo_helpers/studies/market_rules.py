@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws
+from promo_helpers.inference import ratio_of_means
 from promo_helpers.market import trips
 from promo_helpers.market.law import ARM, DAY, OPTED, PRODUCT, REDEEMED
 from promo_helpers.market.parameters import ARMS, DEPTHS, SEGMENTS, Parameters, parameters
@@ -193,12 +194,9 @@ def hardness(p: Parameters, seeds: Sequence[int], train: int = TRAIN) -> pd.Data
 def shares(table: pd.DataFrame, against: str = "model on behaviour") -> pd.DataFrame:
     """Per policy: mean gain, share of `against` as a ratio of means over seeds, and its 95 % interval (jackknife over seeds)."""
     wide = table[table["policy"] != "rank correlation"].pivot(index="seed", columns="policy", values="gain")
-    whole, n = wide.mean() / wide[against].mean(), len(wide)
-    left_out = pd.DataFrame([(wide.drop(s).mean() / wide[against].drop(s).mean()) for s in wide.index])
-    error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
-    half = error * stats.t.ppf(0.975, max(n - 1, 1))
+    ratios = pd.DataFrame({p: ratio_of_means(wide[p].to_numpy(), wide[against].to_numpy()) for p in wide}).T
     order = list(dict.fromkeys(table["policy"]))
-    out = pd.DataFrame({"gain": wide.mean(), "share": whole, "low": whole - half, "high": whole + half})
+    out = pd.DataFrame({"gain": wide.mean(), "share": ratios["estimate"], "low": ratios["low"], "high": ratios["high"]})
     out["contacted"] = table.groupby("policy")["contacted"].mean()
     return out.reindex([o for o in order if o in out.index]).rename_axis("policy").reset_index()
 

@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers.audit.contacted import BORDERS
 from promo_helpers.decide.allocate import allocate
 from promo_helpers.decide.parity import allocate_even, gap
+from promo_helpers.inference import named, student
 from promo_helpers.models.demand import Costs, fit_response
 from promo_helpers.studies.markets import side_by_side, trial_market
 
@@ -89,8 +89,7 @@ def against(kept: pd.DataFrame) -> pd.DataFrame:
                 less = wide[name][policy] - wide[name][FULL]
                 if name in ("promised", "value", "spend"):
                     less = less / wide[name][FULL].mean()
-                half = stats.t.ppf(0.975, len(less) - 1) * less.std() / np.sqrt(len(less))
-                row |= {name: less.mean(), f"{name}_low": less.mean() - half, f"{name}_high": less.mean() + half}
+                row |= named(name, student(less))
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -101,7 +100,6 @@ def gaps(kept: pd.DataFrame) -> pd.DataFrame:
     for case, part in kept[kept["policy"] == FULL].groupby("case", sort=False):
         row: dict[str, object] = {"case": case, "markets": len(part), "steeper": int((part["believed"] > part["true"]).sum())}
         for name in ("age", "gender", "segment", "left_out", "believed", "true"):
-            half = stats.t.ppf(0.975, len(part) - 1) * part[name].std() / np.sqrt(len(part))
-            row |= {name: part[name].mean(), f"{name}_low": part[name].mean() - half, f"{name}_high": part[name].mean() + half}
+            row |= named(name, student(part[name]))
         rows.append(row)
     return pd.DataFrame(rows)

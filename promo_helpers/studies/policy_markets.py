@@ -5,11 +5,12 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers.decide import policies
 from promo_helpers.evaluate.cost_curves import followed, frontier, one_variable
 from promo_helpers.evaluate.value import difference, scores_for, shop_profit, value
+from promo_helpers.experiment.design import ONE_SIDED
+from promo_helpers.inference import interval, named, share, student
 from promo_helpers.models.demand import Costs, fit_response
 from promo_helpers.studies.markets import side_by_side, trial_market
 from promo_helpers.studies.uplift_markets import DEFAULT, Oracle, Populations, oracle_of
@@ -100,12 +101,12 @@ def ledger(kept: pd.DataFrame) -> pd.DataFrame:
     for (case, policy), part in kept.groupby(["case", "policy"], sort=False):
         row: dict[str, object] = {"case": case, "policy": policy, "markets": len(part)}
         for name in ("promised", "estimated", "value"):
-            mean, half = _student(part[name])
-            row |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+            row |= named(name, student(part[name]))
         row |= {"contacted": part["contacted"].mean(), "spend": part["spend"].mean()}
         there = part["attainable"].notna().all() and part["attainable"].mean() > 0
         row["share"] = part["value"].mean() / part["attainable"].mean() if there else np.nan
-        row["sure"] = float((part["estimated"] - stats.norm.ppf(0.95) * part["se"] > 0).mean()) if part["se"].any() else 0.0
+        bound = interval(part["estimated"], part["se"], ONE_SIDED)["low"]
+        row["sure"] = float((bound > 0).mean()) if part["se"].any() else 0.0
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -123,10 +124,9 @@ def personal_or_broadcast(kept: pd.DataFrame) -> pd.DataFrame:
         row: dict[str, object] = {"case": case, "constant": best, "markets": len(wide)}
         row["wins"] = int((wide[PERSONAL] - wide[best] > LEAST).sum())
         mine = part[part["policy"] == PERSONAL]
-        row["shown"] = int((mine["ahead"] - stats.norm.ppf(0.975) * mine["ahead_se"] > 0).sum())
+        row["shown"] = int((interval(mine["ahead"], mine["ahead_se"])["low"] > 0).sum())
         for name, amount in (("personal", wide[PERSONAL]), ("broadcast", wide[best]), ("lead", wide[PERSONAL] - wide[best])):
-            mean, half = _student(amount)
-            row |= {name: mean, f"{name}_low": mean - half, f"{name}_high": mean + half}
+            row |= named(name, student(amount))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -135,8 +135,14 @@ def lead_over(kept: pd.DataFrame, case: str, other: str) -> dict[str, float]:
     """True value of expected profit less that of another policy in the same markets of a case: lead, low, high (Student), wins, markets."""
     wide = kept[kept["case"] == case].pivot(index="seed", columns="policy", values="value")
     gap = wide[PERSONAL] - wide[other]
-    mean, half = _student(gap)
-    return {"lead": mean, "low": mean - half, "high": mean + half, "wins": float((gap > LEAST).sum()), "markets": float(len(gap))}
+    lead = student(gap)
+    return {
+        "lead": lead["estimate"],
+        "low": lead["low"],
+        "high": lead["high"],
+        "wins": float((gap > LEAST).sum()),
+        "markets": float(len(gap)),
+    }
 
 
 def promised_beyond(kept: pd.DataFrame, errors: float = 2.0) -> tuple[int, int]:
@@ -152,15 +158,8 @@ def covered(kept: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for figure, part in kept[kept["low"].notna()].groupby("figure", sort=False):
         inside = (part["low"] <= part["truth"]) & (part["truth"] <= part["high"])
-        interval = stats.binomtest(int(inside.sum()), len(part)).proportion_ci(method="wilson")
+        cover = share(int(inside.sum()), len(part))
         row = {"figure": figure, "replications": len(part), "truth": part["truth"].mean(), "estimate": part["estimate"].mean()}
-        row |= {"cover": inside.mean(), "low": interval.low, "high": interval.high}
+        row |= {"cover": cover["estimate"], "low": cover["low"], "high": cover["high"]}
         rows.append(row | {"width": (part["high"] - part["low"]).mean()})
     return pd.DataFrame(rows)
-
-
-def _student(values: pd.Series) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval; none from a single market."""
-    n = len(values)
-    half = float(stats.t.ppf(0.975, n - 1) * values.std() / np.sqrt(n)) if n > 1 else np.nan
-    return float(values.mean()), half

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from promo_helpers.inference import ROUNDED, interval, student
 from promo_helpers.report import standard_error
 from promo_helpers.studies import parity_markets
 from promo_helpers.studies.policy_markets import PERSONAL
@@ -115,7 +116,7 @@ def of_policies(markets: pd.DataFrame, covering: pd.DataFrame) -> Iterator[Claim
     gap = 1000 * (mine["promised"] - mine["value"])[mine["case"] == "default, 60,000"]
     yield {"name": "promises_high", "text": "the model promises more than is true", "above": 0.0, **money, **_mean(gap)}
     trials = mine[mine["case"] == "default, 60,000"]
-    shown = float((trials["ahead"] - 1.96 * trials["ahead_se"] > 0).mean())
+    shown = float((interval(trials["ahead"], trials["ahead_se"], ROUNDED)["low"] > 0).mean())
     yield {
         "name": "trials_seldom_show", "text": "fewer than half of the trials show the lead by their own interval",
         "value": shown, "below": 0.5, "se": _binomial(0.5, len(trials)), "basis": f"{len(trials)} markets",
@@ -231,7 +232,8 @@ def _ahead(kept: pd.DataFrame, mine: tuple[str, int], other: tuple[str, int]) ->
 
 
 def _mean(values: pd.Series) -> Claim:
-    return {"value": float(values.mean()), "se": float(values.std() / np.sqrt(len(values))), "basis": f"{len(values)} markets"}
+    mean = student(values)
+    return {"value": mean["estimate"], "se": mean["se"], "basis": f"{len(values)} markets"}
 
 
 def _binomial(share: float, n: int) -> float:

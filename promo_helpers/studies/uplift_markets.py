@@ -6,10 +6,10 @@ from functools import cache, partial
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers import draws
 from promo_helpers.evaluate.cost_curves import ROUNDS, TREES, Informed, fit_informed, followed, frontier, one_variable
+from promo_helpers.inference import ratio_of_means, student
 from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
 from promo_helpers.studies.markets import PROCESSES, Scored, side_by_side, trial_market
@@ -157,19 +157,17 @@ def shares_of_attainable(kept: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for (case, contacts, learner), part in kept.groupby(["case", "contacts", "learner"], sort=False):
-        n, value, whole = len(part), part["value"].to_numpy(), part["attainable"].to_numpy()
-        share = value.mean() / whole.mean()
-        left_out = (value.sum() - value) / (whole.sum() - whole)
-        half = stats.t.ppf(0.975, max(n - 1, 1)) * np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+        value = part["value"].to_numpy()
+        share = ratio_of_means(value, part["attainable"].to_numpy())
         row = {
             "case": case,
             "contacts": contacts,
             "learner": learner,
-            "markets": n,
+            "markets": len(part),
             "events": part["events"].mean(),
-            "share": share,
+            "share": share["estimate"],
         }
-        row |= {"low": share - half, "high": share + half, "of_all": value.mean() / part["omniscient"].mean()}
+        row |= {"low": share["low"], "high": share["high"], "of_all": value.mean() / part["omniscient"].mean()}
         rows.append(row | {name: part[name].mean() for name in ("value", "spend", "contacted", "error", "correlation")})
     return pd.DataFrame(rows)
 
@@ -179,6 +177,5 @@ def gain_over(kept: pd.DataFrame, learner: str, contacts: int, other: str, other
     95 %), wins (markets in which it earns more) and markets."""
     value = kept.set_index(["learner", "contacts", "seed"])["value"]
     gap = (value[learner, contacts] - value[other, others]).dropna()
-    half = stats.t.ppf(0.975, len(gap) - 1) * gap.std() / np.sqrt(len(gap))
-    mean = float(gap.mean())
-    return {"gain": mean, "low": mean - half, "high": mean + half, "wins": int((gap > 0).sum()), "markets": len(gap)}
+    gain = student(gap)
+    return {"gain": gain["estimate"], "low": gain["low"], "high": gain["high"], "wins": int((gap > 0).sum()), "markets": len(gap)}

@@ -5,11 +5,10 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from promo_helpers import draws
-from promo_helpers.evaluate.halves import mean_interval
 from promo_helpers.evaluate.value import doubly_robust, outcome_means
+from promo_helpers.inference import mean_by_cluster, share
 from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
 from promo_helpers.studies.markets import side_by_side, trial_market
@@ -64,7 +63,7 @@ def _market(case: Case, seed: int) -> pd.DataFrame:
         for name in METHODS:
             fitted = LEARNERS[name](learn, "profit", Costs(cost, 0.0, 0.0), seed)
             arm, said = fitted.effects(hold.features).argmax(axis=1), fitted.effects(learn.features)
-            found = mean_interval(scores[np.arange(len(arm)), arm] - scores[:, 0], hold.customer, 0.9)
+            found = mean_by_cluster(scores[np.arange(len(arm)), arm] - scores[:, 0], hold.customer, 0.9)
             row = {
                 "seed": seed,
                 "group": group,
@@ -82,7 +81,7 @@ def claims_of_nothing(kept: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for (case, learner), part in kept.groupby(["case", "learner"], sort=False):
         claims = int((part["bound"] > 0).sum())
-        interval = stats.binomtest(claims, len(part)).proportion_ci(method="wilson")
+        claimed = share(claims, len(part))
         row = {
             "case": case,
             "learner": learner,
@@ -91,5 +90,5 @@ def claims_of_nothing(kept: pd.DataFrame) -> pd.DataFrame:
             "estimated": part["estimated"].mean(),
         }
         row |= {"error": part["estimated"].std() / np.sqrt(len(part)), "promises": (part["promised"] > 0).mean()}
-        rows.append(row | {"claims": claims / len(part), "low": interval.low, "high": interval.high})
+        rows.append(row | {"claims": claimed["estimate"], "low": claimed["low"], "high": claimed["high"]})
     return pd.DataFrame(rows)

@@ -1,41 +1,9 @@
-"""Units that rise with the depth: against scikit-learn. The holdout: customers whole, shares and chances right, order without effect."""
+"""The holdout: customers whole, shares and chances right, order without effect."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.isotonic import IsotonicRegression
 
 from promo_helpers.decide.holdout import held_out, with_holdout
-from promo_helpers.decide.monotone import monotone
-
-
-@pytest.mark.slow
-@given(st.integers(0, 100_000), st.integers(1, 8), st.booleans(), st.booleans())
-@settings(max_examples=30, deadline=None)
-def test_isotonic_as_scikit_learn_has_it(seed, arms, whole, weighted):
-    rng = np.random.default_rng(seed)
-    units = rng.gamma(1, 2, (20, arms + 1))
-    units = np.round(units) if whole else units
-    weight = rng.uniform(0.1, 5, arms + 1) if weighted else None
-    found = monotone(units, weight)
-    theirs = IsotonicRegression()
-    for row, mine in zip(units, found, strict=True):
-        want = theirs.fit(np.arange(arms), row[1:], None if weight is None else weight[1:]).predict(np.arange(arms))
-        assert mine[1:] == pytest.approx(want, abs=1e-12)
-    assert (found[:, 0] == units[:, 0]).all()
-    assert (np.diff(found[:, 1:], axis=1) >= 0).all()
-    assert monotone(found, weight) == pytest.approx(found, abs=0)
-
-
-def test_units_are_refused_by_name():
-    with pytest.raises(ValueError, match=r"units is \(3,\)"):
-        monotone(np.ones(3))
-    with pytest.raises(ValueError, match="units: 1 numbers are missing"):
-        monotone(np.array([[1.0, np.nan]]))
-    for weight in ([1.0, 0.0], [1.0, np.nan], [1.0]):
-        with pytest.raises(ValueError, match="one number above 0 for each of 2 arms"):
-            monotone(np.ones((2, 2)), np.array(weight))
 
 
 def test_the_holdout_takes_whole_customers_each_with_its_share():

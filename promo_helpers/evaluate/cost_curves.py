@@ -6,13 +6,14 @@ predicted cost is B. Its gain is the mean doubly robust effect of the arms so gi
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
 from promo_helpers.draws import rounded
 from promo_helpers.inference import Ranking, customers, first_rows, from_half_samples, over_half_samples, same_length
+from promo_helpers.models.trees import Booster, binned, boosted
 
 UNTARGETED = "untargeted"
 Statistic = Callable[[np.ndarray], np.ndarray]  # [some, customer] who is in -> [some, profit or cost, spend]
@@ -175,9 +176,9 @@ def mean_over(gap: np.ndarray, spends: np.ndarray) -> np.ndarray:
     return np.trapezoid(gap, spends, axis=-1) / (spends[-1] - spends[0]) if len(spends) > 1 else gap[..., 0]
 
 
-TREES = {
+TREES: dict[str, Any] = {
     "objective": "l2", "num_leaves": 31, "learning_rate": 0.07, "min_data_in_leaf": 250, "feature_fraction": 0.5, "bagging_fraction": 0.5,
-    "bagging_freq": 1, "max_bin": 63, "verbose": -1, "num_threads": 1, "seed": 0, "deterministic": True, "force_row_wise": True,
+    "bagging_freq": 1, "max_bin": 63,
 }  # fmt: skip
 ROUNDS = 160
 PRICES = np.append(0.0, np.geomspace(0.01, 30, 60))  # shadow prices of the frontier
@@ -187,8 +188,8 @@ PRICES = np.append(0.0, np.geomspace(0.01, 30, 60))  # shadow prices of the fron
 class Informed:
     """Fitted expectations given the features: one model an arm but the control, for gain and for spend."""
 
-    gains: tuple[lgb.Booster, ...]
-    spends: tuple[lgb.Booster, ...]
+    gains: tuple[Booster, ...]
+    spends: tuple[Booster, ...]
     columns: tuple[str, ...]
 
     def expected(self, features: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -203,14 +204,10 @@ class Informed:
 
 def fit_informed(features: pd.DataFrame, gain: np.ndarray, spend: np.ndarray, seed: int = 0) -> Informed:
     """Fit to true expectations [row, arm] of decisions described by `features`; column 0, the control, is 0 in both."""
-    data = lgb.Dataset(features, free_raw_data=False, params={"max_bin": TREES["max_bin"], "verbose": -1}).construct()
+    data = binned(features, max_bin=TREES["max_bin"])
 
-    def fit(target: np.ndarray) -> tuple[lgb.Booster, ...]:
-        models = []
-        for a in range(1, target.shape[1]):
-            data.set_label(np.ascontiguousarray(target[:, a], dtype=np.float32))
-            models.append(lgb.train(TREES | {"seed": seed}, data, ROUNDS))
-        return tuple(models)
+    def fit(target: np.ndarray) -> tuple[Booster, ...]:
+        return tuple(boosted(data, target[:, a], seed, ROUNDS, **TREES) for a in range(1, target.shape[1]))
 
     return Informed(fit(gain), fit(spend), tuple(features))
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
@@ -17,13 +16,17 @@ from promo_helpers import draws
 from promo_helpers.experiment import Experiment
 from promo_helpers.inference import cluster_error, jackknife
 from promo_helpers.models import saved
+from promo_helpers.models.trees import Booster, boosted
 from promo_helpers.shop import Shop
 
 YEAR = 365 / 90  # quarters of a year, as the feature spend_90 counts them
-MEAN = {
-    "objective": "l2", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "feature_fraction": 0.5, "verbose": -1,
-    "num_threads": 1, "deterministic": True, "force_row_wise": True,
-}  # fmt: skip
+MEAN: dict[str, Any] = {
+    "objective": "l2",
+    "num_leaves": 15,
+    "learning_rate": 0.1,
+    "min_data_in_leaf": 200,
+    "feature_fraction": 0.5,
+}
 MEAN_ROUNDS = 60
 
 
@@ -77,8 +80,8 @@ def tied_share(experiment: Experiment, units: np.ndarray, seed: int) -> Tied:
     fold = draws.folds(seed, "folds of the displaced share", experiment.customer, number=FOLDS)
     mean = np.zeros(len(y))
     for k in range(FOLDS):
-        model = lgb.train(MEAN | {"seed": seed}, lgb.Dataset(x[known & (fold != k)], y[known & (fold != k)]), MEAN_ROUNDS)
-        mean[fold == k] = model.predict(x[fold == k])
+        rows = known & (fold != k)
+        mean[fold == k] = boosted(x[rows], y[rows], seed, MEAN_ROUNDS, **MEAN).predict(x[fold == k])
     z, left, who = more[known], (y - mean)[known], who[known]
     least = max(float(np.quantile(mean, 0.1)), float(np.abs(mean).mean()) / 20, 1e-9)  # weights stay positive, and bounded
     weighted = z / np.maximum(mean, least)[known]
@@ -105,9 +108,9 @@ def gain(
     return more * (1 - tied) - given - cost[:, None] * sent, given + cost[:, None] * sent
 
 
-BASE = {
+BASE: dict[str, Any] = {
     "objective": "poisson", "num_leaves": 15, "learning_rate": 0.06, "min_data_in_leaf": 150, "feature_fraction": 0.5, "lambda_l2": 5.0,
-    "poisson_max_delta_step": 0.7, "verbose": -1, "num_threads": 1, "deterministic": True, "force_row_wise": True,
+    "poisson_max_delta_step": 0.7,
 }  # fmt: skip
 ROUNDS = 150
 FOLDS = 3
@@ -125,7 +128,7 @@ class Dose:
     depth: [arm], NaN for the control.
     """
 
-    bases: tuple[lgb.Booster, ...]
+    bases: tuple[Booster, ...]
     steps: np.ndarray
     answer: np.ndarray
     level: float
@@ -183,7 +186,7 @@ def fit_dose(experiments: Sequence[Experiment], seed: int) -> Dose:
         raise ValueError(f"{experiments[0].name}: those without a discount are too few customers for {FOLDS} folds")
     for k in range(FOLDS):  # a base that has seen a row's own units would leave nothing of them to explain
         rows = plain & (fold != k)
-        bases.append(lgb.train(BASE | {"seed": seed}, lgb.Dataset(x[rows], y[rows]), ROUNDS))
+        bases.append(boosted(x[rows], y[rows], seed, ROUNDS, **BASE))
         base[fold == k] = bases[-1].predict(x[fold == k])
     base = np.maximum(base, LEAST)
     raw = _drivers(x, base)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lightgbm import LGBMRegressor
 from sklearn.linear_model import LogisticRegression
 
 from promo_helpers import draws, inference
 from promo_helpers.experiment import Experiment
+from promo_helpers.models.trees import regressor
 
 FOLDS = 5
 LEAST = 20  # rows of each arm, below which no interval is worth its name
@@ -213,12 +213,9 @@ def double_machine_learning(design: Design, y: np.ndarray) -> Scored:
     return effect + left_t * (left_y - effect * left_t) / np.mean(left_t**2), 1, left_t**2
 
 
-def trees() -> LGBMRegressor:
+def trees() -> Any:
     """Small boosted trees, on one thread and without chance: the same numbers on every run."""
-    return LGBMRegressor(
-        n_estimators=80, learning_rate=0.06, num_leaves=8, min_child_samples=20, reg_lambda=5.0, n_jobs=1, deterministic=True,
-        force_row_wise=True, random_state=0, verbose=-1,
-    )  # fmt: skip
+    return regressor(0, n_estimators=80, learning_rate=0.06, num_leaves=8, min_child_samples=20, reg_lambda=5.0)
 
 
 METHODS: dict[str, Callable[[Design, np.ndarray], Scored]] = {

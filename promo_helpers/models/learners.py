@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from econml.dml import CausalForestDML, NonParamDML
@@ -19,6 +18,7 @@ from sklearn.dummy import DummyClassifier
 
 from promo_helpers.experiment import Experiment
 from promo_helpers.models.demand import Costs, fit_dose, gain, tied_share
+from promo_helpers.models.trees import regressor
 
 TREES: dict[str, Any] = {
     "n_estimators": 100,
@@ -53,9 +53,7 @@ Learner = Callable[[Experiment, str, Costs | None, int], Fitted]
 
 
 def _trees(seed: int, last: bool = False) -> Any:
-    return lgb.LGBMRegressor(
-        **(LAST if last else TREES), n_jobs=1, verbose=-1, random_state=seed, deterministic=True, force_row_wise=True
-    )
+    return regressor(seed, **(LAST if last else TREES))
 
 
 def _table(x: pd.DataFrame) -> np.ndarray:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy.special import logit
@@ -19,6 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from promo_helpers import draws
 from promo_helpers.features.panel import Panel
+from promo_helpers.models.trees import Booster, boosted
 
 WINDOW = 14  # days
 GRID: dict[str, dict[str, list[Any]]] = {
@@ -26,6 +26,7 @@ GRID: dict[str, dict[str, list[Any]]] = {
     "random forest": {"min_samples_leaf": [10, 40, 160], "max_features": [0.3]},
     "LightGBM": {"num_leaves": [4, 7, 15], "num_rounds": [120]},
 }
+TREES: dict[str, Any] = {"objective": "binary", "learning_rate": 0.1, "min_data_in_leaf": 100, "feature_fraction": 0.5}
 THREADS = 2  # models side by side, each on one thread: the same sums in the same order on any machine
 SEARCHED = 40_000  # pairs that a setting is tried on
 CHUNK = 100_000  # rows predicted at a time
@@ -140,10 +141,8 @@ def estimator(name: str, setting: dict[str, Any], seed: int) -> Any:
 def fit_one(name: str, data: Examples, setting: dict[str, Any], seed: int) -> Any:
     """One fitted model. The same seed gives the same model, on any number of threads."""
     if name == "LightGBM":
-        fixed = {"objective": "binary", "learning_rate": 0.1, "min_data_in_leaf": 100, "feature_fraction": 0.5, "verbose": -1}
-        fixed |= {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 1}
-        given = lgb.Dataset(data.x, data.y, weight=data.weight, feature_name=data.names)
-        return lgb.train(fixed | {"num_leaves": setting["num_leaves"]}, given, setting["num_rounds"])
+        changes = TREES | {"num_leaves": setting["num_leaves"]}
+        return boosted(data.x, data.y, seed, setting["num_rounds"], weight=data.weight, names=data.names, **changes)
     model = estimator(name, setting, seed)
     weight = (
         {f"{model.steps[-1][0]}__sample_weight": data.weight} if isinstance(model, Pipeline) else {"sample_weight": data.weight}
@@ -153,8 +152,8 @@ def fit_one(name: str, data: Examples, setting: dict[str, Any], seed: int) -> An
 
 def chance(model: Any, x: np.ndarray) -> np.ndarray:
     """Probability of buying for each row of x. A forest predicts on one thread, since threads would add its trees up in any order."""
-    if isinstance(model, lgb.Booster):
-        return np.asarray(model.predict(x, num_threads=1))
+    if isinstance(model, Booster):
+        return np.asarray(model.predict(x))
     if isinstance(model, RandomForestClassifier):
         model.n_jobs = 1
     return np.asarray(model.predict_proba(x)[:, 1])

@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -19,6 +18,7 @@ from sklearn.base import BaseEstimator
 
 from promo_helpers import paths
 from promo_helpers.files import remove, replace_folder, scratch_beside
+from promo_helpers.models.trees import Booster
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import command as command_for
 from promo_helpers.shop.loading import same_shop
@@ -157,7 +157,7 @@ def _refuse_other(folder: Path, facts: dict[str, Any], shop: Shop, command: str)
 
 
 def _write(folder: Path, part: str, value: Any) -> str:
-    if isinstance(value, lgb.Booster):
+    if isinstance(value, Booster):
         value.save_model(str(folder / f"{part}.txt"))
         return f"{part}.txt"
     if isinstance(value, BaseEstimator):
@@ -195,7 +195,7 @@ def _steady(path: Path) -> None:
 
 def _read(path: Path) -> Any:
     if path.suffix == ".txt":
-        return lgb.Booster(model_file=str(path))
+        return Booster(model_file=str(path))
     if path.suffix == ".skops":
         return skops.io.load(path, trusted=TRUSTED)
     if path.name.endswith(".sparse.npz"):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache, partial
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
@@ -12,6 +11,7 @@ from promo_helpers.evaluate.cost_curves import ROUNDS, TREES, Informed, fit_info
 from promo_helpers.inference import ratio_of_means, student
 from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
+from promo_helpers.models.trees import Booster, boosted
 from promo_helpers.studies.markets import PROCESSES, Scored, side_by_side, trial_market
 
 SIZES = (5_000, 20_000, 60_000)  # contacts to learn from
@@ -41,7 +41,7 @@ class Oracle:
     best on one variable, `decisions` (fitted to) and `doubled` (what the last doubling of them gained, as a share)."""
 
     informed: Informed
-    rest: lgb.Booster
+    rest: Booster
     rule: tuple[str, np.ndarray, np.ndarray]
     decisions: int
     doubled: float
@@ -133,7 +133,7 @@ def oracle_of(populations: Populations) -> Oracle:
         x, gain, spend, elsewhere = _joined(made[:many])
         fitted = fit_informed(x, gain, spend)
         values.append(np.mean([frontier(fitted.expected(s.experiment.features), s.gain, s.spend).best for s in made[-2:]]))
-    rest = lgb.train(TREES, lgb.Dataset(x, elsewhere), ROUNDS)
+    rest = boosted(x, elsewhere, 0, ROUNDS, **TREES)
     doubled = float(values[-1] / values[-2] - 1) if len(values) > 1 else np.nan
     return Oracle(fitted, rest, one_variable(x, gain), len(gain), doubled)
 

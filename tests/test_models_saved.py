@@ -34,6 +34,7 @@ def test_every_kind_of_part_comes_back_as_it_was(out):
         "forest": RandomForestClassifier(5, random_state=0).fit(x, y),
         "line": LogisticRegression().fit(x, y),
         "factors": rng.random((4, 2)),
+        "labels": saved.label_encoder(["b", "a", None]),
         "counts": sparse.csr_matrix(np.eye(3)),
         "frame": pd.DataFrame({"item": ["a", "b"], "n": [1, 2]}),
     }
@@ -43,6 +44,7 @@ def test_every_kind_of_part_comes_back_as_it_was(out):
     for name in ("forest", "line"):
         assert np.array_equal(back[name].predict_proba(x), parts[name].predict_proba(x))
     assert np.array_equal(back["factors"], parts["factors"])
+    assert saved.encoded(back["labels"], ["a", "b", "c", None]).tolist() == [0, 1, saved.UNKNOWN, saved.UNKNOWN]
     assert (back["counts"] != parts["counts"]).nnz == 0
     pd.testing.assert_frame_equal(back["frame"], parts["frame"], check_dtype=False)
     assert facts["seed"] == 1

@@ -10,7 +10,7 @@ from promo_helpers.evaluate import survival as judge
 from promo_helpers.features import baskets, waiting
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import next_product, outlook, saved, send_time, timing
-from promo_helpers.models.saved import Labels
+from promo_helpers.models.saved import label_encoder
 
 THURSDAY = pd.Timestamp("2025-06-05")
 VIEW = outlook.Outlook("CUST00148", False, THURSDAY, 7, 5, 10, 28, 0.9, "Bread", 0.2, 6, 19)
@@ -108,8 +108,7 @@ def fitted(corner):
         "newcomers": timing.after_first(*waiting.newcomers(days, np.arange(30), 0, 49)[:2], 14),
         "hours": outlook.habit_frame(send_time.fit_habit(hours, {1.0: send_time.hour_kernel(1.0)})),
     }
-    labels = Labels.of(classes.classes).frame().assign(share=next_product.popular(lines, 1)[0])
-    what = {"labels": labels}
+    what = {"labels": label_encoder(classes.classes), "prior": next_product.popular(lines, 1)[0]}
     settings = (
         {"horizon": 14, "columns": columns, "hour_method": "her busiest hour", "hour_for_all": 18.2},
         {"weight": 10.0, "durable": []},
@@ -161,7 +160,7 @@ def test_a_customer_without_history_is_a_cold_start_and_gets_everybodys(fitted):
     cold = view(fitted, "nobody at all")
     assert cold.cold
     assert "cold start" in outlook.sentence(cold)
-    shares = fitted[3][0]["labels"].set_index("label")["share"]
+    shares = pd.Series(fitted[3][0]["prior"], fitted[3][0]["labels"].categories_[0])
     assert cold.what == shares.idxmax()
     assert cold.chance == pytest.approx(shares.max())
     curve = fitted[2][0]["newcomers"]
@@ -220,4 +219,11 @@ def test_a_class_that_the_model_never_saw_is_passed_over(fitted):
     purchases, classes, when, what = fitted
     renamed = dataclasses.replace(classes, classes=pd.Index([f"new {c}" for c in classes.classes], dtype=object))
     stranger = view((purchases, renamed, when, what), "CUST00001")
-    assert stranger.chance == pytest.approx(what[0]["labels"]["share"].max())  # nothing of hers is known to the model
+    assert stranger.chance == pytest.approx(what[0]["prior"].max())  # nothing of hers is known to the model
+
+
+def test_a_model_of_an_older_version_is_refused_in_a_sentence(fitted):
+    purchases, classes, when, what = fitted
+    older = ({"labels": pd.DataFrame({"number": [0], "label": ["a"], "share": [1.0]})}, what[1])
+    with pytest.raises(ValueError, match="written by an older version: run 05_timing anew"):
+        view((purchases, classes, when, older), "CUST00001")

@@ -7,7 +7,7 @@ import pytest
 from promo_helpers.features import baskets, waiting
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import next_product
-from promo_helpers.models.saved import UNKNOWN, Labels
+from promo_helpers.models.saved import UNKNOWN, encoded, label_encoder
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +21,14 @@ def kinds(corner):
 
 
 def test_labels_go_there_and_back_and_a_new_one_is_unknown():
-    labels = Labels.of(["knife", "peak", None, "pivot", "peak", float("nan")])
-    assert labels.names == ("knife", "peak", "pivot")
-    assert labels.decode(labels.encode(["pivot", "knife"])) == ["pivot", "knife"]
-    assert labels.encode(["spoon", None]).tolist() == [UNKNOWN, UNKNOWN]
-    assert Labels.from_frame(labels.frame().sample(frac=1, random_state=0)) == labels
-    with pytest.raises(KeyError, match="-1 is the number of no label; there are 3: knife, peak, pivot"):
-        labels.decode([UNKNOWN])
+    labels = label_encoder(["knife", "peak", None, "pivot", "peak", float("nan")])
+    assert labels.categories_[0].tolist() == ["knife", "peak", "pivot"]
+    assert encoded(labels, ["pivot", "knife"]).tolist() == [2, 0]
+    assert labels.inverse_transform([[2], [0]]).ravel().tolist() == ["pivot", "knife"]
+    assert encoded(labels, ["spoon", None, float("nan")]).tolist() == [UNKNOWN] * 3
+    assert encoded(label_encoder([10, 9]), ["9", 10]).tolist() == [1, 0]  # labels are text
     with pytest.raises(ValueError, match="every value is missing"):
-        Labels.of([None, float("nan")])
+        label_encoder([None, float("nan")])
 
 
 def test_class_days_against_a_plain_count(purchases, kinds):

@@ -14,10 +14,11 @@ from joblib import parallel_config
 from scipy.optimize import minimize_scalar
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.model_selection import GridSearchCV, PredefinedSplit
+from sklearn.preprocessing import OrdinalEncoder
 
 from promo_helpers import draws, inference
 from promo_helpers.files import written_whole
-from promo_helpers.models.saved import UNKNOWN, Labels
+from promo_helpers.models.saved import UNKNOWN, encoded, label_encoder
 
 LEAF = 10  # rows: a leaf is a distribution over classes
 
@@ -274,34 +275,34 @@ def shortest_scores(model: RandomForestRegressor, table: pd.DataFrame) -> pd.Dat
     return pd.DataFrame(rows, columns=["method", "error", "low", "high", "explained", "rows"])
 
 
-def rule_forest(table: pd.DataFrame, seed: int) -> tuple[RandomForestClassifier, Labels]:
+def rule_forest(table: pd.DataFrame, seed: int) -> tuple[RandomForestClassifier, OrdinalEncoder]:
     """Next_Product from the three columns of ownership, tuned by grid search; and the labels as numbers.
 
     Rows whose next product is not known, or who own all there is, are left out. Raises ValueError where none is left.
     """
     answer = next_by_rule(table)
-    labels = Labels.of(answer[answer != NOTHING])
-    target = labels.encode(answer)
+    labels = label_encoder(answer[answer != NOTHING])
+    target = encoded(labels, answer)
     rows = target != UNKNOWN
     model = RandomForestClassifier(random_state=seed)
     features, customer = table.loc[rows, list(OWNED)].to_numpy(float), table.loc[rows, "Customer_ID"]
     return _searched(model, features, target[rows], customer, "accuracy", seed), labels
 
 
-def rule_scores(model: RandomForestClassifier, labels: Labels, table: pd.DataFrame) -> pd.DataFrame:
+def rule_scores(model: RandomForestClassifier, labels: OrdinalEncoder, table: pd.DataFrame) -> pd.DataFrame:
     """Accuracy of forest and rule on rows whose next product is known, by whether a cell was missing: cells, rows, forest, rule, low, high.
 
     low and high are the exact interval of the forest's accuracy (Clopper and Pearson 1934); the rule is right by construction.
     """
     answer = next_by_rule(table)
-    target = labels.encode(answer)
+    target = encoded(labels, answer)
     complete = table[list(OWNED)].notna().all(axis=1).to_numpy()
     said = model.predict(table[list(OWNED)].to_numpy(float))
     rows = []
     for name, mine in (("all known", complete), ("some missing", ~complete)):
         chosen = mine & (target != UNKNOWN)
         if chosen.any():
-            right = labels.encode(next_by_rule(table[chosen])) == target[chosen]
+            right = encoded(labels, next_by_rule(table[chosen])) == target[chosen]
             hits = said[chosen] == target[chosen]
             ends = inference.share(int(hits.sum()), len(hits), method="beta")
             rows.append((name, len(hits), ends["estimate"], float(right.mean()), float(ends["low"]), float(ends["high"])))

@@ -12,7 +12,7 @@ from promo_helpers.features.baskets import ClassDays
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.features.waiting import ShoppingDays, known
 from promo_helpers.models.next_product import own_share, without_owned
-from promo_helpers.models.saved import Labels
+from promo_helpers.models.saved import encoded
 from promo_helpers.models.send_time import HOURS, Habit, best_hours, hour_kernel, visits
 from promo_helpers.models.timing import daily_curve
 
@@ -135,15 +135,18 @@ def outlook(
         first = days.weekday(np.full(1, moment))
         curve = daily_curve(timing["daily"], mine, first, horizon, list(timing["settings"]["columns"])).curve
     forecast = of_curve(curve)
-    labels, prior = Labels.from_frame(what["labels"]), what["labels"].sort_values("number")["share"].to_numpy()
+    labels, prior = what["labels"], what.get("prior")
+    if prior is None:
+        raise ValueError("the saved model of next products was written by an older version: run 05_timing anew, which saves it")
     past = classes.counts(0, moment, np.array([number])) if len(mine) else np.zeros((1, len(classes.classes)))
-    place = labels.encode(
-        classes.classes
+    names = labels.categories_[0]
+    place = encoded(
+        labels, classes.classes
     )  # the classes of the data in the model's numbers; what the model does not know is left out
     counted = np.zeros((1, len(prior)))
     counted[:, place[place >= 0]] = past[:, place >= 0]
     chance = own_share(counted, prior, float(what["settings"]["weight"]))
-    durable = np.isin(labels.names, list(what["settings"]["durable"]))
+    durable = np.isin(names, list(what["settings"]["durable"]))
     chance = np.nan_to_num(without_owned(chance, counted > 0, durable))[0]
     hours = visits(purchases, 0, moment)[0][[number]] if len(mine) else np.zeros((1, HOURS))
     told = best_hours(_habit(timing["hours"]), hours, float(timing["settings"]["hour_for_all"]))
@@ -160,7 +163,7 @@ def outlook(
         high=int(forecast.high[0]),
         horizon=horizon,
         back=float(curve[0, -1]),
-        what=labels.decode([best])[0],
+        what=str(names[best]),
         chance=float(chance[best]),
         send=sending_day(curve[0], min(int(forecast.low[0]), horizon), int(forecast.middle[0])),
         hour=round(float(told[timing["settings"]["hour_method"]][0])) % HOURS,

@@ -1,10 +1,9 @@
-"""Labels as numbers and back, and what happens to one that was never seen."""
+"""Trained models on disk, without anything that could run when they are loaded; and labels as numbers."""
 
 import json
 import re
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 import skops.io
 from scipy import sparse
 from sklearn.base import BaseEstimator
+from sklearn.preprocessing import OrdinalEncoder
 
 from promo_helpers import paths
 from promo_helpers.files import remove, replace_folder, scratch_beside
@@ -26,42 +26,25 @@ from promo_helpers.shop.loading import same_shop
 UNKNOWN = -1
 
 
-@dataclass(frozen=True)
-class Labels:
-    """The labels that a model knows, in the order of their numbers: part of the saved model, since a number alone means nothing."""
+def label_encoder(values: Iterable[object]) -> OrdinalEncoder:
+    """All labels that occur, as text and sorted, and their numbers; missing ones are none.
 
-    names: tuple[str, ...]
+    It is part of a saved model, since a number alone means nothing. Raises ValueError where there is not a single label.
+    """
+    text = _text(values)
+    known = text[pd.notna(text)]
+    if not len(known):
+        raise ValueError("there is no label to encode: every value is missing")
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=UNKNOWN).fit(known[:, None])
 
-    @classmethod
-    def of(cls, values: Iterable[object]) -> "Labels":
-        """All labels that occur, sorted; missing ones are none. Raises ValueError where there is not a single one."""
-        found = sorted({str(v) for v in values if not pd.isna(v)})
-        if not found:
-            raise ValueError("there is no label to encode: every value is missing")
-        return cls(tuple(found))
 
-    def encode(self, values: Iterable[object]) -> np.ndarray:
-        """Numbers of labels; UNKNOWN (-1) for one that was never seen and for a missing one: a model must not guess for them."""
-        number = {name: i for i, name in enumerate(self.names)}
-        return np.array([UNKNOWN if pd.isna(v) else number.get(str(v), UNKNOWN) for v in values], dtype=np.int64)
+def encoded(labels: OrdinalEncoder, values: Iterable[object]) -> np.ndarray:
+    """[row] numbers of labels; UNKNOWN (-1) for one that was never seen and for a missing one: a model must not guess for them."""
+    return np.asarray(labels.transform(_text(values)[:, None])[:, 0].astype(np.int64))
 
-    def decode(self, numbers: Iterable[int]) -> list[str]:
-        """Labels of numbers. Raises KeyError for a number that no label has, UNKNOWN included."""
-        out = []
-        for number in numbers:
-            if not 0 <= number < len(self.names):
-                raise KeyError(f"{number} is the number of no label; there are {len(self.names)}: {', '.join(self.names)}")
-            out.append(self.names[number])
-        return out
 
-    def frame(self) -> pd.DataFrame:
-        """Columns number, label: what is saved."""
-        return pd.DataFrame({"number": np.arange(len(self.names)), "label": self.names})
-
-    @classmethod
-    def from_frame(cls, frame: pd.DataFrame) -> "Labels":
-        """Back from what was saved."""
-        return cls(tuple(str(x) for x in frame.sort_values("number")["label"]))
+def _text(values: Iterable[object]) -> np.ndarray:
+    return np.array([None if pd.isna(v) else str(v) for v in values], dtype=object)
 
 
 TRUSTED = ["numpy.dtype", "sklearn.tree._tree.Tree"]  # beyond what skops trusts: a compiled class, whose file holds arrays only

@@ -58,6 +58,10 @@ def test_welch_is_that_of_scipy_and_has_an_answer_without_spread():
     assert ends(inference.welch(0.0, (0.0, 0.0), (7, 9))) == [0, 0]
 
 
+def test_the_interval_of_wilson_as_published():
+    assert ends(inference.share(19, 20)) == pytest.approx([0.764, 0.991], abs=1e-3)  # Brown, Cai and DasGupta (2001)
+
+
 @pytest.mark.parametrize(("method", "name"), [("wilson", "wilson"), ("beta", "exact")])
 def test_shares_are_those_of_scipy(method, name):
     for count, number in ((0, 9), (3, 10), (9, 9), (57, 400)):
@@ -92,7 +96,7 @@ def test_least_squares_by_cluster_is_the_sandwich():
     beta, cov = inference.least_squares(x, VALUES, CLUSTER, lost=2)
     bread = np.linalg.inv(x.T @ x)
     left = x * (VALUES - x @ beta)[:, None]
-    sums = np.stack([left[CLUSTER == c].sum(axis=0) for c in range(60)])
+    sums = np.stack([left[c == CLUSTER].sum(axis=0) for c in range(60)])
     np.testing.assert_allclose(beta, bread @ x.T @ VALUES)
     np.testing.assert_allclose(cov, bread @ sums.T @ sums @ bread * 60 / 58)
     _, plain = inference.least_squares(x, VALUES, CLUSTER)

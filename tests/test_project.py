@@ -126,6 +126,35 @@ def test_imports_point_one_way(file):
             assert row > 0 or where in LAYERS[0]
 
 
+BOOSTED = {  # who may import LightGBM: the one place, and what the layers keep away from it
+    "models/trees.py",
+    "experiment/design.py",
+}
+
+
+def test_boosted_trees_have_one_place():
+    """So that one thread is the most that any call gets, and the flags that make a fit repeatable are written once."""
+    found = set()
+    for file in (ROOT / "promo_helpers").rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        names = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
+        names += [n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        if any(name.partition(".")[0] == "lightgbm" for name in names):
+            found.add(file.relative_to(ROOT / "promo_helpers").as_posix())
+    assert found == BOOSTED
+
+
+def test_intervals_have_one_place():
+    """Quantiles of a normal or Student's distribution are asked for in `inference`; elsewhere as numbers and tests only."""
+    allowed = {"inference.py", "experiment/design.py", "models/refute.py"}  # power of a trial; normal scores of ranks
+    found = set()
+    for file in (ROOT / "promo_helpers").rglob("*.py"):
+        code = file.read_text(encoding="utf-8")
+        if re.search(r"(norm|\bt)\.(ppf|isf|interval)\(|proportion_ci|proportion_confint|[^\w.]1\.96 \*", code):
+            found.add(file.relative_to(ROOT / "promo_helpers").as_posix())
+    assert found == allowed
+
+
 def test_dependencies_of_a_notebook_are_what_it_imports_and_what_that_imports(tmp_path):
     needs = {p.relative_to(ROOT).as_posix() for p in depends.needs(ROOT / "notebooks" / "02_shop.ipynb")}
     assert {

@@ -6,20 +6,24 @@ is a judgement that no test makes.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from promo_helpers import draws
 from promo_helpers.audit.fairness import LEAST, Measure, by_customer, one_label
+from promo_helpers.models.trees import boosted
 
 FOLDS = 5
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the effect of a feature on the group may bend
 RIDGE = 1.0
-ROUNDS, LEAVES, SMALLEST = 60, 15, 30
+ROUNDS, SMALLEST = 60, 30
+TREES: dict[str, Any] = {"objective": "regression", "learning_rate": 0.1, "num_leaves": 15, "min_data_in_leaf": SMALLEST}
 ALPHA = 0.05
+METHODS = {"Holm": "holm", "BH": "fdr_bh"}  # statsmodels' names
 
 
 def equal_shares(measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, least: int = LEAST) -> pd.DataFrame:
@@ -85,15 +89,11 @@ def adjusted(p: pd.Series, how: str = "Holm") -> pd.Series:
     Holm (1979): the chance of any false accusation is at most the level, however the tests depend on each other. "BH" (Benjamini &
     Hochberg 1995): the expected share of false ones among those found is, which suits a list of what to look at next.
     """
-    known = p.dropna().sort_values(kind="stable")
-    n, rank = len(known), np.arange(1, len(p.dropna()) + 1)
-    if how == "Holm":
-        out = np.maximum.accumulate(known.to_numpy() * (n + 1 - rank))
-    elif how == "BH":
-        out = np.minimum.accumulate((known.to_numpy() * n / rank)[::-1])[::-1]
-    else:
+    if how not in METHODS:
         raise ValueError(f"how = {how!r}: Holm or BH")
-    return pd.Series(np.minimum(out, 1), known.index).reindex(p.index)
+    known = p.dropna()
+    out = multipletests(known.to_numpy(), method=METHODS[how])[1] if len(known) else np.empty(0)
+    return pd.Series(out, known.index).reindex(p.index)
 
 
 def found(tests: pd.DataFrame, level: float = ALPHA) -> dict[str, float]:
@@ -125,13 +125,10 @@ def _each(measures: Sequence[Measure], first: pd.DataFrame, den: np.ndarray, lea
 
 def _foretold(x: np.ndarray, y: np.ndarray, part: np.ndarray, seed: int) -> np.ndarray:
     """[row] y by boosted trees that were fitted to the other parts."""
-    fixed = {"objective": "regression", "learning_rate": 0.1, "num_leaves": LEAVES, "min_data_in_leaf": SMALLEST, "verbose": -1}
-    fixed |= {"seed": seed, "deterministic": True, "force_row_wise": True, "num_threads": 1}
     score = np.empty(len(y))
     for k in np.unique(part):
         mine = part == k
-        model = lgb.train(fixed, lgb.Dataset(x[~mine], y[~mine]), ROUNDS)
-        score[mine] = np.asarray(model.predict(x[mine], num_threads=1))
+        score[mine] = np.asarray(boosted(x[~mine], y[~mine], seed, ROUNDS, **TREES).predict(x[mine]))
     return score
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import shap
@@ -24,6 +23,8 @@ from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
 from promo_helpers.models.demand import Response
 from promo_helpers.models.purchase import PurchaseModel, chance
+from promo_helpers.models.trees import Booster
+from promo_helpers.models.trees import boosted as boosted_trees
 
 Function = Callable[[pd.DataFrame], np.ndarray]  # features -> [row] or [row, output]
 CHUNK = 60_000  # rows asked of a function at a time
@@ -195,15 +196,13 @@ def first_two(gain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order[:, 0], order[:, 1]
 
 
-def topics_of(columns: Sequence[str], topics: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
-    """The topics that have a column here, with those that they have."""
-    return {t: [c for c in members if c in columns] for t, members in topics.items() if any(c in columns for c in members)}
-
-
-SETTINGS = {
-    "objective": "l2", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 20, "feature_fraction": 0.7, "verbose": -1,
-    "num_threads": 1, "deterministic": True, "force_row_wise": True,
-}  # fmt: skip
+SETTINGS: dict[str, Any] = {
+    "objective": "l2",
+    "num_leaves": 15,
+    "learning_rate": 0.1,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.7,
+}
 ROUNDS, HYBRIDS, MIXED = 300, 60_000, 0.1
 POINTS = 32  # of each row: its chance to be part of a hybrid then varies by a sixth, not by as much as itself
 LEAST_R2, LEAST_AGREEMENT = 0.8, 0.9
@@ -244,15 +243,15 @@ def hybrids(x: pd.DataFrame, rows: int, seed: int, ids: Any = None, mixed: float
     )
 
 
-def distil(rule: Rupees, x: pd.DataFrame, seed: int, rows: int = HYBRIDS, ids: Any = None) -> lgb.Booster:
+def distil(rule: Rupees, x: pd.DataFrame, seed: int, rows: int = HYBRIDS, ids: Any = None) -> Booster:
     """Boosted trees of 15 leaves that stand for a rule, fitted to its answers on x and on `hybrids` of x."""
     whole = pd.concat([x, hybrids(x, rows, seed, ids)], ignore_index=True)
     return boosted(whole, rule(whole), seed)
 
 
-def boosted(x: pd.DataFrame, target: np.ndarray, seed: int) -> lgb.Booster:
+def boosted(x: pd.DataFrame, target: np.ndarray, seed: int) -> Booster:
     """The same trees fitted to any target [row], such as the true profit where it is known."""
-    return lgb.train(SETTINGS | {"seed": seed}, lgb.Dataset(x, target), ROUNDS)
+    return boosted_trees(x, target, seed, ROUNDS, **SETTINGS)
 
 
 def one_tree(rule: Rupees, x: pd.DataFrame, seed: int, leaves: int = 16) -> DecisionTreeRegressor:
@@ -270,7 +269,7 @@ def fidelity(own: np.ndarray, said: np.ndarray) -> Fidelity:
     return Fidelity(r2, float(((own > 0) == (said > 0)).mean()), len(own))
 
 
-def of_trees(trees: lgb.Booster, x: pd.DataFrame, background: pd.DataFrame | None = None) -> Attributions:
+def of_trees(trees: Booster, x: pd.DataFrame, background: pd.DataFrame | None = None) -> Attributions:
     """Exact Shapley values of boosted trees: interventional beside a background, by shap; without one by how many rows of the training
     took each branch, by LightGBM, which approximates observational values (Lundberg et al. 2020). A classifier's are in log odds.
     Raises ValueError where they miss the prediction."""

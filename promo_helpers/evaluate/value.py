@@ -6,9 +6,9 @@ spent is an outcome like profit: its scores are made the same way.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
@@ -17,6 +17,7 @@ from promo_helpers.draws import rounded
 from promo_helpers.experiment import Experiment
 from promo_helpers.inference import cluster_error, interval, mean_by_cluster, same_length
 from promo_helpers.models.demand import Costs
+from promo_helpers.models.trees import boosted
 
 SETTINGS: dict[str, Any] = {  # small and strongly regularised: it need not be a good model, it must not fit noise
     "objective": "regression",
@@ -26,10 +27,6 @@ SETTINGS: dict[str, Any] = {  # small and strongly regularised: it need not be a
     "lambda_l2": 50.0,
     "feature_fraction": 0.7,
     "max_bin": 63,
-    "verbose": -1,
-    "num_threads": 1,
-    "deterministic": True,
-    "force_row_wise": True,
 }
 ROUNDS = 80
 CHUNK = 100_000  # rows predicted at a time
@@ -71,14 +68,12 @@ def outcome_means(
             means[out] = level
             continue
         least = min(SETTINGS["min_data_in_leaf"], max(int(fit.sum()) // 50, 5))
-        train = lgb.Dataset(np.column_stack([arm[fit], x[fit]]), y[fit] - level, params={"verbose": -1, "max_bin": 63})
-        booster = lgb.train({**SETTINGS, "min_data_in_leaf": least, "seed": seed}, train, ROUNDS)
+        changes = SETTINGS | {"min_data_in_leaf": least}
+        model = boosted(np.column_stack([arm[fit], x[fit]]), y[fit] - level, seed, ROUNDS, **changes)
         for first in range(0, len(out), CHUNK):
             rows = out[first : first + CHUNK]
             for j in range(arms):
-                means[rows, j] = level + np.asarray(
-                    booster.predict(np.column_stack([np.full(len(rows), j), x[rows]]), num_threads=1)
-                )
+                means[rows, j] = level + np.asarray(model.predict(np.column_stack([np.full(len(rows), j), x[rows]])))
     return means
 
 
@@ -153,14 +148,9 @@ def scores_for(experiment: Experiment, outcomes: Mapping[str, np.ndarray], seed:
         raise ValueError(f"{experiment.name}: the chances of its arms are not known, so that it cannot value a policy")
     found = {}
     for name, y in outcomes.items():
-        named = Experiment(**{**vars_of(experiment), "outcomes": pd.DataFrame({"y": y})})
+        named = replace(experiment, outcomes=pd.DataFrame({"y": y}))
         found[name] = doubly_robust(y, experiment.arm, means_of(named, "y", seed), experiment.probability)
     return found
-
-
-def vars_of(experiment: Experiment) -> dict[str, object]:
-    """The fields of an experiment by name."""
-    return {f: getattr(experiment, f) for f in experiment.__dataclass_fields__}
 
 
 def given(scores: np.ndarray, arm: np.ndarray) -> np.ndarray:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws
+from promo_helpers.evaluate.cost_curves import followed, one_variable
 from promo_helpers.inference import ratio_of_means
 from promo_helpers.market import trips
 from promo_helpers.market.law import ARM, DAY, OPTED, PRODUCT, REDEEMED
@@ -20,6 +20,7 @@ from promo_helpers.market.people import customer_ids
 from promo_helpers.market.simulate import Lived, live_block
 from promo_helpers.market.streams import BLOCK
 from promo_helpers.market.truth import BRIDGE, Expected, Truth
+from promo_helpers.models.trees import Booster, boosted
 from promo_helpers.studies.market_calibration import sample_contacts
 
 LOOK_BACK = 180  # days in which a decision's customer has bought in the category, and of the recent habits
@@ -28,16 +29,9 @@ TRAIN_SEED = 9_000  # markets that the stand-in learns from, never among those t
 TRAIN = 80  # markets that the stand-in learns from; the last doubling, from 40, gained 1.7 %
 # of the kept table: customers of a market, seeds of those that nothing was tuned on, markets that the stand-in learns from
 REPLICATED = {"default": (3_000, range(500, 520), TRAIN), "probe": (600, range(500, 501), 2)}
-BOOSTER = {
-    "objective": "l2",
-    "num_leaves": 31,
-    "learning_rate": 0.06,
-    "min_data_in_leaf": 120,
-    "verbose": -1,
-    "num_threads": 1,
-    "seed": 0,
-}
+TREES: dict[str, Any] = {"objective": "l2", "num_leaves": 31, "learning_rate": 0.06, "min_data_in_leaf": 120}
 ROUNDS = 250
+Rule = tuple[str, np.ndarray, np.ndarray]  # of `cost_curves.one_variable`: variable, edges, arms
 
 
 @dataclass(frozen=True)
@@ -128,28 +122,17 @@ def observe(truth: Truth, lived: Lived, seed: int) -> pd.DataFrame:
     return frame[reach].reset_index(drop=True)
 
 
-def stand_in(train: Sequence[Decisions]) -> list[lgb.Booster]:
+def joined(train: Sequence[Decisions]) -> tuple[pd.DataFrame, np.ndarray]:
+    """What could be seen [row, feature] and the true gain [row, arm] of the decisions of several markets."""
+    return pd.concat([d.seen for d in train], ignore_index=True), np.vstack([d.expected["gain"] for d in train])
+
+
+def stand_in(x: pd.DataFrame, gain: np.ndarray) -> list[Booster]:
     """One LightGBM per arm but none, fitted to the true gain given what could be seen: what a model could reach at best."""
-    x = pd.concat([d.seen for d in train], ignore_index=True)
-    gain = np.vstack([d.expected["gain"] for d in train])
-    return [lgb.train(BOOSTER, lgb.Dataset(x, gain[:, a]), ROUNDS) for a in range(1, len(ARMS))]
+    return [boosted(x, gain[:, a], 0, ROUNDS, **TREES) for a in range(1, len(ARMS))]
 
 
-def one_variable(train: Sequence[Decisions], bins: int = 10) -> dict[str, Any]:
-    """The best rule on one variable: an arm for each decile of it, chosen by true gain. Returns name, edges and arms."""
-    x = pd.concat([d.seen for d in train], ignore_index=True)
-    gain = np.vstack([d.expected["gain"] for d in train])
-    best: dict[str, Any] = {"total": -np.inf}
-    for name in x:
-        edges = np.unique(np.quantile(x[name], np.linspace(0, 1, bins + 1)[1:-1]))
-        cell = np.searchsorted(edges, x[name], side="right")
-        sums = np.array([gain[cell == k].sum(axis=0) for k in range(len(edges) + 1)])
-        if sums.max(axis=1).sum() > best["total"]:
-            best = {"total": sums.max(axis=1).sum(), "name": name, "edges": edges, "arms": sums.argmax(axis=1)}
-    return best
-
-
-def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], seed: int) -> dict[str, np.ndarray]:
+def policies(d: Decisions, models: list[Booster], rule: Rule, seed: int) -> dict[str, np.ndarray]:
     """One arm per decision for every rule of the table. The ranking rules send the arm that pays them best in truth."""
     gain, buys, n = d.expected["gain"], d.expected["buys"][:, 0], len(d.seen)
     out = {"nobody": np.zeros(n, int)} | {f"everybody {a}": np.full(n, k) for k, a in enumerate(ARMS) if k}
@@ -163,7 +146,7 @@ def policies(d: Decisions, models: list[lgb.Booster], rule: dict[str, Any], seed
     for name, score in picks.items():
         chosen = score >= np.quantile(score, 1 - TOP)
         out[name] = np.where(chosen, gain[chosen].sum(axis=0).argmax(), 0)
-    out["best rule on one variable"] = rule["arms"][np.searchsorted(rule["edges"], d.seen[rule["name"]], side="right")]
+    out["best rule on one variable"] = followed(rule, d.seen)
     told = np.maximum(gain, 0).sum(axis=0).argmax()  # one depth for everybody whom it pays: what is whom worth, what is how deep?
     out["one depth, told whom"] = np.where(gain[:, told] > 0, told, 0)
     predicted = np.column_stack([np.zeros(n)] + [m.predict(d.seen) for m in models])
@@ -178,7 +161,8 @@ def hardness(p: Parameters, seeds: Sequence[int], train: int = TRAIN) -> pd.Data
     with ThreadPoolExecutor(2) as pool:  # the compiled loops release the lock
         learnt = list(pool.map(partial(decisions, p), range(TRAIN_SEED, TRAIN_SEED + train)))
         valued = list(pool.map(partial(decisions, p), seeds))
-    models, rule = stand_in(learnt), one_variable(learnt)
+    x, gain_of = joined(learnt)
+    models, rule = stand_in(x, gain_of), one_variable(x, gain_of)
     rows: list[tuple[int, str, float, float]] = []
     for seed, d in zip(seeds, valued, strict=True):
         gain = d.expected["gain"]
@@ -187,7 +171,7 @@ def hardness(p: Parameters, seeds: Sequence[int], train: int = TRAIN) -> pd.Data
         best_offer = gain[:, 1:].max(axis=1)
         rows.append((seed, "rank correlation", float(stats.spearmanr(d.expected["buys"][:, 0], best_offer).statistic), np.nan))
     frame = pd.DataFrame(rows, columns=["seed", "policy", "gain", "contacted"])
-    frame.attrs["variable"] = rule["name"]
+    frame.attrs["variable"] = rule[0]
     return frame
 
 

@@ -60,7 +60,6 @@ ROWS = {  # what -> (code, whether it starts from nothing)
     "budget: 1 million rows x 7 arms, one limit": (BUDGET + "bench_budget.run(1_000_000, 1)", False),
     "budget: the same, two limits": (BUDGET + "bench_budget.run(1_000_000, 2)", False),
     "budget: the same, 12 limits and one a customer": (BUDGET + "bench_budget.run(1_000_000, 12)", False),
-    "budget: units of 1 million rows x 7 made to rise": (BUDGET + "bench_budget.rising(1_000_000)", False),
     "draws: by entity, and by the walk of a generator": (DRAWS.format(1_000_000), False),
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),

@@ -5,7 +5,6 @@ import time
 import numpy as np
 
 from promo_helpers.decide.allocate import allocate, share_cap
-from promo_helpers.decide.monotone import monotone
 
 
 def made(rows: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,12 +28,3 @@ def run(rows: int, limits: int) -> None:
     binding = int((found.caps["price"] > 0).sum())
     seconds = time.perf_counter() - start
     print(f"  {seconds:.2f} s without the start; {binding} limits bind; gap {100 * found.gap / found.bound:.7f} %", flush=True)
-
-
-def rising(rows: int) -> None:
-    """Make the units of six discounts rise."""
-    units = made(rows)[0]
-    monotone(units[:10])
-    start = time.perf_counter()
-    monotone(units)
-    print(f"  {time.perf_counter() - start:.2f} s without the start", flush=True)

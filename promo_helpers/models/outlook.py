@@ -140,9 +140,8 @@ def outlook(
         raise ValueError("the saved model of next products was written by an older version: run 05_timing anew, which saves it")
     past = classes.counts(0, moment, np.array([number])) if len(mine) else np.zeros((1, len(classes.classes)))
     names = labels.categories_[0]
-    place = encoded(
-        labels, classes.classes
-    )  # the classes of the data in the model's numbers; what the model does not know is left out
+    # the classes of the data in the model's numbers; what the model does not know is left out
+    place = encoded(labels, classes.classes)
     counted = np.zeros((1, len(prior)))
     counted[:, place[place >= 0]] = past[:, place >= 0]
     chance = own_share(counted, prior, float(what["settings"]["weight"]))

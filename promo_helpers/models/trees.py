@@ -3,7 +3,7 @@
 LightGBM keeps its number of threads in one variable of the process, which every call sets (its issue 4705): a training with one thread dies
 where a prediction in another Python thread, which names no number, sets it to two meanwhile. Models are fitted side by side here, each
 with one thread; so from the import of this module on, one is the most that any call gets. Whatever fits, reads or holds boosted trees
-takes them from here, and so has the cap. It is the only side effect of an import in the package below its own.
+takes them from here, and so has the cap: no other module below the package's own does anything when it is imported.
 """
 
 from typing import Any

@@ -12,7 +12,7 @@ from statsmodels.stats.proportion import proportion_confint
 from promo_helpers import draws, inference
 
 RNG = np.random.default_rng(16)
-VALUES, CLUSTER = RNG.gamma(2, 3, 300), RNG.integers(0, 60, 300)
+VALUES, CLUSTER = RNG.gamma(2, 3, 300), RNG.permutation(np.append(np.arange(60), RNG.integers(0, 60, 240)))
 
 
 def ends(found):

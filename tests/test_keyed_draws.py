@@ -67,17 +67,20 @@ def trial():
 def trained_on(monkeypatch: pytest.MonkeyPatch, run: Callable[[], object]) -> dict:
     """{row: numbers of the models of one LightGBM after another that were fitted to it}."""
     seen: dict[int, list[int]] = {}
-    plain, number = lgb.Dataset, iter(range(10**6))
+    number = iter(range(10**6))
 
-    def spy(data, *args, **named):
-        k = next(number)
-        table = data["row"] if isinstance(data, pd.DataFrame) else data[:, 1]  # outcome means have the arm before the features
-        for row in np.asarray(table, int):
-            seen.setdefault(int(row), []).append(k)
-        return plain(data, *args, **named)
+    class Spy(lgb.Dataset):
+        def __init__(self, data, *args, **named):
+            k = next(number)
+            table = (
+                data["row"] if isinstance(data, pd.DataFrame) else data[:, 1]
+            )  # outcome means have the arm before the features
+            for row in np.asarray(table, int):
+                seen.setdefault(int(row), []).append(k)
+            super().__init__(data, *args, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(lgb, "Dataset", spy)
+        patch.setattr(lgb, "Dataset", Spy)
         run()
     return seen
 

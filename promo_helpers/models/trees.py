@@ -19,11 +19,10 @@ __all__ = ["Booster", "binned", "boosted", "regressor"]
 _safe_call(_LIB.LGBM_SetMaxThreads(1))  # has no other name in the Python package
 
 SAME: dict[str, Any] = {"deterministic": True, "force_row_wise": True, "verbose": -1}  # sums in one order, wherever they are made
-Table = pd.DataFrame | np.ndarray
 
 
 def boosted(
-    x: Table | lgb.Dataset, y: np.ndarray, seed: int, rounds: int, *, weight: np.ndarray | None = None, names: Any = "auto",
+    x: pd.DataFrame | np.ndarray | lgb.Dataset, y: np.ndarray, seed: int, rounds: int, *, weight: np.ndarray | None = None, names: Any = "auto",
     **changes: Any,
 ) -> Booster:  # fmt: skip
     """Trees fitted to y [row] on x [row, feature] in so many rounds; the same seed gives the same trees.
@@ -38,7 +37,7 @@ def boosted(
     return lgb.train(SAME | {"num_threads": 1, "seed": seed} | changes, data, rounds)
 
 
-def binned(x: Table, **changes: Any) -> lgb.Dataset:
+def binned(x: pd.DataFrame | np.ndarray, **changes: Any) -> lgb.Dataset:
     """The table cut into bins, once for several targets; `changes` such as max_bin must be those of the fits."""
     return lgb.Dataset(x, free_raw_data=False, params={"verbose": -1} | changes).construct()
 

@@ -22,9 +22,15 @@ SAME: dict[str, Any] = {"deterministic": True, "force_row_wise": True, "verbose"
 
 
 def boosted(
-    x: pd.DataFrame | np.ndarray | lgb.Dataset, y: np.ndarray, seed: int, rounds: int, *, weight: np.ndarray | None = None, names: Any = "auto",
+    x: pd.DataFrame | np.ndarray | lgb.Dataset,
+    y: np.ndarray,
+    seed: int,
+    rounds: int,
+    *,
+    weight: np.ndarray | None = None,
+    names: Any = "auto",
     **changes: Any,
-) -> Booster:  # fmt: skip
+) -> Booster:
     """Trees fitted to y [row] on x [row, feature] in so many rounds; the same seed gives the same trees.
 
     x: a table, or what `binned` made of one. weight: [row]. names: of the features, where x has none. changes: LightGBM's parameters

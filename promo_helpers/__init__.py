@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 DAY = 86_400  # seconds
 
 

@@ -15,7 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "promo_helpers"
 INK, LINE, PALE, BACKWARD = "#22313f", "#5b6b79", "#c8d2da", "#D55E00"
 # a box of modules without a folder is named after one of its modules
-TITLES = {"paths": "foundations", "depends": "series", "claims": "commands", "release": "releases", "__main__": "command line"}
+TITLES = {
+    "paths": "foundations",
+    "depends": "dependencies",
+    "run": "commands",
+    "series": "series",
+    "check": "paper",
+    "release": "releases",
+    "__main__": "command line",
+}
 GROUPS = {  # a colour and what its boxes have in common
     "#dfe5ea": ("what everything rests on", ("foundations",)),
     "#cfe3f3": ("tables, features and pictures", ("shop", "explore", "features", "plots")),
@@ -150,7 +158,7 @@ def draw(root: Path, folder: Path) -> None:
             )
         )
         axis.text(x[i] + width / 2, y[i], name, ha="center", va="center", weight="bold", size=8.5, color=INK, zorder=6)
-        words = HOLDS.get(name) or ", ".join(m for m in members if m != name)
+        words = HOLDS.get(name) or ", ".join(members)
         half = len(words) // 2
         if len(words) > 46 and name not in HOLDS:  # in two lines, broken at the comma nearest to the middle
             at = min((k for k, c in enumerate(words) if c == ","), key=lambda k: abs(k - half))
@@ -163,8 +171,10 @@ def draw(root: Path, folder: Path) -> None:
             FancyBboxPatch((0.2, at - 0.08), 0.26, 0.16, boxstyle="round,pad=0,rounding_size=.04", fc=colour, ec=INK, lw=0.6)
         )
         axis.text(0.56, at, words, size=7.5, color=INK, va="center")
-    axis.text(0.15, 0.13, "A line goes up from a folder, and left to each that it imports; the number says in how many modules.",
-              size=7.5, color=INK, va="center")  # fmt: skip
+    lines = "A line goes up from a folder, and left to each that it imports; the number says in how many modules."
+    if any(b > a for a, b in between):
+        lines += " Dashed: within a layer, both ways."
+    axis.text(0.15, 0.13, lines, size=7.5, color=INK, va="center")
     for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
         figure.savefig(folder / f"architecture.{ending}", dpi=150, metadata=metadata, facecolor="white")
     plt.close(figure)

@@ -184,10 +184,10 @@ SAVES = {
 
 @pytest.mark.slow
 def test_a_saved_figure_is_shown_as_it_was_saved_and_once(project, monkeypatch):
-    for name, value in run.FIXED.items():
+    for name, value in series.FIXED.items():
         monkeypatch.setenv(name, value)
     notebook(project, PARAMETERS, DRAWS, SAVES)
-    run.execute("02_shop_a", {}, project / "stamp.ipynb")
+    series.execute("02_shop_a", {}, project / "stamp.ipynb")
     cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
     shown = [o["data"]["image/png"] for o in cells[-1]["outputs"] if "image/png" in o.get("data", {})]
     [saved] = project.rglob("shop_a_line.png")

@@ -162,14 +162,19 @@ DRAWS = {
 }
 
 
-@pytest.mark.slow
-def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeypatch):
+def pictures_of(project, monkeypatch, *cells) -> list[str]:
+    """The PNG files, in base64, that a notebook of these cells shows when it has run, in order."""
     for name, value in series.FIXED.items():
         monkeypatch.setenv(name, value)
-    notebook(project, PARAMETERS, DRAWS, WRITES)
+    notebook(project, PARAMETERS, *cells)
     series.execute("02_shop_a", {}, project / "stamp.ipynb")
-    cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
-    pictures = [o["data"]["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    executed = json.loads((project / "stamp.ipynb").read_text())["cells"]
+    return [o["data"]["image/png"] for c in executed for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+
+
+@pytest.mark.slow
+def test_an_executed_notebook_shows_its_pictures_once_and_small(project, monkeypatch):
+    pictures = pictures_of(project, monkeypatch, DRAWS, WRITES)
     assert len(pictures) == 1
     assert 2_000 < len(pictures[0]) < 100_000
 
@@ -184,12 +189,7 @@ SAVES = {
 
 @pytest.mark.slow
 def test_a_saved_figure_is_shown_as_it_was_saved_and_once(project, monkeypatch):
-    for name, value in series.FIXED.items():
-        monkeypatch.setenv(name, value)
-    notebook(project, PARAMETERS, DRAWS, SAVES)
-    series.execute("02_shop_a", {}, project / "stamp.ipynb")
-    cells = json.loads((project / "stamp.ipynb").read_text())["cells"]
-    shown = [o["data"]["image/png"] for o in cells[-1]["outputs"] if "image/png" in o.get("data", {})]
+    shown = pictures_of(project, monkeypatch, DRAWS, SAVES)[1:]  # the first is the figure that is drawn and not saved
     [saved] = project.rglob("shop_a_line.png")
     assert [base64.b64decode(picture) for picture in shown] == [saved.read_bytes()]
 

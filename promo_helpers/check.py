@@ -83,6 +83,7 @@ def problems(profile: str) -> list[str]:
         _stale(profile)
         + _twice(known)
         + _unknown(known, texts)
+        + _resting_on_one_draw(known, texts)
         + _lost(profile, known)
         + wrong_differences(known)
         + _typed(texts)
@@ -115,6 +116,16 @@ def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
         for path, text in texts.items()
         for line, word, name in arguments(text, "|".join(MADE))
         if name.replace(" ", "") not in there[word] and "#" not in name
+    ]
+
+
+def _resting_on_one_draw(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
+    draws = {f"{c['run']}.{c['name']}" for c in claims_of(known) if c["single_draw"]}
+    return [
+        f"{paths.shown(path)}:{line} rests on '{name}', the finding of a single draw: let words follow it (\\ifclaim), or claim it of more"
+        for path, text in texts.items()
+        for line, _, name in arguments(text, "claim")
+        if name.replace(" ", "") in draws
     ]
 
 

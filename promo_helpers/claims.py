@@ -9,12 +9,12 @@ from promo_helpers.report import SHARES, escaped, formatted, plain_text
 
 MARKS = {False: "not in this run", None: "not available"}
 WORDS = {True: "yes", False: "no", None: "not available"}
-COLUMNS = ("run", "name", "text", "holds", "value", "bound", "margin", "margin_unit", "unit", "basis")
+COLUMNS = ("run", "name", "text", "holds", "value", "bound", "margin", "margin_unit", "unit", "basis", "single_draw")
 
 
 def claims_of(ledgers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The claims of these ledgers as recorded, each with its run, in the order of the runs."""
-    return [{"run": ledger["run"], **claim} for ledger in ledgers for claim in ledger.get("claims", [])]
+    """The claims and findings of these ledgers as recorded, each with its run, in the order of the runs."""
+    return [{"run": ledger["run"], "single_draw": False, **claim} for ledger in ledgers for claim in ledger.get("claims", [])]
 
 
 def claims_table(found: list[dict[str, Any]]) -> pd.DataFrame:
@@ -29,9 +29,14 @@ def claim_mark(claim: dict[str, Any]) -> str:
 
 
 def claims_sentence(found: list[dict[str, Any]]) -> str:
-    """How many claims hold, and a line for each that does not: its name, text, value, bound and margin."""
+    """How many claims hold, and a line for each that does not: its name, text, value, bound and margin.
+
+    Findings of a single draw are counted apart: they neither hold nor fail elsewhere.
+    """
+    draws, found = [c for c in found if c["single_draw"]], [c for c in found if not c["single_draw"]]
+    apart = f"{len(draws)} findings of single draws, which are no claims, are listed beside them" if draws else ""
     if not found:
-        return "No claim is recorded."
+        return f"No claim is recorded{f'; {apart}' if apart else ''}."
     failed = [c for c in found if c["holds"] is False]
     unknown = sum(c["holds"] is None for c in found)
     held = f"{sum(c['holds'] is True for c in found)} of {len(found)} claims hold"
@@ -40,30 +45,43 @@ def claims_sentence(found: list[dict[str, Any]]) -> str:
         value, bound, margin = claim_cells(c)
         detail = ", ".join(part for part in (value, bound, f"margin {margin}" if margin else "") if part)
         lines.append(plain_text(f"  {c['run']}.{c['name']} ({c['text']}{'; ' if detail else ''}{detail})"))
+    lines += [f"{apart}."] if apart else []
     return "\n".join(lines)
 
 
 HEAD = r"""\begingroup\scriptsize\setlength{\tabcolsep}{3pt}\setlength{\LTleft}{0pt}\setlength{\LTright}{0pt}
 \begin{longtable}{@{}p{.40\linewidth}p{.08\linewidth}p{.11\linewidth}p{.14\linewidth}p{.09\linewidth}p{.11\linewidth}@{}}
 \toprule
-Claim & Holds & Value & Bound & Margin & Rests on \\
+@title & Holds & Value & Bound & Margin & Rests on \\
 \midrule
 \endhead
 \bottomrule
 \endlastfoot
 """
 
+DRAWS = (
+    "What one trial or one list shows is no claim: another draw may show the opposite. Words of the text follow the sign that this build"
+    " found, and no sentence rests on it."
+)
+
 
 def claims_latex(found: list[dict[str, Any]]) -> str:
-    """The claims as a small table over several pages, those that do not hold first.
+    """The claims as a small table over several pages, those that do not hold first; findings of single draws in a table of their own.
 
     A sentence where there is none.
     """
-    if not found:
-        return "No claim is recorded.\n"
+    draws, claims = [c for c in found if c["single_draw"]], [c for c in found if not c["single_draw"]]
+    count = f"Of {len(claims)} claims {sum(c['holds'] is True for c in claims)} hold." if claims else "No claim is recorded."
+    parts = [f"{count}\n\n", _longtable(claims, "Claim")]
+    if draws:
+        parts += [f"\n{DRAWS}\n\n", _longtable(draws, "Finding of a single draw")]
+    return "".join(parts)
+
+
+def _longtable(found: list[dict[str, Any]], title: str) -> str:
     ordered = sorted(found, key=lambda c: [False, None, True].index(c["holds"]))
-    count = f"Of {len(found)} claims {sum(c['holds'] is True for c in found)} hold.\n\n"
-    return count + HEAD + "\n".join(_row(c) for c in ordered) + "\n\\end{longtable}\n\\endgroup\n"
+    rows = "\n".join(_row(c) for c in ordered)
+    return HEAD.replace("@title", title) + rows + "\n\\end{longtable}\n\\endgroup\n" if found else ""
 
 
 def _row(claim: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from promo_helpers.files import replace_folder, scratch_beside
 from promo_helpers.paper import SHOWN_VERSIONS
 
 NUMBERS = ["run", "name", "value", "low", "high", "unit", "digits", "text"]
-CLAIMS = ["run", "name", "holds", "text", "value", "margin", "margin_unit", "basis"]
+CLAIMS = ["run", "name", "holds", "text", "value", "margin", "margin_unit", "basis", "single_draw"]
 HOLDS = {True: "yes", False: "no", None: "not available"}
 WHO = "CustomerID"  # the column of a campaign's files that names the customer
 BESIDE = re.compile(r"_(?:responses|columns|summary|audit)(?:_\d+)?$")  # ends of files beside a list: forms, explanations, audits
@@ -167,7 +167,14 @@ def _read_built(folder: Path, files: list[Path]) -> Build:
         for n in led["numbers"]
     ]
     claims = [
-        [led["run"], c["name"], HOLDS[c["holds"]], c["text"], *(_text(c.get(key)) for key in CLAIMS[4:])]
+        [
+            led["run"],
+            c["name"],
+            HOLDS[c["holds"]],
+            c["text"],
+            *(_text(c.get(key)) for key in CLAIMS[4:-1]),
+            "yes" if c.get("single_draw") else "",
+        ]
         for led in ledgers
         for c in led.get("claims", [])
     ]

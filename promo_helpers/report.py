@@ -127,6 +127,7 @@ class Report:
         unit: str = "",
         basis: str = "this run",
         distinguishable: bool = False,
+        single_draw: bool = False,
     ) -> bool | None:
         """Record what the paper says, whether this run shows it, and by how much; the build goes on either way.
 
@@ -137,6 +138,8 @@ class Report:
         `value` may name a number recorded before, whose value, unit and interval are taken. `distinguishable`: the claim holds only
         where its margin exceeds 1.96 standard errors, so that a 95 % interval excludes the bound ("level" means: within the bounds
         of `between`, distinguishably); without a standard error it is then not available.
+        `single_draw`: what one trial or one list happens to show, with no standard error and no other market to hold it against. Such a
+        finding is counted and listed apart, and words of the paper follow it (`\\ifclaim`); no sentence may rest on it (`\\claim`).
         Raises ValueError for a name used twice, for no bound or more than one, for a standard error below 0, and for a value that
         names no number of this run.
         """
@@ -154,6 +157,8 @@ class Report:
             raise ValueError(f"'{name}': a claim needs exactly one of above, below, between, holds; {sum(given)} are given")
         if se is not None and se < 0:
             raise ValueError(f"'{name}': se = {se}: a standard error is at least 0")
+        if single_draw and se is not None:
+            raise ValueError(f"'{name}' has a standard error: record it as a claim, not as the finding of a single draw")
         value, se = _finite(value), _finite(se)
         bounds = [_finite(b) for b in (between or [b for b in (above, below) if b is not None])]
         distance = None
@@ -184,6 +189,7 @@ class Report:
             "unit": unit,
             "basis": basis,
             "distinguishable": distinguishable,
+            "single_draw": single_draw,
         }
         self.ledger["claims"].append(entry)
         self._write()

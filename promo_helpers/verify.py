@@ -29,7 +29,7 @@ SAME, NEAR = 1e-6, 0.01  # of the larger of the two values, where there is no in
 EXACT = 1e-11  # of the value: what printing and reading a setting back may change
 ZERO = 1e-12  # in the number's own unit: what rounding leaves of a sum that is 0
 GRADES = ("differs", "close", "agrees")
-ORDER = ("claim", "count", "setting", "estimate", "choice", "missing", "list")  # in which differences are listed
+ORDER = ("claim", "finding", "count", "setting", "estimate", "choice", "missing", "list")  # in which differences are listed
 LISTED = 12  # differences that the terminal shows; the page has all
 
 
@@ -231,8 +231,8 @@ def _claims(a: Build, b: Build) -> Iterator[Row]:
         if ours is None or theirs is None:
             yield Row("missing", run, f"claim {name}", _there(ours, theirs), "differs")
         else:
-            same = ours["holds"] == theirs["holds"]
-            yield Row("claim", run, name, (_claimed(ours), _claimed(theirs)), "agrees" if same else "differs")
+            same, what = ours["holds"] == theirs["holds"], "finding" if ours.get("single_draw") == "yes" else "claim"
+            yield Row(what, run, name, (_claimed(ours), _claimed(theirs)), "agrees" if same else "differs")
 
 
 def _lists(a: Build, b: Build) -> Iterator[Row]:
@@ -262,12 +262,15 @@ def _pairs(ours: pd.DataFrame, theirs: pd.DataFrame, a: Build, b: Build) -> Iter
 
 def sentence(rows: list[Row]) -> str:
     """What the comparison comes to, in a sentence or two."""
-    graded = {g: [r for r in rows if r.grade == g and r.what != "claim"] for g in GRADES}
-    claims = [r for r in rows if r.what == "claim"]
-    same = sum(r.grade == "agrees" for r in claims)
+    graded = {g: [r for r in rows if r.grade == g and r.what not in SIGNS] for g in GRADES}
+    signs = {what: [r.grade == "agrees" for r in rows if r.what == what] for what in SIGNS}
+    same = [f"{sum(those)} of {len(those)} {SIGNS[what]}" for what, those in signs.items() if those or what == "claim"]
     counted = f"{sum(map(len, graded.values())):,} values"
     first = f"{len(graded['agrees']):,} of {counted} agree, {len(graded['close']):,} are close, {len(graded['differs']):,} differ"
-    return f"{first}; {same} of {len(claims)} claims come out the same. {VERDICT[alike(rows)]}"
+    return f"{first}; {' and '.join(same)} come out the same. {VERDICT[alike(rows)]}"
+
+
+SIGNS = {"claim": "claims", "finding": "findings of single draws"}
 
 
 VERDICT = {True: "The two builds say the same.", False: "The two builds do not say the same."}
@@ -279,8 +282,8 @@ def alike(rows: list[Row]) -> bool:
 
 
 def by_run(rows: list[Row]) -> pd.DataFrame:
-    """One row a run: how many values agree, are close and differ, and how many claims are the same."""
-    frame = pd.DataFrame([{"run": r.run or "-", "claim": r.what == "claim", "grade": r.grade} for r in rows])
+    """One row a run: how many values agree, are close and differ, and how many claims and findings are the same."""
+    frame = pd.DataFrame([{"run": r.run or "-", "claim": r.what in SIGNS, "grade": r.grade} for r in rows])
     counts = (
         frame[~frame["claim"]].groupby(["run", "grade"]).size().unstack(fill_value=0).reindex(columns=GRADES[::-1], fill_value=0)
     )
@@ -367,6 +370,7 @@ def page(a: Build, b: Build, rows: list[Row], lines: list[str], file: Path) -> P
         "What differs": [r for r in rows if r.grade == "differs"],
         "Lists of customers": [r for r in rows if r.what == "list"],
         "Claims": [r for r in rows if r.what == "claim"],
+        "Findings of single draws": [r for r in rows if r.what == "finding"],
         "What is close": [r for r in rows if r.grade == "close" and r.what != "list"],
     }
     text = (

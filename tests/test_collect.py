@@ -292,6 +292,38 @@ def test_claims_are_counted_listed_and_collected(project):
     assert r"A \& b" in rows
 
 
+def test_findings_of_single_draws_are_no_claims(project):
+    report = Report("shop", seed=1)
+    report.claim("list_ahead", "this list earns more", -2.0, above=0, single_draw=True)
+    assert (
+        check.claims_held(PROFILE)
+        == "No claim is recorded; 1 findings of single draws, which are no claims, are listed beside them."
+    )
+    report.claim("first", "A & b", 3.0, above=1.0, se=0.5)
+    assert check.claims_held(PROFILE).splitlines() == [
+        "1 of 1 claims hold",
+        "1 findings of single draws, which are no claims, are listed beside them.",
+    ]
+    paper.collect(PROFILE)
+    claims_part, draws_part = (
+        (project / "paper" / "generated" / "claims.tex").read_text().split("another draw may show the opposite")
+    )
+    assert "A \\& b" in claims_part and "A \\& b" not in draws_part
+    assert "this list earns more" in draws_part and "this list earns more" not in claims_part
+
+
+def test_no_sentence_rests_on_a_single_draw(project):
+    report = small_report()
+    report.claim("list_ahead", "this list earns more", 2.0, above=0, single_draw=True)
+    report.claim("many", "lists earn more", 2.0, above=0, se=0.1)
+    sealed(project, "02_shop")
+    add(project, r"Words \ifclaim{shop.list_ahead}{follow}{do not}.\claim{shop.many}")
+    assert check.problems(PROFILE) == []
+    add(project, r"It does.\claim{shop.list_ahead}")
+    [problem] = said(project)
+    assert "rests on 'shop.list_ahead', the finding of a single draw" in problem
+
+
 CELLS = {  # value, bound, unit, standard error -> as printed: value, bound, margin
     "pairs_missed": (
         0.0,

@@ -219,6 +219,13 @@ def test_the_standard_error_behind_an_interval():
     assert standard_error(float("nan"), 1) is None
 
 
+def test_the_finding_of_a_single_draw_has_no_standard_error(report):
+    assert report.claim("here", "the list earns more", 3.0, above=0, single_draw=True) is True
+    assert claimed(report)["single_draw"] is True
+    with pytest.raises(ValueError, match="'there' has a standard error: record it as a claim"):
+        report.claim("there", "the list earns more", 3.0, above=0, se=1.0, single_draw=True)
+
+
 def test_a_claim_is_recorded_and_never_stops_a_run(report):
     assert report.claim("more", "it is more", 3.0, above=1.0, se=0.5, basis="20 markets") is True
     assert claimed(report) == {
@@ -233,6 +240,7 @@ def test_a_claim_is_recorded_and_never_stops_a_run(report):
         "unit": "",
         "basis": "20 markets",
         "distinguishable": False,
+        "single_draw": False,
     }
     assert report.claim("less", "it is less", 3.0, below=1.0, unit="days") is False
     assert (claimed(report)["margin"], claimed(report)["margin_unit"]) == (-2.0, "days")

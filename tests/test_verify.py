@@ -37,6 +37,7 @@ def build(out, monkeypatch, *, shift=0.0, policies=POLICIES, holds=True, learner
     report.record("gain", 3347.3 + shift, meaning="profit", unit="LKR", digits=0, interval=(1766.6 + shift, 4928.0 + shift))
     report.record("error", 0.4823719 + shift, meaning="error", digits=3)
     report.claim("gains", "the ranking gains", 2.05 if holds else -2.05, above=0.0, se=0.5)
+    report.claim("ahead", "this list is ahead", 1.5 - sent / 310, above=0.0, single_draw=True)
     report.save_table(policies, "policies", digits={"value": 2})
     Report("market", seed=1).record("customers", 300, meaning="customers")
     return release.read_build(out)
@@ -73,9 +74,11 @@ def test_a_release_says_the_same_as_the_build_that_it_is_of(released, tmp_path):
     a, b = release.read_build(released), release.read_build(tmp_path / "a")
     rows = compare(a, b)
     assert {r.grade for r in rows} == {"agrees"}
-    assert {r.what for r in rows} == {"setting", "count", "estimate", "choice", "claim"}
+    assert {r.what for r in rows} == {"setting", "count", "estimate", "choice", "claim", "finding"}
     assert len([r for r in rows if r.name.startswith("table policies/")]) == POLICIES.size
-    assert verify.sentence(rows).endswith("0 differ; 1 of 1 claims come out the same. The two builds say the same.")
+    assert verify.sentence(rows).endswith(
+        "0 differ; 1 of 1 claims and 1 of 1 findings of single draws come out the same. The two builds say the same."
+    )
     assert not a.altered
 
 
@@ -181,6 +184,13 @@ def test_what_differs_comes_first_and_claims_before_all(tmp_path, monkeypatch):
     assert [r.name for r in rows[:5]] == ["gains", "sent", "gain", "error", "best"]
     assert {r.grade for r in rows[5:]} == {"agrees"}
     assert "0 of 1 claims" in verify.sentence(rows)
+
+
+def test_a_finding_of_a_single_draw_that_turns_is_named_and_counted_apart(released, tmp_path, monkeypatch):
+    turned = build(tmp_path / "b", monkeypatch, sent=620)
+    rows = compare(release.read_build(released), turned)
+    assert [(r.what, r.name) for r in rows if r.grade == "differs"] == [("finding", "ahead"), ("count", "sent")]
+    assert "1 of 1 claims and 0 of 1 findings of single draws come out the same" in verify.sentence(rows)
 
 
 def test_whom_lists_hold_is_told_and_is_no_difference_by_itself(tmp_path, monkeypatch):

@@ -148,7 +148,7 @@ class Report:
             if number is None:
                 raise ValueError(f"'{name}' claims something of '{value}', which the run {self.run} has not recorded")
             value, unit = number["value"], unit or number["unit"]
-            se = standard_error(*number["interval"]) if se is None and number["interval"] else se
+            se = standard_error(*number["interval"]) if se is None and number["interval"] and not single_draw else se
         _named(name)
         if name in (c["name"] for c in self.ledger["claims"]):
             raise ValueError(f"'{name}' is claimed twice in the run {self.run}")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.inference import ROUNDED, interval, student
-from promo_helpers.report import standard_error
+from promo_helpers.report import NORMAL, standard_error
 from promo_helpers.studies import parity_markets
 from promo_helpers.studies.policy_markets import PERSONAL
 
@@ -116,6 +116,14 @@ def of_policies(markets: pd.DataFrame, covering: pd.DataFrame) -> Iterator[Claim
     gap = 1000 * (mine["promised"] - mine["value"])[mine["case"] == "default, 60,000"]
     yield {"name": "promises_high", "text": "the model promises more than is true", "above": 0.0, **money, **_mean(gap)}
     trials = mine[mine["case"] == "default, 60,000"]
+    wider = 1000 * (2 * NORMAL * trials["se"] - trials["value"].abs())
+    yield {
+        "name": "held_out_wide",
+        "text": "the interval of a policy's held-out value is wider than the value",
+        "above": 0.0,
+        **money,
+        **_mean(wider),
+    }
     shown = float((interval(trials["ahead"], trials["ahead_se"], ROUNDED)["low"] > 0).mean())
     yield {
         "name": "trials_seldom_show", "text": "fewer than half of the trials show the lead by their own interval",

@@ -58,8 +58,16 @@ ROWS = {  # what -> (code, whether it starts from nothing)
         )
     },
     "budget: 1 million rows x 7 arms, one limit": (BUDGET + "bench_budget.run(1_000_000, 1)", False),
-    "budget: the same, two limits": (BUDGET + "bench_budget.run(1_000_000, 2)", False),
-    "budget: the same, 12 limits and one a customer": (BUDGET + "bench_budget.run(1_000_000, 12)", False),
+    **{
+        f"budget: {rows:,} rows, {limits} limits, {solver}": (BUDGET + f"bench_budget.run({rows}, {limits}, {solver!r})", False)
+        for rows in (3_000, 60_000, 1_000_000)
+        for limits in (2, 12)
+        for solver in ("by_samples", "by_highs")
+    },
+    **{
+        f"budget: {rows:,} rows, 2 limits and parity": (BUDGET + f"bench_budget.run({rows}, 2, parity=True)", False)
+        for rows in (3_000, 60_000, 1_000_000)
+    },
     "draws: by entity, and by the walk of a generator": (DRAWS.format(1_000_000), False),
     "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
     "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
@@ -67,7 +75,9 @@ ROWS = {  # what -> (code, whether it starts from nothing)
 }
 
 ONCE = {
-    what for what in ROWS if what.startswith(("purchase", "uplift")) or (what.startswith("features") and "50 million" in what)
+    what
+    for what in ROWS
+    if what.startswith(("purchase", "uplift", "budget: 1,000,000 rows")) or (what.startswith("features") and "50 million" in what)
 }
 
 

@@ -172,12 +172,14 @@ def offers(rng, n=800):
 def test_parity_keeps_its_bound_and_earns_no_more_than_the_free_allocation(rng, allowed):
     group, gain, spend = offers(rng)
     for money in (None, 300.0, 60.0):
-        free = allocate.allocate(gain, spend, money)
-        found = parity.allocate_even(gain, spend, money, group, allowed)
-        assert found.gap <= allowed + 1 / pd.Series(group).value_counts().min()
+        free = allocate.allocate(gain, spend, allocate.Limits(money))
+        found = allocate.allocate(gain, spend, allocate.Limits(money, parity=allocate.Parity(group, allowed)))
+        assert parity.gap(found.arm, group) <= max(allowed, 1 / pd.Series(group).value_counts().min()) + 1e-9
         assert found.spend <= (np.inf if money is None else money)
         assert found.gain <= free.bound + 1e-9
-        assert found.gain <= found.bound + 1e-9 or found.gap > allowed  # shares of whole rows cannot be quite equal
+        assert (
+            found.gain <= found.bound + 1e-9 or parity.gap(found.arm, group) > allowed
+        )  # shares of whole rows cannot be quite equal
         assert found.bound - found.gain <= 6 * gain.max()  # a few rows' worth
         if allowed == 1:
             assert found.gain >= 0.99 * free.gain
@@ -188,7 +190,7 @@ def test_parity_is_the_best_there_is_on_a_small_case(rng):
     spend = np.column_stack([np.zeros(6), np.zeros(6)])
     for _ in range(20):
         gain[:, 1] = rng.normal(0, 2, 6)
-        found = parity.allocate_even(gain, spend, None, group, 1 / 3)
+        found = allocate.allocate(gain, spend, allocate.Limits(parity=allocate.Parity(group, 1 / 3)))
         best = max(
             gain[np.arange(6), arm].sum()
             for arm in map(np.array, product((0, 1), repeat=6))
@@ -200,12 +202,14 @@ def test_parity_is_the_best_there_is_on_a_small_case(rng):
 
 def test_parity_refuses_bad_input(rng):
     group, gain, spend = offers(rng, 20)
-    with pytest.raises(ValueError, match="all labels are missing"):
-        parity.allocate_even(gain, spend, None, np.full(20, None), 0.1)
-    with pytest.raises(ValueError, match="allowed = 2"):
-        parity.allocate_even(gain, spend, None, group, 2)
-    with pytest.raises(ValueError, match="budget = -1"):
-        parity.allocate_even(gain, spend, -1, group, 0.1)
+    for message, budget, label, tolerance in [
+        ("all labels are missing", None, np.full(20, None), 0.1),
+        ("tolerance = 2", None, group, 2),
+        ("budget = -1", -1, group, 0.1),
+        (r"group of parity is \(19,\)", None, group[1:], 0.1),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            allocate.allocate(gain, spend, allocate.Limits(budget, parity=allocate.Parity(label, tolerance)))
 
 
 def test_the_cost_of_parity_is_paired():

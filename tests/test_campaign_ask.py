@@ -170,7 +170,7 @@ def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_aske
 
 
 @pytest.mark.parametrize(
-    ("typed", "kind", "apart"),
+    ("typed", "attribute", "tolerance"),
     [
         ("age", "age_band", 0.05),
         ("Age band 10", "age_band", 0.1),
@@ -183,11 +183,11 @@ def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_aske
         ("age and gender 3", "gender and age", 0.03),
     ],
 )
-def test_groups_to_choose_alike_are_read_as_they_are_typed(typed, kind, apart):
+def test_groups_to_choose_alike_are_read_as_they_are_typed(typed, attribute, tolerance):
     found = asked(even=typed)
-    assert (found.even.kind, found.even.apart) == (kind, pytest.approx(apart))
-    assert found.slug.startswith(f"even_{found.even.name.replace(' ', '_')}{100 * apart:g}")
-    assert asked(even=" ").even is None
+    assert (found.parity.attribute, found.parity.tolerance) == (attribute, pytest.approx(tolerance))
+    assert found.slug.startswith(f"even_{found.parity.name.replace(' ', '_')}{100 * tolerance:g}")
+    assert asked(even=" ").parity is None
 
 
 def test_a_shop_without_products_is_a_sentence_and_a_fault_of_the_code_is_not(tmp_path, out, monkeypatch):

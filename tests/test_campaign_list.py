@@ -219,7 +219,7 @@ def test_the_list_does_not_depend_on_the_order_of_the_customers(made):
         customer=view.customer[order],
         features=view.features.iloc[order],
         forecast=view.forecast.only(order),
-        asked=view.asked[order],
+        eligible=view.eligible[order],
     )
     for limit in ({"budget": "6"}, {"customers": "4"}):
         one, two = (by_gain(v, ask(**limit), 1) for v in (view, mixed))
@@ -343,8 +343,8 @@ def test_reasons_add_most_and_what_undoes_a_choice_undoes_it(made):
 def test_reasons_are_the_topics_that_add_most(made):
     found = build(made, ask(product=offered(made), budget="60", holdout=0.0), 1)
     view, chosen = found.view, found.chosen
-    x = view.features[view.asked].reset_index(drop=True)
-    others = beside(x, view.forecast.gain[view.asked].max(axis=1), 10)
+    x = view.features[view.eligible].reset_index(drop=True)
+    others = beside(x, view.forecast.gain[view.eligible].max(axis=1), 10)
     told = why(view, chosen, "Tea", "Drinks", 1)
     groups = wording.topics_in(list(x))
     for i, row in enumerate(chosen.row):
@@ -354,7 +354,7 @@ def test_reasons_are_the_topics_that_add_most(made):
             z = others.copy()
             for topic in switched:
                 z[groups[topic]] = mine[groups[topic]].to_numpy()[0]
-            f = at_level(view.response, view.response.expected(z), z, view.times)
+            f = at_level(view.response, view.response.expected(z), z, view.season_level)
             return f.gain[:, arm].mean()
 
         first = {t: earned([t]) - earned([]) for t in groups if t not in wording.SILENT}
@@ -368,9 +368,9 @@ def test_reasons_are_the_topics_that_add_most(made):
 def test_a_place_on_the_list_has_a_price(made):
     free = build(made, ask(product=offered(made), holdout=0.0), 1)
     few = build(made, ask(product=offered(made), customers="3", holdout=0.0), 1)
-    assert set(free.chosen.place) == {0.0}
-    assert len(set(few.chosen.place)) == 1
-    assert few.chosen.place[0] > 0
+    assert set(free.chosen.slot_price) == {0.0}
+    assert len(set(few.chosen.slot_price)) == 1
+    assert few.chosen.slot_price[0] > 0
     assert few.chosen.arms.tolist() == list(range(len(free.view.response.arms)))
 
 

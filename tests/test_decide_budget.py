@@ -1,6 +1,7 @@
 """Allocation under limits: against linear programming and full enumeration; feasible, monotone, blind to the order of rows; refusals."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from promo_helpers.decide import shadow_prices
-from promo_helpers.decide.allocate import Cap, allocate, contacted, share_cap
+from promo_helpers.decide import holdout, parity, shadow_prices
+from promo_helpers.decide.allocate import Allocation, Cap, Limits, Parity, allocate, contacted, share_cap
 from promo_helpers.evaluate.cost_curves import assigned, policy_path
 
 SEEDS = st.integers(0, 100_000)
@@ -22,6 +23,11 @@ def some(seed: int, rows: int = 60, arms: int = 4, whole: bool = False, save: bo
     if whole:
         gain, spend = np.round(gain), np.round(spend)
     return tuple(np.hstack([np.zeros((rows, 1)), a]) for a in (gain, spend))
+
+
+def allocated(gain, spend, budget=None, *, contacts=None, caps=(), per_customer=None, **more) -> Allocation:
+    """`allocate` with the limits as arguments."""
+    return allocate(gain, spend, Limits(budget, contacts, caps, per_customer), **more)
 
 
 def relaxed(gain, uses, groups, limits, customer=None, most=1):
@@ -53,7 +59,7 @@ def by_enumeration(gain, spend, budget):
 @settings(max_examples=60, deadline=None)
 def test_one_budget_against_linear_programming(seed, budget, whole, save):
     gain, spend = some(seed, whole=whole, save=save)
-    found = allocate(gain, spend, budget)
+    found = allocated(gain, spend, budget)
     rows = np.arange(len(gain))
     best = relaxed(gain, [spend], [np.zeros(60)], [{0: budget}])
     assert found.spend == pytest.approx(spend[rows, found.arm].sum())
@@ -72,7 +78,7 @@ def test_one_budget_against_every_allocation_there_is(save):
     for seed in range(1000):
         gain, spend = some(seed, rows=4, arms=2, whole=seed % 2 == 0, save=save)
         budget = float(np.random.default_rng(seed).integers(0, 25))
-        found, best = allocate(gain, spend, budget), by_enumeration(gain, spend, budget)
+        found, best = allocated(gain, spend, budget), by_enumeration(gain, spend, budget)
         assert found.spend <= budget
         assert best - 1e-9 <= found.bound
         assert -1e-9 <= best - found.gain <= min(found.gap, np.ptp(gain, axis=1).max()) + 1e-9
@@ -89,14 +95,14 @@ def test_more_budget_never_gains_less(seed, whole, save):
     gain, spend = some(seed, rows=12, whole=whole, save=save)
     budgets = np.sort(np.random.default_rng(seed).uniform(0, 80, 30))
     budgets = np.sort(np.concatenate([budgets, np.nextafter(budgets, np.inf), np.arange(0, 80, 2)]))
-    gains = [allocate(gain, spend, b).gain for b in budgets]
+    gains = [allocated(gain, spend, b).gain for b in budgets]
     assert np.diff(gains).min() >= (0 if whole else -1e-12)
     assert gains[0] >= 0
 
 
 def test_the_walk_is_the_path_of_the_curve_and_goes_on_where_that_stops():
     gain, spend = some(1, rows=2000)
-    found = allocate(gain, spend + (spend == 0) * np.append(0, np.full(4, 0.01)), 900.0)
+    found = allocated(gain, spend + (spend == 0) * np.append(0, np.full(4, 0.01)), 900.0)
     path = policy_path(gain, spend)
     rows, arm = np.arange(2000), assigned(path, 2000, 900 / 2000)
     stop = int((np.cumsum(path.cost) <= 900).sum())
@@ -106,9 +112,9 @@ def test_the_walk_is_the_path_of_the_curve_and_goes_on_where_that_stops():
 
 
 @pytest.mark.slow
-@given(SEEDS, st.booleans(), st.booleans())
+@given(SEEDS, st.booleans(), st.booleans(), st.sampled_from([shadow_prices.by_samples, shadow_prices.by_highs]))
 @settings(max_examples=60, deadline=None)
-def test_several_limits_against_linear_programming(seed, whole, many):
+def test_several_limits_against_linear_programming(seed, whole, many, solver):
     rng = np.random.default_rng(seed)
     gain, spend = some(seed, whole=whole)
     rows, arms = gain.shape
@@ -119,7 +125,9 @@ def test_several_limits_against_linear_programming(seed, whole, many):
     share = {"Galle": rng.uniform(), "Kandy": rng.uniform()}
     stock = dict(enumerate(rng.uniform(0, 15, 4)))
     given_caps = [share_cap("city", city, share, arms), Cap("stock", units, stock, product)]
-    found = allocate(gain, spend, budget, contacts=contacts, caps=given_caps, customer=customer, per_customer=most)
+    found = allocated(
+        gain, spend, budget, contacts=contacts, caps=given_caps, customer=customer, per_customer=most, solver=solver
+    )
 
     counted = {c: share[c] * (city == c).sum() for c in share}
     limits = [{0: budget}, {0: contacts}, counted, stock]
@@ -146,10 +154,10 @@ def test_a_limit_for_each_group_alone_is_as_many_budgets(seed):
     gain, spend = some(seed)
     group = np.random.default_rng(seed).choice(["a", "b", "c"], 60)
     limit = {"a": 20.0, "b": 5.0}
-    found = allocate(gain, spend, caps=[Cap("own", spend, limit, group)])
+    found = allocated(gain, spend, caps=[Cap("own", spend, limit, group)])
     for label in "abc":
         there = group == label
-        alone = allocate(gain[there], spend[there], limit.get(label, np.inf))
+        alone = allocated(gain[there], spend[there], limit.get(label, np.inf))
         assert found.gain >= 0
         assert (found.arm[there] == alone.arm).all()
         mine = found.caps.loc[found.caps["group"] == label]
@@ -168,7 +176,7 @@ def test_the_order_of_rows_changes_nothing(what):
         def run(order, gain=gain, spend=spend, who=who, city=city, kwargs=kwargs):
             caps = [] if what == "one" else [share_cap("city", city[order], 0.4, 5)]
             more = {"customer": who[order] // 2, "per_customer": 1} if what == "customers" else {}
-            return allocate(gain[order], spend[order], 60.0, caps=caps, key=who[order], **kwargs, **more)
+            return allocated(gain[order], spend[order], 60.0, caps=caps, key=who[order], **kwargs, **more)
 
         order = rng.permutation(80)
         first, again = run(np.arange(80)), run(order)
@@ -180,8 +188,8 @@ def test_the_order_of_rows_changes_nothing(what):
 
 def test_without_a_key_alike_rows_share_a_fate_in_number_and_no_place_is_favoured():
     gain, spend = np.tile([0.0, 1.0], (1000, 1)), np.tile([0.0, 1.0], (1000, 1))
-    assert allocate(gain, spend, 300).gain == 300
-    won = allocate(gain, spend, 300, key=np.arange(1000)).arm
+    assert allocated(gain, spend, 300).gain == 300
+    won = allocated(gain, spend, 300, key=np.arange(1000)).arm
     assert won.sum() == 300
     assert 250 < won[np.arange(1000) % 2 == 0].sum() / won.sum() * 600 < 350  # even numbers win as often as odd ones
     assert 100 < won[:500].sum() < 200
@@ -190,41 +198,41 @@ def test_without_a_key_alike_rows_share_a_fate_in_number_and_no_place_is_favoure
 def test_budget_0_gives_nobody_but_what_is_free_and_a_large_one_gives_the_best_arm():
     gain, spend = some(3)
     spend[:, 1:] += 0.1
-    assert (allocate(gain, spend, 0).arm == 0).all()
+    assert (allocated(gain, spend, 0).arm == 0).all()
     spend[7, 2], gain[7, 2] = 0, 1.0
     spend[8, 2], gain[8, 2] = 0, -1.0
-    arm = allocate(gain, spend, 0).arm
+    arm = allocated(gain, spend, 0).arm
     assert arm[7] == 2
     assert (np.delete(arm, 7) == 0).all()
     for budget in (None, 1e9, np.inf):
-        found = allocate(gain, spend, budget)
+        found = allocated(gain, spend, budget)
         assert (found.arm == gain.argmax(axis=1)).all()
         assert found.gap <= 1e-9
-    assert (allocate(gain, spend, contacts=0).arm == 0).all()
-    assert allocate(gain, spend, contacts=5).arm.astype(bool).sum() == 5  # seed 0's "number of customers"
-    assert allocate(-gain, 0 * spend, None).gain == pytest.approx((-gain).max(axis=1).sum())
+    assert (allocated(gain, spend, contacts=0).arm == 0).all()
+    assert allocated(gain, spend, contacts=5).arm.astype(bool).sum() == 5  # seed 0's "number of customers"
+    assert allocated(-gain, 0 * spend, None).gain == pytest.approx((-gain).max(axis=1).sum())
 
 
 def test_an_arm_that_saves_pays_for_others_and_no_plan_is_worse_than_none():
     gain, spend = np.array([[0.0, -5.0], [0.0, 3.0]]), np.array([[0.0, -1.0], [0.0, 0.5]])
-    assert allocate(gain, spend, 0).gain == 0
+    assert allocated(gain, spend, 0).gain == 0
     gain[1, 1] = 100.0
-    assert allocate(gain, spend, 0).arm.tolist() == [1, 1]
+    assert allocated(gain, spend, 0).arm.tolist() == [1, 1]
 
 
 def test_the_share_of_a_round_number_is_not_lost_to_binary_fractions():
     gain, spend = np.tile([0.0, 1.0], (100, 1)), np.tile([0.0, 0.1], (100, 1))
-    assert allocate(gain, spend, caps=[share_cap("city", np.zeros(100), 0.29, 2)]).gain == 29
-    assert allocate(gain, spend, 0.3).gain == 3  # 3 x 0.1 is more than 0.3 in binary
-    assert allocate(gain, spend, 0.3, contacts=50).gain == 3
+    assert allocated(gain, spend, caps=[share_cap("city", np.zeros(100), 0.29, 2)]).gain == 29
+    assert allocated(gain, spend, 0.3).gain == 3  # 3 x 0.1 is more than 0.3 in binary
+    assert allocated(gain, spend, 0.3, contacts=50).gain == 3
 
 
 @pytest.mark.slow
 def test_the_price_is_what_one_more_rupee_returns():
     gain, spend = some(5, rows=5000)
-    found, more = allocate(gain, spend, 3000.0), allocate(gain, spend, 3100.0)
+    found, more = allocated(gain, spend, 3000.0), allocated(gain, spend, 3100.0)
     assert (more.gain - found.gain) / 100 == pytest.approx(found.price("budget"), rel=0.05)
-    several, more = (allocate(gain, spend, b, contacts=800) for b in (2000.0, 2100.0))
+    several, more = (allocated(gain, spend, b, contacts=800) for b in (2000.0, 2100.0))
     assert (more.gain - several.gain) / 100 == pytest.approx(several.price("budget"), rel=0.05)
 
 
@@ -232,11 +240,11 @@ def test_the_price_is_what_one_more_rupee_returns():
 @pytest.mark.parametrize("many", [False, True])
 def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     """Samples, quasi-Newton steps and small programmes come as near as the programme over all rows."""
-    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.by_samples, "__defaults__", (100,))
     gain, spend = some(6, rows=2400)
     city, customer = np.arange(2400) % 3, np.arange(2400) // 3
     kwargs = {"customer": customer, "per_customer": 1} if many else {}
-    found = allocate(gain, spend, 2000.0, contacts=500, caps=[share_cap("city", city, 0.2, 5)], **kwargs)
+    found = allocated(gain, spend, 2000.0, contacts=500, caps=[share_cap("city", city, 0.2, 5)], **kwargs)
     assert (found.caps["price"] > 0).sum() >= 2
     assert (found.caps["used"] <= found.caps["limit"] * (1 + 1e-12)).all()
     assert not many or np.bincount(customer, found.arm > 0).max() == 1
@@ -244,10 +252,106 @@ def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     assert found.gap < 0.002 * found.bound
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("contacts", [None, 500])
+def test_parity_among_more_rows_than_one_linear_programme_holds(monkeypatch, contacts):
+    """Samples come as near as the programme over all rows, whose bound is the relaxation's."""
+    rng = np.random.default_rng(4)
+    gain, spend = some(6, rows=2400)
+    group = rng.choice(np.array(["a", "b", "c", None], object), 2400, p=[0.6, 0.25, 0.1, 0.05])
+    gain[group == "c", 1:] -= 3
+    limits = Limits(2000.0, contacts, parity=Parity(group, 0.03))
+    whole = allocate(gain, spend, limits, solver=shadow_prices.by_highs)
+    monkeypatch.setattr(shadow_prices.by_samples, "__defaults__", (100,))
+    found = allocate(gain, spend, limits)
+    free = allocate(gain, spend, Limits(2000.0, contacts))
+    for plan in (whole, found):
+        assert parity.gap(free.arm, group) > 0.1
+        assert parity.gap(plan.arm, group) <= 0.03 + 1e-9
+        assert plan.spend <= 2000 * (1 + 1e-12)
+        assert contacts is None or (plan.arm > 0).sum() <= contacts
+        assert plan.gain <= whole.bound + 1e-6
+        assert 0 <= plan.gap < 0.01 * plan.bound
+        assert plan.gain < free.gain
+    assert found.bound == pytest.approx(whole.bound, rel=1e-3)
+
+
+def parity_relaxed(gain, spend, budget, contacts, group, tolerance):
+    """Bound with parity by HiGHS, from the definition: no group's share is above another's by more than the tolerance."""
+    rows, arms = gain.shape
+    to = contacted(rows, arms)
+    lines, upper = [spend.ravel(), to.ravel()], [budget, contacts]
+    for a, b in itertools.permutations(np.unique(group), 2):
+        share = to * ((group == a) / (group == a).sum() - (group == b) / (group == b).sum())[:, None]
+        lines.append(share.ravel())
+        upper.append(tolerance)
+    one = np.kron(np.eye(rows), np.ones(arms))
+    return -linprog(-gain.ravel(), np.array(lines), upper, one, np.ones(rows), bounds=(0, 1), method="highs").fun
+
+
+@pytest.mark.slow
+@given(SEEDS, st.sampled_from([0.0, 0.1, 0.3]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_budget_contacts_and_parity_against_linear_programming(seed, tolerance, whole):
+    rng = np.random.default_rng(seed)
+    gain, spend = some(seed, rows=80, whole=whole)
+    group = rng.choice(["a", "b", "c"], 80, p=[0.5, 0.3, 0.2])
+    gain[group == "a", 1:] += 4
+    budget, contacts = float(rng.uniform(20, 200)), int(rng.integers(5, 60))
+    found = allocate(gain, spend, Limits(budget, contacts, parity=Parity(group, tolerance)))
+    best = parity_relaxed(gain, spend, budget, contacts, group, tolerance)
+    assert found.bound == pytest.approx(best, abs=1e-5)
+    assert found.spend <= budget * (1 + 1e-12)
+    assert (found.arm > 0).sum() <= contacts
+    sizes = [(group == g).sum() for g in np.unique(group)]
+    assert parity.gap(found.arm, group) <= max(tolerance, 1 / min(sizes)) + 1e-9
+    assert found.gain >= 0
+    if tolerance >= 0.1:
+        assert parity.gap(found.arm, group) <= tolerance + 1e-9 or min(sizes) < 10
+        assert best - found.gain <= 6 * np.ptp(gain, axis=1).max()
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("what", ["budget", "contacts", "both", "parity"])
+def test_who_is_held_out_and_who_is_not_are_chosen_by_one_rule(what, whole):
+    """Where gains are noise: no difference in shares chosen, nor in what is expected of the chosen, among many equals too."""
+    limits = {"budget": Limits(300.0), "contacts": Limits(contacts=60), "both": Limits(400.0, 60), "parity": Limits(300.0)}[what]
+    shares, gains = [], []
+    for seed in range(40 if what in ("budget", "contacts") else 12):
+        gain, spend = some(seed, rows=400, whole=whole)
+        held = holdout.held_out(np.arange(400), 0.5, seed)
+        if what == "parity":
+            group = np.arange(400) % 3 > 0
+            gain[group, 1:] += 2
+            limits = replace(limits, parity=Parity(group, 0.1))
+        found = allocate(gain, spend, limits, key=np.arange(400), held_out=held)
+        if what != "parity":
+            alone = allocate(gain[~held], spend[~held], limits, key=np.arange(400)[~held])
+            assert (found.arm[~held] == alone.arm).all()
+            assert (found.gain, found.spend, found.bound) == (alone.gain, alone.spend, alone.bound)
+        else:
+            assert parity.gap(found.arm[~held], group[~held]) <= 0.1 + 1e-9
+        assert found.spend == pytest.approx(spend[np.arange(400), found.arm][~held].sum())
+        to, worth = found.arm > 0, gain[np.arange(400), found.arm]
+        shares.append(to[held].mean() - to[~held].mean())
+        gains.append(worth[held].mean() - worth[~held].mean())
+    for differences in (shares, gains):
+        error = np.std(differences, ddof=1) / np.sqrt(len(differences))
+        assert abs(np.mean(differences)) < 3.5 * error
+    assert np.std(shares) < 0.06
+
+
+def test_where_everybody_is_held_out_each_has_the_best_arm():
+    gain, spend = some(2)
+    found = allocate(gain, spend, Limits(10.0), held_out=np.ones(60, bool))
+    assert (found.arm == gain.argmax(axis=1)).all()
+    assert (found.gain, found.spend) == (0, 0)
+
+
 def test_many_rows_that_are_all_alike_and_limits_that_few_rows_meet(monkeypatch):
-    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.by_samples, "__defaults__", (100,))
     gain, spend = (np.tile(part, (200, 1)) for part in some(8, rows=10, whole=True))
-    found = allocate(gain, spend, 2000.0, contacts=600, caps=[share_cap("city", np.minimum(np.arange(2000), 6), 0.3, 5)])
+    found = allocated(gain, spend, 2000.0, contacts=600, caps=[share_cap("city", np.minimum(np.arange(2000), 6), 0.3, 5)])
     assert (found.caps["used"] <= found.caps["limit"] * (1 + 1e-12)).all()
     assert 0 <= found.gap < 0.02 * found.bound
 
@@ -256,11 +360,11 @@ def test_each_customer_has_its_best_contacts_where_nothing_else_binds():
     gain, spend = some(9)
     customer = np.random.default_rng(9).integers(0, 20, 60).astype(str)
     for most in (0, 1, 2):
-        found = allocate(gain, spend, customer=customer, per_customer=most)
+        found = allocated(gain, spend, customer=customer, per_customer=most)
         best = [np.sort(gain[customer == c].max(axis=1))[::-1][:most].sum() for c in np.unique(customer)]
         assert found.gain == pytest.approx(sum(best))
         assert found.caps.empty
-    assert allocate(gain, spend, customer=customer, per_customer=60).gain == allocate(gain, spend).gain
+    assert allocated(gain, spend, customer=customer, per_customer=60).gain == allocated(gain, spend).gain
 
 
 @pytest.mark.slow
@@ -270,7 +374,7 @@ def test_limits_that_arms_relieve_are_kept_too():
         gain, spend = some(seed, save=seed % 2 == 0)
         there = np.arange(60) < 40
         use = np.where(there[:, None], 0.7, -0.3) * contacted(60, 5)
-        found = allocate(gain, spend, 40.0, caps=[Cap("city", use, 0)])
+        found = allocated(gain, spend, 40.0, caps=[Cap("city", use, 0)])
         assert found.spend <= 40 * (1 + 1e-12)
         assert found.caps["used"].iloc[1] <= 1e-12
         assert 0 < found.gain <= found.bound + 1e-6
@@ -308,6 +412,6 @@ def test_what_is_refused_is_named():
         (r"key has 59 rows, gain 60", (gain, spend, 1), {"key": one[1:]}),
     ]:
         with pytest.raises(ValueError, match=message):
-            allocate(*args, **kwargs)
+            allocated(*args, **kwargs)
     with pytest.raises(ValueError, match=r"city: share = 1.2: the share contacted must be from 0 to 1"):
         share_cap("city", one, 1.2, 5)

@@ -1,11 +1,13 @@
 """Last digits that a processor leaves decide nothing: who is in the top, which arm or model is taken, who is within a budget."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from promo_helpers.decide import parity, policies
-from promo_helpers.decide.allocate import allocate
+from promo_helpers.decide.allocate import Limits, Parity, allocate
 from promo_helpers.draws import rounded
 from promo_helpers.evaluate.cost_curves import one_variable, policy_path
 from promo_helpers.evaluate.uplift import select
@@ -47,12 +49,12 @@ def equals(rows: int, seed: int = 0) -> np.ndarray:
 def test_the_same_customers_get_an_offer_under_a_budget():
     gain, spend = equals(400), np.tile([0.0, 2.0, 3.0], (400, 1))
     key = np.array([f"C{k}" for k in range(400)], object)
-    plain = allocate(gain, spend, 300.0, key=key).arm
+    plain = allocate(gain, spend, Limits(300.0), key=key).arm
     assert 0 < (plain > 0).sum() < 400
     for seed in range(5):
-        np.testing.assert_array_equal(allocate(nudged(gain, seed), nudged(spend, 9 - seed), 300.0, key=key).arm, plain)
-        both = allocate(nudged(gain, seed), spend, 300.0, contacts=90, key=key).arm
-        np.testing.assert_array_equal(both, allocate(gain, spend, 300.0, contacts=90, key=key).arm)
+        np.testing.assert_array_equal(allocate(nudged(gain, seed), nudged(spend, 9 - seed), Limits(300.0), key=key).arm, plain)
+        both = allocate(nudged(gain, seed), spend, Limits(300.0, contacts=90), key=key).arm
+        np.testing.assert_array_equal(both, allocate(gain, spend, Limits(300.0, contacts=90), key=key).arm)
 
 
 def test_the_same_customers_are_the_top_and_the_same_arm_is_theirs():
@@ -97,7 +99,12 @@ def test_of_equal_models_the_first_is_chosen_and_of_equal_rules_the_first_featur
 
 def test_the_same_rows_are_within_parity():
     gain, spend = equals(300), np.tile([0.0, 2.0, 3.0], (300, 1))
-    group = np.arange(300) % 2
-    plain = parity.allocate_even(gain, spend, 200.0, group, 0.05).arm
-    for seed in range(5):
-        np.testing.assert_array_equal(parity.allocate_even(nudged(gain, seed), spend, 200.0, group, 0.05).arm, plain)
+    gain[::2, 1:] += 3  # so that one group would come first
+    group, key = np.arange(300) % 2, np.arange(300)
+    for limits in (Limits(200.0), Limits(200.0, contacts=60)):
+        even = replace(limits, parity=Parity(group, 0.05))
+        plain = allocate(gain, spend, even, key=key).arm
+        assert parity.gap(allocate(gain, spend, limits, key=key).arm, group) > 0.1
+        assert parity.gap(plain, group) <= 0.05 + 1e-9
+        for seed in range(5):
+            np.testing.assert_array_equal(allocate(nudged(gain, seed), spend, even, key=key).arm, plain)

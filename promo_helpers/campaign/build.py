@@ -27,8 +27,9 @@ from promo_helpers.campaign.choose import (
 )
 from promo_helpers.campaign.kit import OLD, Kit, People, contactable
 from promo_helpers.campaign.request import Ask
-from promo_helpers.decide import parity
+from promo_helpers.decide.allocate import Parity
 from promo_helpers.decide.forecast import Line, at_level, foretold
+from promo_helpers.decide.parity import gap
 from promo_helpers.draws import rounded
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models.demand import Forecast
@@ -118,7 +119,7 @@ def by_chance_rows(kit: Kit, item: int, customer: np.ndarray, chosen: Chosen, ch
 
 
 BESIDE, LEAST = 10, 5  # customers whom each is compared with
-OURS = ("hour_gap",)  # set by the shop, which chooses the hour: no fact of hers
+NOT_HERS = ("hour_gap",)  # depends on the hour that the shop chooses
 PAIRS = 20_000  # of customers that are compared, about: a long list is compared with fewer each
 
 
@@ -127,38 +128,38 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
 
     Reasons are Shapley values of the expected profit of her arm in money, topic by topic, beside customers spread evenly over what the best
     offer is expected to earn of them. unless: the smallest of the changes tried (`counterfactual.changes`) after which no arm would pay for
-    her at the same prices of budget and place; blank where none was found, and for who is on the list at the margin of a limit. The seed
+    her at the same prices of budget and contacts; blank where none was found, and for who is on the list at the margin of a limit. The seed
     draws orders of topics.
     """
-    x = view.features[view.asked].reset_index(drop=True)
-    at = (np.cumsum(view.asked) - 1)[chosen.row]
+    x = view.features[view.eligible].reset_index(drop=True)
+    at = (np.cumsum(view.eligible) - 1)[chosen.row]
 
     def told(z: pd.DataFrame) -> Forecast:
-        return at_level(view.response, view.response.expected(z), z, view.times)
+        return at_level(view.response, view.response.expected(z), z, view.season_level)
 
     def offers(z: pd.DataFrame) -> np.ndarray:
         return told(z).gain[:, 1:]
 
-    def net(z: pd.DataFrame, place: float) -> np.ndarray:
+    def net(z: pd.DataFrame, slot_price: float) -> np.ndarray:
         found = told(z)
         sent = np.arange(found.gain.shape[1]) > 0
-        return (found.gain - chosen.price * found.spend - place * sent)[:, chosen.arms]
+        return (found.gain - chosen.price * found.spend - slot_price * sent)[:, chosen.arms]
 
     number = int(np.clip(PAIRS // len(at), LEAST, BESIDE))
-    others = beside(x, view.forecast.gain[view.asked].max(axis=1), number)
+    others = beside(x, view.forecast.gain[view.eligible].max(axis=1), number)
     mine = x.iloc[at]
-    asked = view.customer[view.asked]
+    asked = view.customer[view.eligible]
     values = explain(offers, mine, others, seed, wording.topics_in(list(x)), (asked[at], asked[others.index]))
     added = values.between(chosen.arm - 1).table()
     said = reasons(mine, added, [product] * len(at), [category] * len(at), x.median().to_dict())
     personal_too = personal(added)
     out = pd.DataFrame({"reason": [f"This customer {s}.{PERSONAL * p}" for s, p in zip(said, personal_too, strict=True)]})
     out["unless"] = ""
-    for place in np.unique(chosen.place):  # one for all, or one for each group that is to be even
-        rule, here = partial(net, place=float(place)), np.flatnonzero(chosen.place == place)
-        inside = here[rule(mine.iloc[here]).argmax(axis=1) > 0]
+    for price in np.unique(chosen.slot_price):  # one for all, or with parity one for each group
+        rule, rows = partial(net, slot_price=float(price)), np.flatnonzero(chosen.slot_price == price)
+        inside = rows[rule(mine.iloc[rows]).argmax(axis=1) > 0]
         names = [product] * len(inside), [category] * len(inside)
-        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=OURS)["words"]
+        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=NOT_HERS)["words"]
         out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
     return out
 
@@ -197,7 +198,7 @@ def _habits(p: Purchases, item: int, category: np.ndarray) -> pd.DataFrame:
     )
 
 
-OWED = " On the list so that customers are chosen alike by {}: without that, others would come first."
+FOR_PARITY = " On the list so that customers are chosen alike by {}: without that, others would come first."
 UPLIFT = "uplift ranking: by what the offer is expected to earn"
 RESPONSE = "response ranking: by who is likely to buy, not by whom the offer moves"
 
@@ -252,7 +253,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
     groups = groups_of(kit.shop, people.who["customer_id"])
-    choose.refuse(ask.even, groups, why)
+    choose.refuse_parity(ask.parity, groups, why)
     if response is None:
         if named is None:
             named = kit.most_bought()
@@ -265,14 +266,14 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         view = None
     else:
         items = [named] if named is not None else kit.tried()
-        times, said = season(kit, date)
+        season_level, said = season(kit, date)
         notes.append(said)
         partner = None
         partners = np.zeros(0, int)
         if named is not None:
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
             partner = not_yet(kit, customer, partners) if len(partners) else None
-        views, more = considered(kit, response, customer, hour, date, items, partner, times)
+        views, more = considered(kit, response, customer, hour, date, items, partner, season_level)
         if named is None:
             best = max(range(len(items)), key=lambda k: _gained(views[k], ask, groups))
             named, views = items[best], [views[best]]
@@ -282,17 +283,17 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
             if len(partners):
                 partner = not_yet(kit, customer, partners)
-                more = considered(kit, response, customer, hour, date, [], partner, times)[1]
+                more = considered(kit, response, customer, hour, date, [], partner, season_level)[1]
         view = views[0]
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
-        alike = choose.judged(ask.even, groups, view.asked)
+        parity = choose.parity_of(ask.parity, groups, view.eligible)
         name = _name(kit, named, date)
-        chosen = by_gain(view, ask, seed, alike, name)
-        notes += _given_up(kit, view, ask, chosen, alike, seed, name)
+        chosen = by_gain(view, ask, seed, parity, name)
+        notes += _given_up(kit, view, ask, chosen, parity, seed, name)
         rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
-        if ask.even is not None:
-            rows.loc[chosen.owed, "reason"] += OWED.format(ask.even.name)
+        if ask.parity is not None:
+            rows.loc[chosen.added_for_parity, "reason"] += FOR_PARITY.format(ask.parity.name)
     notes += _shortages(ask, rows, len(customer), why, view, chosen)
     if (rows["bundle_percent"] > 0).any():
         notes.append(
@@ -317,8 +318,10 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str, view: Conside
     sent = int((~rows["held"]).sum())
     if why or view is None or (ask.customers is None and sent):
         return []
-    if not sent and (view.forecast.gain[view.asked][:, chosen.arms] > 0).any():
-        limits = [f"{n}=" for n, v in (("BUDGET", ask.budget), ("CUSTOMERS", ask.customers), ("EVEN", ask.even)) if v is not None]
+    if not sent and (view.forecast.gain[view.eligible][:, chosen.arms] > 0).any():
+        limits = [
+            f"{n}=" for n, v in (("BUDGET", ask.budget), ("CUSTOMERS", ask.customers), ("EVEN", ask.parity)) if v is not None
+        ]
         return [
             f"The list is empty: {' and '.join(limits)} leave room for nobody, though some offers are expected to pay; loosen them."
         ]
@@ -326,8 +329,8 @@ def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str, view: Conside
         return [
             f"No offer is expected to pay for any of {there:,} customers: the list is empty, and sending nothing is the best."
         ]
-    if ask.customers is not None and ask.even is not None and sent < min(ask.customers, there):
-        return [f"CUSTOMERS={ask.customers}: the list holds {sent:,}; more would not be even by {ask.even.name}, or not pay."]
+    if ask.customers is not None and ask.parity is not None and sent < min(ask.customers, there):
+        return [f"CUSTOMERS={ask.customers}: the list holds {sent:,}; more would not be even by {ask.parity.name}, or not pay."]
     if ask.customers is not None and sent < min(ask.customers, there) and ask.budget is None:
         return [
             f"CUSTOMERS={ask.customers}: an offer is expected to pay for no more than {sent:,}, and the list holds only these."
@@ -343,27 +346,29 @@ def _name(kit: Kit, item: int, date: pd.Timestamp) -> str:
 def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, 0, choose.judged(ask.even, groups, view.asked))
+    found = by_gain(view, plain, 0, choose.parity_of(ask.parity, groups, view.eligible))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
-def _given_up(
-    kit: Kit, view: Considered, ask: Ask, chosen: Chosen, groups: choose.Groups | None, seed: int, name: str
-) -> list[str]:
+def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, parity: Parity | None, seed: int, name: str) -> list[str]:
     """How even the list is, and what it gives up, beside the one that only earns most; in sentences."""
-    if groups is None or ask.even is None:
+    if parity is None or ask.parity is None:
         return []
     free = by_gain(view, ask, seed, name=name)
-    every, money = np.arange(len(groups.label)), kit.shop.currency
-    rows = chosen.row, free.row, chosen.row[~chosen.held]
-    even, plain, sent = (f"{100 * parity.gap(np.isin(every, r), groups.label):.1f}" for r in rows)
+    every, money = np.arange(len(parity.group)), kit.shop.currency
+    written = pd.Series(parity.group, dtype=object).where(~chosen.reserved, None).to_numpy(object)
+    even, plain, both = (
+        f"{100 * gap(np.isin(every, rows), group):.1f}"
+        for rows, group in ((chosen.row, written), (free.row, written), (chosen.row, parity.group))
+    )
     said = [
-        f"Alike by {ask.even.name}: of those whom the offer may go to (who bought in its category within 180 days), the shares chosen "
-        f"differ between groups by at most {even} points, and by {plain} if that is not asked; counting only who is written to, by {sent}."
+        f"Alike by {ask.parity.name}: of those whom the offer may go to (who bought in its category within 180 days) and who are not held "
+        f"out, the shares written to differ between groups by at most {even} points, and by {plain} if that is not asked; counting the "
+        f"held out and who of them would be written to, by {both}."
     ]
-    if groups.aside:
+    if ungrouped := int((view.eligible & pd.isna(parity.group)).sum()):
         said.append(
-            f"{groups.aside:,} of them are held to no share: their group is not known, or has fewer than {choose.LEAST} of them."
+            f"{ungrouped:,} of them are held to no share: their group is not known, or has fewer than {choose.LEAST} of them."
         )
     gain, other = (view.forecast.gain[c.row, c.arm][~c.held] for c in (chosen, free))
     less = gain.sum() < other.sum()
@@ -374,10 +379,10 @@ def _given_up(
         kept = [as_kept(kit.lines["profit"], g) for g in (gain, other)]
         told += f"; as such promises were kept on held-out contacts, {kept[0]:,.0f} instead of {kept[1]:,.0f}"
     said.append(f"{told}. What it costs in truth depends on how right the model is about these groups.")
-    if owed := int(chosen.owed[~chosen.held].sum()):
+    if added := int(chosen.added_for_parity[~chosen.held].sum()):
         lose = int((gain < 0).sum())
         said.append(
-            f"{owed:,} of {len(gain):,} are written to only so that groups are alike"
+            f"{added:,} of {len(gain):,} are written to only so that groups are alike"
             + (f"; with {lose:,} of them the offer is expected to lose money." if lose else ".")
         )
     return [" ".join(said)]

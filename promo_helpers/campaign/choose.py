@@ -11,11 +11,10 @@ from promo_helpers import draws
 from promo_helpers.audit.contacted import in_words
 from promo_helpers.audit.fairness import LEAST
 from promo_helpers.campaign.kit import Kit, with_arm
-from promo_helpers.campaign.request import Alike, Ask, AskError
-from promo_helpers.decide.allocate import allocate
+from promo_helpers.campaign.request import Ask, AskError, ParityRule
+from promo_helpers.decide.allocate import Limits, Parity, allocate
 from promo_helpers.decide.forecast import at_level, daily_units, level
 from promo_helpers.decide.holdout import held_out
-from promo_helpers.decide.parity import allocate_even, gap
 from promo_helpers.draws import rounded
 from promo_helpers.evaluate import recommendation
 from promo_helpers.experiment.contacts import decision_features
@@ -27,7 +26,7 @@ from promo_helpers.models.outlook import sending_day
 from promo_helpers.models.send_time import HOURS, Habit, best_hours, circular_mean, hour_kernel, visits
 from promo_helpers.models.timing import daily_curve
 
-ALIKE = 1200  # customers taken together: as many as the saved model learnt from, since features of a product count buyers
+BATCH = 1200  # predict in batches of the training size: features of a product are counts of buyers within a batch
 WINDOW, PAST = 14, 182  # days
 
 
@@ -43,7 +42,7 @@ def chances(kit: Kit, customers: np.ndarray, item: int) -> tuple[np.ndarray, str
         return _frequency(kit, item)[number], "past frequency of buying"
     found = np.full(len(p.customers), np.nan)
     seen = p.seen(p.days)
-    groups = max(round(len(seen) / int(kit.purchase_facts.get("customers", ALIKE))), 1)
+    groups = max(round(len(seen) / int(kit.purchase_facts.get("customers", BATCH))), 1)
     together = draws.parts(0, "customers taken together", p.customers[seen], number=groups)
     for group in np.unique(together):
         panel = Panel.of(kit.shop, p, seen[together == group], np.array([item]), kit.item)
@@ -133,114 +132,61 @@ def days(kit: Kit, customers: np.ndarray, date: pd.Timestamp, within: int = WITH
     return start + np.where(place >= 0, day - 1, 0).astype("timedelta64[D]")
 
 
-CLOSE = 1e-9  # shares that differ by exactly what is allowed are within it
-
-
-@dataclass(frozen=True)
-class Groups:
-    """label: [customer] the group, missing for whom no offer may go to, and where it is not known or too small to be judged: such customers
-    are held to no share. apart: most that shares may differ by. aside: customers whom an offer may go to and who have no label."""
-
-    label: np.ndarray
-    apart: float
-    aside: int
-
-
-@dataclass(frozen=True)
-class Evenly:
-    """arm: [row]. price: of the budget; place: [row] of a place on the list, one for each group: at these prices each row's best is its
-    arm, but for rows at the margin. owed: [row] on the list for the sake of its group, since at the price that all pay it would not be."""
-
-    arm: np.ndarray
-    price: float
-    place: np.ndarray
-    owed: np.ndarray
-
-
-def refuse(alike: Alike | None, groups: pd.DataFrame, why: str) -> None:
-    """Raises AskError where an even list is asked for that cannot be made: without such groups, or without a response (`why`)."""
-    if alike is None:
+def refuse_parity(rule: ParityRule | None, groups: pd.DataFrame, why: str) -> None:
+    """Raises AskError where parity is asked for that cannot be had: without such groups, or without a response (`why`)."""
+    if rule is None:
         return
-    if alike.kind not in groups:
-        known = ", ".join(in_words(str(k)) for k in groups) or "no group of them"
-        raise AskError([f"EVEN={alike.name}: the shop records no {alike.name} of its customers; it records {known}"])
+    if rule.attribute not in groups:
+        recorded = ", ".join(in_words(str(k)) for k in groups) or "no group of them"
+        raise AskError([f"EVEN={rule.name}: the shop records no {rule.name} of its customers; it records {recorded}"])
     if why:
         raise AskError(
-            [f"EVEN={alike.name}: what a list gives up to be even is known only where a trial tells what offers earn: {why}"]
+            [f"EVEN={rule.name}: what a list gives up to be even is known only where a trial tells what offers earn: {why}"]
         )
 
 
-def judged(alike: Alike | None, groups: pd.DataFrame, asked: np.ndarray) -> Groups | None:
-    """The groups that are large enough to be judged, as an audit has it. groups: [customer, attribute]; asked: [customer] whom the offer
-    may go to.
+def parity_of(rule: ParityRule | None, groups: pd.DataFrame, eligible: np.ndarray) -> Parity | None:
+    """Labels of the groups that are large enough to be judged, as an audit has it, and the tolerance; missing for who is in none.
 
-    Raises AskError where there are not two of them: nothing could be even.
+    groups: [customer, attribute]; eligible: [customer] whom the offer may go to. Raises AskError where there are not two such groups:
+    nothing could be even.
     """
-    if alike is None:
+    if rule is None:
         return None
-    label = groups[alike.kind].astype(object).reset_index(drop=True)
-    sizes = label[asked].value_counts()
+    label = groups[rule.attribute].astype(object).reset_index(drop=True)
+    sizes = label[eligible].value_counts()
     if (sizes >= LEAST).sum() < 2:
-        told = ", ".join(f"{name} {n}" for name, n in sizes.items()) or "none"
+        counts = ", ".join(f"{name} {n}" for name, n in sizes.items()) or "none"
         raise AskError(
             [
-                f"EVEN={alike.name}: at least two groups need {LEAST} customers whom the offer may go to (who bought in its category "
-                f"within 180 days), and there are: {told}; leave EVEN out, or choose other groups"
+                f"EVEN={rule.name}: at least two groups need {LEAST} customers whom the offer may go to (who bought in its category "
+                f"within 180 days), and there are: {counts}; leave EVEN out, or choose other groups"
             ]
         )
-    kept = asked & label.isin(sizes.index[sizes >= LEAST]).to_numpy()
-    return Groups(label.where(kept, None).to_numpy(object), alike.apart, int((asked & ~kept).sum()))
+    judged = eligible & label.isin(sizes.index[sizes >= LEAST]).to_numpy()
+    return Parity(label.where(judged, None).to_numpy(object), rule.tolerance)
 
 
-def allocate_evenly(
-    gain: np.ndarray, spend: np.ndarray, budget: float | None, number: int | None, customer: np.ndarray, groups: Groups | None
-) -> Evenly:
-    """Who gets which arm so that most is gained within budget and number, and the groups are chosen alike.
-
-    gain, spend: [row, arm], arm 0 none; customer: [row], which decides between rows that are equally good; groups: labels [row]; where it
-    is given, at most one of budget and number may be. See `budget.allocate`, and `parity.allocate_even` where that is not even as it is.
-    """
-    free = allocate(gain, spend, budget, contacts=number, customer=customer)
-    each = free.price("contacts") if number is not None else 0.0
-    price, nobody = free.price("budget") if budget is not None else 0.0, np.zeros(len(gain), bool)
-    if groups is None or gap(free.arm, groups.label) <= groups.apart + CLOSE:
-        return Evenly(free.arm, price, np.full(len(gain), each), nobody)
-    order = np.argsort(customer.astype(str), kind="stable")
-    sent = np.broadcast_to(np.arange(gain.shape[1]) > 0, gain.shape).astype(float)
-    use, limit = (spend, budget) if number is None else (sent, float(number))
-    found = allocate_even(gain[order], use[order], limit, groups.label[order], groups.apart)
-    arm = np.zeros(len(gain), int)
-    arm[order] = found.arm
-    price, each = (found.price, 0.0) if number is None else (0.0, found.price)
-    worth, place = (gain - price * spend)[:, 1:].max(axis=1), np.full(len(gain), each)
-    for name in pd.unique(pd.Series(groups.label).dropna()):
-        mine = groups.label == name
-        last, first = worth[mine & (arm > 0)].min(initial=np.inf), worth[mine & (arm == 0)].max(initial=-np.inf)
-        if not first <= each <= last:  # the band sets the share: who falls below the best that is left out makes room for her
-            place[mine] = first if np.isfinite(first) else last
-    return Evenly(arm, price, place, (arm > 0) & (worth < each - CLOSE * (1 + abs(each))))
-
-
-TRIES = 50  # in which limits are brought to bind exactly those who are written to
-TENTH = 0.1  # of all who may be written to: the list where nothing tells what pays, and no number was asked for
+DEFAULT_SHARE = 0.1  # list length, of all who may be written to, without CUSTOMERS, BUDGET or a known effect
 
 
 @dataclass(frozen=True)
 class Considered:
-    """customer: [row] ids; features [row, feature] and expectations [row, arm] of an offer now; asked: [row] whether she bought in the
-    category in the last 180 days, as everybody in the trial had: of others no trial says anything. times: level of the season."""
+    """customer: [row] ids; features [row, feature] and expectations [row, arm] of an offer now; eligible: [row] whether she bought in
+    the category in the last 180 days, as everybody in the trial had: of others no trial says anything. season_level: of the day of sending,
+    over that of the trial."""
 
     customer: np.ndarray
     features: pd.DataFrame
     forecast: Forecast
-    asked: np.ndarray
+    eligible: np.ndarray
     response: Response
-    times: float = 1.0
+    season_level: float = 1.0
 
     def between(self, statistic: Callable[[Forecast], np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """estimate, low, high of a statistic of the forecast of these rows, at the level of the season; see `Response.between`."""
         features = self.features.iloc[rows].reset_index(drop=True)
-        return self.response.between(lambda f: statistic(at_level(self.response, f, features, self.times)), features)
+        return self.response.between(lambda f: statistic(at_level(self.response, f, features, self.season_level)), features)
 
     @property
     def percent(self) -> np.ndarray:
@@ -251,17 +197,18 @@ class Considered:
 @dataclass(frozen=True)
 class Chosen:
     """row: places among the considered, held out ones too; arm: [chosen]; held: [chosen]; price: gain of one more unit of the budget
-    (0 where it does not bind, missing where nothing is known of gains); place: [chosen] gain of one more place on the list, alike, for one
-    of her group where groups are to be even (negative where a group gets places for that alone); arms: those that could be chosen, none
-    first; owed: [chosen] who is on the list for the sake of her group."""
+    (0 where it does not bind, missing where nothing is known of gains); slot_price: [chosen] gain of one more contact, with parity of one
+    more of her group (negative where a group is contacted for parity alone); arms: those that could be chosen, none first;
+    added_for_parity: [chosen] who is on the list for parity alone; reserved: [considered] who is drawn into the holdout, chosen or not."""
 
     row: np.ndarray
     arm: np.ndarray
     held: np.ndarray
     price: float
-    place: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    slot_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
     arms: np.ndarray = field(default_factory=lambda: np.zeros(1, int))
-    owed: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    added_for_parity: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
+    reserved: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
 
 def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
@@ -279,11 +226,11 @@ def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
 
 def considered(
     kit: Kit, response: Response, customer: np.ndarray, hour: np.ndarray, date: pd.Timestamp, items: list[int],
-    partner: np.ndarray | None, times: float = 1.0,
+    partner: np.ndarray | None, season_level: float = 1.0,
 ) -> tuple[list[Considered], Considered | None]:  # fmt: skip
     """What is expected of every customer for each item, and, with `partner` [customer] (-1 none), for hers; in one pass over the shop.
 
-    times: level of the season that the offer falls into, over that which the response was learnt in (`decide.forecast`).
+    season_level: level of the season that the offer falls into, over that which the response was learnt in (`decide.forecast`).
     """
     time = date + pd.to_timedelta(hour, unit="h")
     ids = kit.purchases.items.to_numpy(object)
@@ -296,8 +243,8 @@ def considered(
     for part in np.split(np.arange(len(features)), np.cumsum([len(p) for p in parts])[:-1]):
         mine = features.iloc[part].reset_index(drop=True)
         who = customer if len(found) < len(items) or partner is None else customer[partner >= 0]
-        told = at_level(response, response.expected(mine), mine, times)
-        found.append(Considered(who, mine, told, mine["category_180"].to_numpy() > 0, response, times))
+        told = at_level(response, response.expected(mine), mine, season_level)
+        found.append(Considered(who, mine, told, mine["category_180"].to_numpy() > 0, response, season_level))
     return found[: len(items)], found[len(items)] if partner is not None else None
 
 
@@ -308,13 +255,13 @@ def season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
     return level(daily_units(kit.shop), learnt, date)
 
 
-def by_gain(view: Considered, ask: Ask, seed: int, groups: Groups | None = None, name: str = "") -> Chosen:
+def by_gain(view: Considered, ask: Ask, seed: int, parity: Parity | None = None, name: str = "") -> Chosen:
     """Who gets which arm so that most is gained within the budget and the number, which bind those who are written to.
 
-    Who is held out is drawn first, a random share of all; they are chosen by the same limits and then not written to. So more are chosen
-    than the limits say, as many as it takes. groups: of the considered, whose shares are kept close. name: of the campaign, see `held_out`.
+    Who is held out is drawn first, a random share of all. The others are allocated within the limits, and who is held out is chosen at
+    the others' prices: both by one rule. parity: groups of the considered. name: of the campaign, see `held_out`.
     """
-    rows = np.flatnonzero(view.asked)
+    rows = np.flatnonzero(view.eligible)
     inside = (view.percent >= ask.between[0]) & (view.percent <= ask.between[1])
     arms = np.append(0, 1 + np.flatnonzero(inside[1:]))
     if ask.discount is not None:
@@ -325,30 +272,25 @@ def by_gain(view: Considered, ask: Ask, seed: int, groups: Groups | None = None,
         raise AskError(
             [f"no discount from {low:g} to {high:g} % was tried; the trial tried {tried} %: choose a range that holds one"]
         )
+    reserved = np.zeros(len(view.eligible), bool)
     if not len(rows):
-        return Chosen(rows[:0], rows[:0], np.zeros(0, bool), 0.0)
+        return Chosen(rows[:0], rows[:0], np.zeros(0, bool), 0.0, reserved=reserved)
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
     held = held_out(view.customer[rows], ask.holdout, seed, name)
-    number, budget = ask.customers, None if ask.budget is None else ask.budget / (1 - ask.holdout)
-    mine = None if groups is None else replace(groups, label=groups.label[rows])
-    if mine is not None and number is not None:  # a place more may cost others theirs: begin with all who pay, and take away
-        number = len(rows)
-    for _ in range(TRIES):
-        found = allocate_evenly(gain, spend, budget, number, view.customer[rows], mine)
-        to = (found.arm > 0) & ~held
-        spent = float(spend[np.flatnonzero(to), found.arm[to]].sum())
-        places = int((found.arm > 0).sum())
-        more = 0 if ask.customers is None else ask.customers - int(to.sum())
-        if ask.budget is not None and budget is not None and spent > ask.budget:
-            budget *= ask.budget / spent * (1 - 1e-6)
-        elif number is not None and mine is not None and more < 0:
-            number = places + more
-        elif number is not None and mine is None and more > 0 and places == number < len(rows):
-            number = min(number + more, len(rows))
-        else:
-            break
-    sent = np.flatnonzero(found.arm > 0)
-    return Chosen(rows[sent], arms[found.arm[sent]], held[sent], found.price, found.place[sent], arms, found.owed[sent])
+    reserved[rows] = held
+    limits = Limits(ask.budget, ask.customers, parity=None if parity is None else parity._replace(group=parity.group[rows]))
+    plan = allocate(gain, spend, limits, customer=view.customer[rows], held_out=held)
+    to = np.flatnonzero(plan.arm > 0)
+    return Chosen(
+        rows[to],
+        arms[plan.arm[to]],
+        held[to],
+        plan.price("budget"),
+        plan.slot_price[to],
+        arms,
+        plan.added_for_parity[to],
+        reserved,
+    )
 
 
 def by_chance(
@@ -362,7 +304,7 @@ def by_chance(
     chance, origin = chances(kit, customer, item)
     held = held_out(customer, ask.holdout, seed, name)
     order = np.lexsort((customer.astype(str), -rounded(chance)))
-    number = math.ceil(TENTH * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
+    number = math.ceil(DEFAULT_SHARE * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
     if ask.customers is not None:
         number = min(int(np.searchsorted(np.cumsum(~held[order]), ask.customers)) + 1, number)
     if ask.budget is not None:

@@ -53,22 +53,22 @@ class Channel:
 
 
 @dataclass(frozen=True)
-class Alike:
-    """Groups that are to be chosen alike: the shares chosen of any two differ by at most `apart` (0 to 1). kind: the attribute that makes
-    them, as `audit.contacted` calls it."""
+class ParityRule:
+    """Parity between groups: the shares contacted of any two differ by at most `tolerance` (0 to 1). attribute: what makes the groups, as
+    `audit.contacted` calls it."""
 
-    kind: str
-    apart: float
+    attribute: str
+    tolerance: float
 
     @property
     def name(self) -> str:
         """The attribute in words."""
-        return in_words(self.kind)
+        return in_words(self.attribute)
 
 
-EVENLY = {in_words(k).replace(" ", ""): k for k in (*KINDS, BOTH)}  # attributes as they are typed
-EVENLY |= {"location": "city", "ageandgender": BOTH}
-APART = 0.05  # where no number is typed
+PARITY_ATTRIBUTES = {in_words(k).replace(" ", ""): k for k in (*KINDS, BOTH)}  # attributes as they are typed
+PARITY_ATTRIBUTES |= {"location": "city", "ageandgender": BOTH}
+DEFAULT_TOLERANCE = 0.05  # where no number is typed
 CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-mail", "email", "Email")}
 
 
@@ -76,7 +76,8 @@ CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-
 class Ask:
     """A campaign as asked for. product: name or id, "" for the best one. budget: most to spend in expectation; customers: most to write
     to; discount: in percent, of every offer; date: first day of sending; all None where left open. holdout: share of the chosen who get
-    nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed. even: groups to choose alike."""
+    nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed. parity: between
+    groups."""
 
     product: str = ""
     budget: float | None = None
@@ -88,14 +89,14 @@ class Ask:
     bundle: bool = True
     cost: float = 1.5
     between: tuple[float, float] = (0.0, 100.0)
-    even: Alike | None = None
+    parity: ParityRule | None = None
 
     @property
     def slug(self) -> str:
         """What was asked for, as part of a file's name, so that another campaign for the same day is another file."""
         parts = {"budget": self.budget, "customers": self.customers, "off": self.discount}
         told = [f"{name}{value:g}" for name, value in parts.items() if value is not None]
-        told += [f"even_{self.even.name.replace(' ', '_')}{100 * self.even.apart:g}"] if self.even else []
+        told += [f"even_{self.parity.name.replace(' ', '_')}{100 * self.parity.tolerance:g}"] if self.parity else []
         return "_".join([*told, _bare(self.channel.name)])
 
 
@@ -126,9 +127,7 @@ def asked(
     percent = read(
         "DISCOUNT", discount, "a discount is given in percent, 0 or from 1 to 99, such as 10; leave it out for the best", _percent
     )
-    day, alike = _date(str(date).strip(), problems), _even(str(even).strip(), problems)
-    if alike and money is not None and number is not None:
-        problems.append(f"EVEN={even}: a list can be even within a BUDGET or a number of CUSTOMERS, not within both; give one")
+    day, parity = _date(str(date).strip(), problems), _parity(str(even).strip(), problems)
     names = {_bare(n): c for n, c in CHANNELS.items()}
     if _bare(channel) not in names:
         problems.append(f"CHANNEL={channel}: the channels are {' and '.join(CHANNELS)}; choose one of them")
@@ -151,7 +150,7 @@ def asked(
         float(holdout),
         bool(bundle),
         cost,
-        even=alike,
+        parity=parity,
     )
 
 
@@ -208,17 +207,17 @@ def _date(text: str, problems: list[str]) -> pd.Timestamp | None:
     return pd.Timestamp(day)
 
 
-def _even(text: str, problems: list[str]) -> Alike | None:
+def _parity(text: str, problems: list[str]) -> ParityRule | None:
     if not text:
         return None
     found = re.fullmatch(r"([A-Za-z _]+?)\s*(?:(\d+(?:\.\d+)?|\.\d+)\s*(?:%|points?)?)?", text)
-    kind = EVENLY.get(_bare(found[1].lower().removesuffix("band"))) if found else None
-    apart = float(found[2]) / 100 if found and found[2] else APART
-    if kind is None or apart > 1:
-        names = ", ".join(in_words(k) for k in dict.fromkeys(EVENLY.values()))
+    attribute = PARITY_ATTRIBUTES.get(_bare(found[1].lower().removesuffix("band"))) if found else None
+    tolerance = float(found[2]) / 100 if found and found[2] else DEFAULT_TOLERANCE
+    if attribute is None or tolerance > 1:
+        names = ", ".join(in_words(k) for k in dict.fromkeys(PARITY_ATTRIBUTES.values()))
         problems.append(
             f"EVEN={text}: name what makes the groups ({names}), and then by how many points at most the shares chosen of them may "
             'differ, from 0 to 100, such as EVEN="age 5"; leave it out for the list that earns most'
         )
         return None
-    return Alike(kind, apart)
+    return ParityRule(attribute, tolerance)

@@ -1,15 +1,27 @@
-"""Limits on a sum of use over rows: a budget, a number of contacts, a share of a group, a stock."""
+"""Allocation of arms to rows under limits: a budget, contacts, shares of groups, stocks, contacts of a customer, parity.
+
+    max sum_ij g_ij x_ij   s.t.   sum_ij s_ij x_ij <= B  and the other limits,   sum_j x_ij = 1.
+
+One limit is a greedy walk (`knapsack`); several are solved by their shadow prices (`decide.shadow_prices`) and made whole
+(`decide.repair`). Source: Sinha and Zoltners (1979); Zemel (1984).
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numba import njit
 
-from promo_helpers.decide.shadow_prices import Problem, filled, repaired, solve
+from promo_helpers.decide import repair
+from promo_helpers.decide.shadow_prices import Bands, Problem, Solver, by_samples
 from promo_helpers.draws import HALF, KEPT, rounded
+from promo_helpers.knapsack import ROUNDING, walk
+
+CLOSE = 1e-9  # shares that differ by exactly the tolerance are within it
+MARGIN = 4e-9  # of the largest term of a net gain: closer choices are equally good (prices have nine digits)
 
 
 @dataclass(frozen=True)
@@ -24,6 +36,32 @@ class Cap:
     use: np.ndarray
     limit: float | Mapping[object, float]
     group: np.ndarray | None = None
+
+
+class Parity(NamedTuple):
+    """Shares of rows contacted differ between any two groups by at most `tolerance` (0 to 1). group: [row] labels, missing: in none.
+
+    Rows are counted. Where the tolerance is narrower than one row of a group, the group may be one row beyond it.
+    """
+
+    group: np.ndarray
+    tolerance: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an allocation may use; None, or no caps, leaves a limit out.
+
+    budget: most spend in all, in the unit of the spend. contacts: most rows contacted (a number of customers, where each has one row or
+    is contacted once). caps: others, see `Cap` and `share_cap`; a stock is Cap("stock", units sold under the offer, {product: stock},
+    product of the row). per_customer: most contacts of one customer. parity: between groups' shares contacted.
+    """
+
+    budget: float | None = None
+    contacts: int | None = None
+    caps: Sequence[Cap] = ()
+    per_customer: int | None = None
+    parity: Parity | None = None
 
 
 def share_cap(name: str, group: np.ndarray, share: float | Mapping[object, float], arms: int) -> Cap:
@@ -93,152 +131,14 @@ def blocks(rows: int, customer: np.ndarray | None, per_customer: int | None) -> 
     return code if np.bincount(code).max() > per_customer else None
 
 
-ROUNDING = 1e-12  # of a limit: 29 % of 100 contacts is 28.999999999999996 in binary, and means 29
-STEEP = 1e300  # a move that costs next to nothing
-
-
-def walk(gain: np.ndarray, use: np.ndarray, cap: np.ndarray, limit: np.ndarray, tie: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([row] arm, [cap] shadow price) that gain most with sums of `use` over the rows of each cap within its limit.
-
-    gain, use: [row, arm], arm 0 with 0. cap: [row] which of the limits the row counts towards. limit: [cap], at least 0.
-    tie: [row] numbers that say which of equally good moves is taken first. Where arms free room (use below 0), a second walk without
-    those that also lose is made, and each limit takes the better of the two: no plan is worse than none.
-    """
-    arm, price = _walk(gain, use, cap, limit, tie, True)
-    if (use < 0).any():  # arms that lose but make room: what they pay for may be too coarse to be worth it
-        rows = np.arange(len(gain))
-        other = _walk(gain, use, cap, limit, tie, False)[0]
-        worth = [np.bincount(cap, gain[rows, a], minlength=len(limit)) for a in (arm, other)]
-        better = worth[1] > worth[0]
-        arm = np.where(better[cap], other, arm)
-    return arm, price
-
-
-def _walk(
-    gain: np.ndarray, use: np.ndarray, cap: np.ndarray, limit: np.ndarray, tie: np.ndarray, losses: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    count = _count(gain, use, losses)
-    row, to, slope, more, arm = _moves(gain, use, losses, np.append(0, np.cumsum(count)))
-    key = -rounded(slope)
-    order = np.argsort(key)
-    falling = key[order]
-    same = np.append(False, falling[1:] == falling[:-1])
-    same[:-1] |= same[1:]
-    if same.any():  # within a row, moves stand in the order in which they are made
-        level = order[same]
-        order[same] = level[np.lexsort((level, tie[row[level]], key[level]))]
-    return arm, _take(row, to, slope, more, order, cap, limit * (1 + ROUNDING), use, arm)
-
-
-@njit(cache=True)
-def _chain(gain: np.ndarray, use: np.ndarray, losses: bool, kept: np.ndarray) -> int:
-    """Write the arms on one row's hull into `kept`, in rising use; return how many."""
-    arms = len(gain)
-    sorted_ = np.empty(arms, np.int64)
-    n = 0
-    for a in range(arms):
-        if gain[a] < 0 and not (losses and use[a] < 0):
-            continue
-        p = n
-        while p > 0 and (use[a] < use[sorted_[p - 1]] or (use[a] == use[sorted_[p - 1]] and gain[a] > gain[sorted_[p - 1]])):
-            sorted_[p] = sorted_[p - 1]
-            p -= 1
-        sorted_[p] = a
-        n += 1
-    kept[0] = sorted_[0]
-    top = 0
-    for p in range(1, n):
-        a = sorted_[p]
-        if gain[a] <= gain[kept[top]]:
-            continue
-        while top > 0 and _slope(gain, use, kept[top - 1], kept[top]) < _slope(gain, use, kept[top], a):
-            top -= 1
-        top += 1
-        kept[top] = a
-    return top + 1
-
-
-@njit(cache=True)
-def _slope(gain: np.ndarray, use: np.ndarray, a: int, b: int) -> float:
-    better, more = gain[b] - gain[a], use[b] - use[a]
-    return STEEP if better >= STEEP * more else better / more
-
-
-@njit(cache=True)
-def _count(gain: np.ndarray, use: np.ndarray, losses: bool) -> np.ndarray:
-    count = np.empty(len(gain), np.int64)
-    kept = np.empty(gain.shape[1], np.int64)
-    for i in range(len(gain)):
-        count[i] = _chain(gain[i], use[i], losses, kept) - 1
-    return count
-
-
-@njit(cache=True)
-def _moves(
-    gain: np.ndarray, use: np.ndarray, losses: bool, first: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Row, arm, slope and added use of each move, row after row, and the [row] arm that uses least, where the walk begins."""
-    n = first[-1]
-    row, to, slope, more = np.empty(n, np.int32), np.empty(n, np.int16), np.empty(n), np.empty(n)
-    start = np.empty(len(gain), np.int64)
-    kept = np.empty(gain.shape[1], np.int64)
-    for i in range(len(gain)):
-        size = _chain(gain[i], use[i], losses, kept)
-        start[i] = kept[0]
-        for p in range(1, size):
-            m = first[i] + p - 1
-            row[m], to[m], more[m] = i, kept[p], use[i, kept[p]] - use[i, kept[p - 1]]
-            slope[m] = _slope(gain[i], use[i], kept[p - 1], kept[p])
-            if p > 1:
-                slope[m] = min(slope[m], slope[m - 1])  # in rounded numbers, too, they must not rise
-    return row, to, slope, more, start
-
-
-@njit(cache=True)
-def _take(
-    row: np.ndarray,
-    to: np.ndarray,
-    slope: np.ndarray,
-    more: np.ndarray,
-    order: np.ndarray,
-    cap: np.ndarray,
-    limit: np.ndarray,
-    use: np.ndarray,
-    arm: np.ndarray,
-) -> np.ndarray:
-    """Make the moves that fit, in `arm`; return the slope of each cap's first that does not, 0 where all fit."""
-    price, used, lost = np.zeros(len(limit)), np.zeros(len(limit)), np.zeros(len(limit))
-    ended = np.zeros(len(arm), np.bool_)
-    for i in range(len(arm)):
-        _add(used, lost, cap[i], use[i, arm[i]])
-    for m in order:
-        i = row[m]
-        k = cap[i]
-        if ended[i]:
-            continue
-        if used[k] + (lost[k] + more[m]) <= limit[k]:
-            _add(used, lost, k, more[m])
-            arm[i] = to[m]
-        else:
-            ended[i] = True
-            if price[k] == 0:
-                price[k] = slope[m]
-    return price
-
-
-@njit(cache=True)
-def _add(total: np.ndarray, lost: np.ndarray, k: int, value: float) -> None:
-    """Neumaier's sum: what rounding takes from a million small numbers is kept beside the total."""
-    after = total[k] + value
-    lost[k] += (total[k] - after) + value if abs(total[k]) >= abs(value) else (value - after) + total[k]
-    total[k] = after
-
-
 @dataclass(frozen=True)
 class Allocation:
     """arm: [row]. gain, spend: their expected sums. bound: no allocation gains more (the linear relaxation, from the prices).
 
-    caps: a row for each limit: cap, group, limit, used, price (gain of one more unit of the limit, 0 where it does not bind).
+    caps: a row for each limit: cap, group, limit, used, price (gain of one more unit of the limit, 0 where it does not bind); for parity,
+    a row for each group: the highest share allowed, its share, and the price of one more contact (below 0 where it is contacted for
+    parity alone). slot_price: [row] gain of one more contact, of all or of the row's group. added_for_parity: [row] contacted although
+    it would not be at the prices that all groups pay. Rows held out count in arm, slot_price and added_for_parity only.
     """
 
     arm: np.ndarray
@@ -246,6 +146,8 @@ class Allocation:
     spend: float
     bound: float
     caps: pd.DataFrame
+    slot_price: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    added_for_parity: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
     @property
     def gap(self) -> float:
@@ -253,76 +155,230 @@ class Allocation:
         return max(self.bound - self.gain, 0.0)
 
     def price(self, name: str) -> float:
-        """Shadow price of the cap `name` without groups: the next unit of it returns so much gain."""
-        [price] = self.caps.loc[self.caps["cap"] == name, "price"]
-        return float(price)
+        """Shadow price of the cap `name` without groups: the next unit of it returns so much gain. 0 where there is no such limit."""
+        price = self.caps.loc[self.caps["cap"] == name, "price"].to_numpy()
+        if len(price) > 1:
+            raise KeyError(f"cap '{name}' has a limit and a price for each of {len(price)} groups")
+        return float(price[0]) if len(price) else 0.0
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a solver needs of some rows. code: [limit] of [row] numbers of its groups; most: [limit] of [group] limits; block: [row]
+    number of the customer; group: [row] number of the group of parity; tie: [row] hash."""
+
+    gain: np.ndarray
+    uses: list[np.ndarray]
+    code: list[np.ndarray]
+    most: list[np.ndarray]
+    block: np.ndarray | None
+    per_customer: int
+    group: np.ndarray | None
+    tie: np.ndarray
+
+    def only(self, rows: np.ndarray) -> "_Rows":
+        """The same of some of the rows."""
+        block, group = (None if part is None else part[rows] for part in (self.block, self.group))
+        uses, code = [u[rows] for u in self.uses], [c[rows] for c in self.code]
+        return _Rows(self.gain[rows], uses, code, self.most, block, self.per_customer, group, self.tie[rows])
 
 
 def allocate(
     gain: np.ndarray,
     spend: np.ndarray,
-    budget: float | None = None,
+    limits: Limits | None = None,
     *,
-    contacts: int | None = None,
     customer: np.ndarray | None = None,
-    per_customer: int | None = None,
-    caps: Sequence[Cap] = (),
     key: np.ndarray | None = None,
+    held_out: np.ndarray | None = None,
+    solver: Solver = by_samples,
 ) -> Allocation:
     """One arm for each row, so that the expected gain is as large as the limits allow (a multiple-choice knapsack).
 
-    gain, spend: [row, arm] expected, in one currency, against arm 0 (none), which has 0 in both; either may be negative. budget: most
-    that is spent in all. contacts: most rows that are contacted (with one row or contact
-    a customer, a number of customers). customer: [row]; per_customer: most contacts of one customer.
-    caps: other limits, see `limits.Cap` and `limits.share_cap`; a stock is Cap("stock", units sold under the offer, {product: stock},
-    product of the row).
+    gain, spend: [row, arm] expected, in one currency, against arm 0 (none), which has 0 in both; either may be negative. customer: [row].
     key: [row] what decides between rows that are equally good (default: customer, else the row's own numbers), through a hash, so that no
     row is favoured for its place; rows that are alike in all of this can be told apart by their place only.
+    held_out: [row] who is drawn into a holdout: they use nothing of any limit, and get the arm that is best at the others' prices.
+    solver: of several limits, `shadow_prices.by_samples` or `by_highs`.
 
-    Limits are kept to 12 digits (`path.ROUNDING`). One limit, or one for each of several groups, without per_customer: see `path`; what
-    is missed is less than one row's largest step in gain per limit, and a larger limit never gains less. Several limits at once: see
-    `prices`; with at most `prices.CORE` rows and no negative use, less than the largest gain of one customer is missed per limit that
-    binds. With more rows nothing is promised, `gap` says what may be missed; the gain may fall a little where a limit is raised.
-    Source: Sinha & Zoltners (1979), Kellerer, Pferschy & Pisinger, Knapsack Problems (2004), chapter 11.
+    Limits are kept to 12 digits (`knapsack.ROUNDING`). One limit, or one for each of several groups, without per_customer and parity: see
+    `knapsack`; what is missed is less than one row's largest step in gain per limit, and a larger limit never gains less. Several limits
+    at once: see `shadow_prices`; with at most `CORE` rows and no negative use, less than the largest gain of one customer is missed per
+    limit that binds. With more rows nothing is promised, `gap` says what may be missed; the gain may fall a little where a limit is
+    raised. With parity a group may have to be contacted where no offer pays.
+    Source: Sinha and Zoltners (1979); Zemel (1984); Kellerer, Pferschy and Pisinger, Knapsack Problems (2004), chapter 11.
     Raises ValueError for shapes that differ, numbers that are missing, an arm 0 that is not 0, and limits that are negative or missing.
     """
-    gain, spend = np.ascontiguousarray(gain, float), np.ascontiguousarray(spend, float)
+    gain, spend, limits = np.ascontiguousarray(gain, float), np.ascontiguousarray(spend, float), limits or Limits()
     if gain.ndim != 2 or gain.shape[1] < 2 or not len(gain):
         raise ValueError(f"gain is {gain.shape}: it must be [row, arm] with at least one row, none first and an arm after it")
-    given = [] if budget is None else [Cap("budget", spend, budget)]
-    if contacts is not None:
-        given.append(Cap("contacts", contacted(*gain.shape), contacts))
-    given += caps
-    check(gain, spend, contacts, given)
-    block = blocks(len(gain), customer, per_customer)
-    if key is None:
-        key = customer
-    elif len(key) != len(gain):
-        raise ValueError(f"key has {len(key):,} rows, gain {len(gain):,}")
-    groups = [groups_of(cap) for cap in given] or [(np.zeros(len(gain), np.int64), [None], np.array([np.inf]))]
-    uses = [np.asarray(cap.use, float) for cap in given] or [spend]
+    caps = [] if limits.budget is None else [Cap("budget", spend, limits.budget)]
+    if limits.contacts is not None:
+        caps.append(Cap("contacts", contacted(*gain.shape), limits.contacts))
+    caps += limits.caps
+    check(gain, spend, limits.contacts, caps)
+    block = blocks(len(gain), customer, limits.per_customer)
+    key = customer if key is None else key
+    for name, column in (("key", key), ("held_out", held_out)):
+        if column is not None and len(column) != len(gain):
+            raise ValueError(f"{name} has {len(column):,} rows, gain {len(gain):,}")
+    groups = [groups_of(cap) for cap in caps] or [(np.zeros(len(gain), np.int64), [None], np.array([np.inf]))]
+    uses = [np.asarray(cap.use, float) for cap in caps] or [spend]
+    held = np.zeros(len(gain), bool) if held_out is None else np.asarray(held_out, bool)
+    labels, group = (np.zeros(0, object), None) if limits.parity is None else _groups(limits.parity, ~held)
     tie = _tie(key, [gain, *uses], [code for code, _, _ in groups])
-    if len(uses) == 1 and block is None:
-        arm, bound, price = _one(gain, uses[0], groups[0][0], groups[0][2], tie)
-    else:
-        arm, bound, price = _several(gain, uses, groups, block, per_customer or 0, tie)
-    rows = np.arange(len(gain))
-    first = np.append(0, np.cumsum([len(limit) for _, _, limit in groups]))
+    every = _Rows(gain, uses, [g[0] for g in groups], [g[2] for g in groups], block, limits.per_customer or 0, group, tie)
+    sent = every.only(np.flatnonzero(~held)) if held.any() else every
+    plan = _solved(sent, len(labels), 1.0 if limits.parity is None else limits.parity.tolerance, solver)
+    arm = np.zeros(len(gain), np.int64)
+    arm[~held] = plan.arm
+    if held.any():
+        arm[held] = _at_prices(every.only(np.flatnonzero(held)), sent, plan)
+    table = _table(caps, groups, sent, plan, labels, limits.parity)
+    slot = np.zeros(len(gain))
+    for cap, price in zip(caps, plan.prices, strict=False):
+        slot += price[0] if cap.name == "contacts" and cap.group is None else 0.0
+    added = np.zeros(len(gain), bool)
+    if group is not None:
+        slot += plan.group_price[group]
+        lone = np.flatnonzero((arm > 0) & (plan.group_price[group] < 0))
+        net, scale = _net(every.only(lone), plan)
+        added[lone] = (net + plan.group_price[group][lone][:, None])[:, 1:].max(axis=1) < -MARGIN * scale
+    rows = np.arange(len(plan.arm))
+    earned, spent = (math.fsum(v[~held][rows, plan.arm] if held.any() else v[rows, plan.arm]) for v in (gain, spend))
+    return Allocation(arm, earned, spent, plan.bound, table, slot, added)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """arm: [row]. prices: [limit] of [group] prices. group_price: [group + 1] of one more contact for parity, 0 for who is in none."""
+
+    arm: np.ndarray
+    bound: float
+    prices: list[np.ndarray]
+    group_price: np.ndarray
+
+
+def _groups(parity: Parity, sent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of the groups of the rows that are not held out, and [row] the number of its group, that of labels where it has none."""
+    label = np.asarray(parity.group, object)
+    if label.shape != sent.shape:
+        raise ValueError(f"group of parity is {label.shape}: it must be [row], {len(sent):,}")
+    if pd.isna(label).all():
+        raise ValueError("group of parity: all labels are missing; parity is between groups")
+    if not 0 <= parity.tolerance <= 1:
+        raise ValueError(f"tolerance = {parity.tolerance!r}: the difference of shares allowed must be from 0 to 1")
+    labels = pd.factorize(label[sent], sort=True)[1]
+    code = pd.Index(labels, dtype=object).get_indexer(label)
+    return np.asarray(labels, object), np.where((code < 0) | pd.isna(label), len(labels), code).astype(np.int64)
+
+
+def _shares(arm: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    return np.bincount(group, arm > 0, groups + 1)[:groups] / np.bincount(group, minlength=groups + 1)[:groups]
+
+
+def _solved(rows: _Rows, groups: int, tolerance: float, solver: Solver) -> _Plan:
+    """Arms, bound and prices; with parity only where the best allocation without it is not within the tolerance."""
+    if not len(rows.gain):
+        return _Plan(np.zeros(0, np.int64), 0.0, [np.zeros(len(most)) for most in rows.most], np.zeros(groups + 1))
+    plan = _one(rows, groups) if len(rows.uses) == 1 and rows.block is None else _several(rows, groups, None, solver)
+    if rows.group is None or groups < 2 or np.ptp(_shares(plan.arm, rows.group, groups)) <= tolerance + CLOSE:
+        return plan
+    return _several(rows, groups, tolerance, solver)
+
+
+def _one(rows: _Rows, groups: int) -> _Plan:
+    use, code, most = np.ascontiguousarray(rows.uses[0]), rows.code[0], rows.most[0]
+    arm, price = walk(rows.gain, use, code, most, rows.tie)
+    problem = Problem(rows.gain, use[None], code[None], most, np.arange(len(rows.gain) + 1), 1)
+    return _Plan(arm, problem.at(price)[2], [price], np.zeros(groups + 1))
+
+
+def _several(rows: _Rows, groups: int, tolerance: float | None, solver: Solver) -> _Plan:
+    """Arms, bound and prices; everything is done in an order of the rows that does not depend on the one given."""
+    keys = [rows.tie] if rows.group is None else [rows.group, rows.tie]
+    order = np.lexsort(keys if rows.block is None else [*keys, rows.block])
+    starts = np.append(0, np.cumsum([len(most) for most in rows.most]))
+    code = [number[order] + start for number, start in zip(rows.code, starts, strict=False)]
+    use, limit, bands = [u[order] for u in rows.uses], np.concatenate(rows.most), None
+    if tolerance is not None and rows.group is not None:
+        size = np.bincount(rows.group, minlength=groups + 1)[:groups]
+        bands = Bands(len(limit), size, np.zeros(groups), tolerance)
+        code.append(rows.group[order] + len(limit))
+        use.append(contacted(*rows.gain.shape))
+        limit = np.append(limit, np.full(groups + 1, np.inf))
+    first = np.arange(len(order) + 1) if rows.block is None else np.append(0, np.cumsum(np.bincount(rows.block)))
+    first = np.unique(first)  # customers without a row here
+    most = 1 if rows.block is None else rows.per_customer
+    problem = Problem(rows.gain[order], np.stack(use), np.stack(code), limit, first, most, bands)
+    sample = np.argsort(np.minimum.reduceat(rows.tie[order], first[:-1]), kind="stable")
+    inside, price = repair.whole(problem, sample, ROUNDING, solver)
+    arm = np.empty(len(order), np.int64)
+    arm[order] = inside
+    of_group = np.zeros(groups + 1)
+    if bands is not None:
+        of_group[:groups] = price[bands.caps] if rows.block is not None else repair.band_prices(problem, inside, price)
+    return _Plan(arm, problem.at(price)[2], np.split(price[: starts[-1]], starts[1:-1]), of_group)
+
+
+def _net(rows: _Rows, plan: _Plan) -> tuple[np.ndarray, np.ndarray]:
+    """[row, arm] gain net of all prices, and the [row] size of its largest term."""
+    net, scale = rows.gain.copy(), np.abs(rows.gain).max(axis=1)
+    for use, code, price in zip(rows.uses, rows.code, plan.prices, strict=True):
+        term = price[code][:, None] * use
+        net -= term
+        scale = np.maximum(scale, np.abs(term).max(axis=1))
+    if rows.group is not None:
+        net[:, 1:] -= plan.group_price[rows.group][:, None]
+        scale = np.maximum(scale, np.abs(plan.group_price[rows.group]))
+    return net, scale
+
+
+def _at_prices(held: _Rows, sent: _Rows, plan: _Plan) -> np.ndarray:
+    """[row] the best arm at the prices of those sent. Of rows whose best arms are equally good, as at the margin of a limit, the share
+    that gets the higher one is that of such rows among those sent."""
+
+    def best(rows: _Rows) -> tuple[np.ndarray, np.ndarray]:
+        net, scale = _net(rows, plan)
+        near = net >= (net.max(axis=1) - MARGIN * scale)[:, None]
+        return near.argmax(axis=1), near.shape[1] - 1 - near[:, ::-1].argmax(axis=1)
+
+    low, high = best(sent)
+    margin = low < high
+    share = float((plan.arm[margin] > low[margin]).mean()) if margin.any() else 0.0
+    low, high = best(held)
+    arm = np.where((held.tie >> np.uint64(11)) * 2.0**-53 < share, high, low)
+    if held.block is not None:
+        worth = _net(held, plan)[0][np.arange(len(arm)), arm]
+        order = np.lexsort((held.tie, -rounded(worth), held.block))
+        rank = pd.Series(held.block[order]).groupby(held.block[order]).cumcount().to_numpy()
+        arm[order[rank >= held.per_customer]] = 0
+    return arm
+
+
+def _table(
+    caps: Sequence[Cap], groups: Sequence, sent: _Rows, plan: _Plan, labels: np.ndarray, parity: Parity | None
+) -> pd.DataFrame:
+    rows = np.arange(len(plan.arm))
     frames = [
         pd.DataFrame(
             {
                 "cap": cap.name,
-                "group": labels,
+                "group": named,
                 "limit": limit,
-                "used": _sums(use[rows, arm], code, len(limit)),
-                "price": price[a:b],
+                "used": _sums(use[rows, plan.arm], code, len(limit)),
+                "price": price,
             }
         )
-        for cap, use, (code, labels, limit), a, b in zip(given, uses, groups, first[:-1], first[1:], strict=False)
+        for cap, (_, named, limit), use, code, price in zip(caps, groups, sent.uses, sent.code, plan.prices, strict=False)
     ]
-    empty = pd.DataFrame(columns=["cap", "group", "limit", "used", "price"])
-    table = pd.concat(frames, ignore_index=True) if frames else empty
-    return Allocation(arm, math.fsum(gain[rows, arm]), math.fsum(spend[rows, arm]), bound, table)
+    if parity is not None and sent.group is not None:
+        share = _shares(plan.arm, sent.group, len(labels))
+        most = np.minimum(share.min(initial=1.0) + parity.tolerance, 1.0)
+        frames.append(
+            pd.DataFrame({"cap": "parity", "group": labels, "limit": most, "used": share, "price": plan.group_price[:-1]})
+        )
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cap", "group", "limit", "used", "price"])
 
 
 def _tie(key: np.ndarray | None, numbers: list[np.ndarray], codes: list[np.ndarray]) -> np.ndarray:
@@ -357,32 +413,3 @@ def _sums(values: np.ndarray, code: np.ndarray, groups: int) -> list[float]:
         return [math.fsum(values)]
     order = np.argsort(code, kind="stable")
     return [math.fsum(part) for part in np.split(values[order], np.cumsum(np.bincount(code, minlength=groups))[:-1])]
-
-
-def _one(
-    gain: np.ndarray, use: np.ndarray, code: np.ndarray, limit: np.ndarray, tie: np.ndarray
-) -> tuple[np.ndarray, float, np.ndarray]:
-    use = np.ascontiguousarray(use)
-    arm, price = walk(gain, use, code, limit, tie)
-    return arm, Problem(gain, use[None], code[None], limit, np.arange(len(gain) + 1), 1).at(price)[2], price
-
-
-def _several(
-    gain: np.ndarray, uses: list[np.ndarray], groups: list, block: np.ndarray | None, most: int, tie: np.ndarray
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Arms, bound and prices; everything is done in an order of the rows that does not depend on the one given."""
-    order = np.argsort(tie, kind="stable") if block is None else np.lexsort((tie, block))
-    code, start = [], 0
-    for number, labels, _ in groups:
-        code.append(number[order] + start)
-        start += len(labels)
-    limit = np.concatenate([limit for _, _, limit in groups])
-    first = np.arange(len(gain) + 1) if block is None else np.append(0, np.cumsum(np.bincount(block)))
-    use = np.stack([u[order] for u in uses])
-    problem = Problem(gain[order], use, np.stack(code), limit, first, 1 if block is None else most)
-    arm, price = solve(problem, np.argsort(np.minimum.reduceat(tie[order], first[:-1]), kind="stable"))
-    arm = repaired(problem, arm, price, limit * (1 + ROUNDING))
-    arm = filled(problem, arm, price, limit * (1 + ROUNDING / 2))
-    out = np.empty(len(gain), np.int64)
-    out[order] = arm
-    return out, problem.at(price)[2], price

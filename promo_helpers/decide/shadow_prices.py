@@ -1,6 +1,20 @@
-"""The allocation as an optimiser sees it: customers, their rows, what each arm uses of each limit; and what is best under given prices."""
+"""Several limits at once: shadow prices by linear programmes, and a whole allocation from them by repair and refill.
 
-from dataclasses import dataclass
+Rows i, arms j, limits c of which a row counts towards some, and bands of parity over groups G of n_G rows:
+
+    max sum_ij g_ij x_ij   s.t.   sum_ij u_cij x_ij <= b_c,   n_G L <= sum_{i in G, j > 0} x_ij <= n_G (L + t),   sum_j x_ij = 1.
+
+The level L of the shares contacted is free. In the dual each limit has a price p_c >= 0, and each group's contacts have one, q_G, of either
+sign (of the upper side less that of the lower), whose sum over rows, sum_G n_G q_G, is 0 or less:
+
+    min sum_c p_c b_c + t sum_G n_G max(q_G, 0) + sum_i max_j (g_ij - sum_c p_c u_cij - q_G(i) [j > 0]).
+
+Any prices bound what an allocation can gain; the best ones are the shadow prices. Sources: Sinha and Zoltners (1979); Zemel (1984);
+Kellerer, Pferschy and Pisinger (2004), Knapsack Problems, chapter 11. The linear programmes are solved by HiGHS (dual simplex).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numba import njit
@@ -9,12 +23,51 @@ from scipy.optimize import linprog, minimize
 
 from promo_helpers.draws import rounded
 
+PART_OF_A_ROW = 1e-6  # a share that differs by exactly the tolerance is within it
+CORE = 3000  # rows of a linear programme: a third of a second
+WHOLE_PROGRAMME = 60_000  # rows of a linear programme where one is solved over all rows
+STEPS = 60  # evaluations of the dual bound for one sample
+ROUNDS = 8  # linear programmes for one sample
+WHOLE = 1 - 1e-6  # a share of an arm above it is the arm: HiGHS is right to 1e-7
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Parity: shares contacted of all groups lie in one band. Its caps are the last ones of a problem, and have no limit of their own.
+
+    first: number of the first group's cap; a row without a group counts towards cap first + groups. size: [group] rows. outside: [group]
+    rows contacted beyond the problem's own. tolerance: width of the band, 0 to 1.
+    """
+
+    first: int
+    size: np.ndarray
+    outside: np.ndarray
+    tolerance: float
+
+    @property
+    def caps(self) -> slice:
+        """The groups' caps."""
+        return slice(self.first, self.first + len(self.size))
+
+    def worth(self, price: np.ndarray) -> float:
+        """What the band adds to the dual bound under [cap] prices, its level between 0 and 1 - tolerance."""
+        price = self.size * price[self.caps]
+        return float(self.tolerance * np.maximum(price, 0).sum() + (1 - self.tolerance) * max(price.sum(), 0.0))
+
+    def most(self, share: float) -> np.ndarray:
+        """[group] most rows contacted where the lowest share is `share`: those in the band, or, where it is narrower than a row, the
+        first that reaches the share."""
+        return np.maximum(
+            np.floor(self.size * min(share + self.tolerance, 1.0) + PART_OF_A_ROW), np.ceil(self.size * share - PART_OF_A_ROW)
+        )
+
 
 @dataclass(frozen=True)
 class Problem:
     """gain: [row, arm]. use: [family, row, arm], cap: [family, row] which limit the row counts towards. limit: [cap].
 
-    first: [block + 1] where the rows of each customer begin, which stand together; at most `most` of them are contacted.
+    first: [block + 1] where the rows of each customer begin, which stand together; at most `most` of them are contacted. bands: of parity,
+    whose family of uses (1 a contact) and caps are the last.
     """
 
     gain: np.ndarray
@@ -23,12 +76,14 @@ class Problem:
     limit: np.ndarray
     first: np.ndarray
     most: int
+    bands: Bands | None = None
 
     def at(self, price: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """([row] best arm, [block] how much worse the next best choice is, dual bound) under [cap] prices."""
         arm, doubt, value = _best(self.gain, self.use, self.cap, price, self.first, self.most)
         finite = np.isfinite(self.limit)
-        return arm, doubt, value + float(price[finite] @ self.limit[finite])
+        value += float(price[finite] @ self.limit[finite])
+        return arm, doubt, value if self.bands is None else value + self.bands.worth(price)
 
     def used(self, arm: np.ndarray) -> np.ndarray:
         """[cap] sums of the use of `arm`."""
@@ -38,10 +93,15 @@ class Problem:
             np.zeros(len(self.limit)),
         )
 
-    def of(self, blocks: np.ndarray, limit: np.ndarray) -> "Problem":
-        """The same for some of the customers, with other limits."""
+    def contacted(self, arm: np.ndarray) -> np.ndarray:
+        """[group] rows contacted of each group of the bands."""
+        assert self.bands is not None
+        return self.used(arm)[self.bands.caps]
+
+    def of(self, blocks: np.ndarray, limit: np.ndarray, bands: Bands | None) -> "Problem":
+        """The same for some of the customers, with other limits and bands."""
         rows, first = self.rows(blocks)
-        return Problem(self.gain[rows], self.use[:, rows], self.cap[:, rows], limit, first, self.most)
+        return Problem(self.gain[rows], self.use[:, rows], self.cap[:, rows], limit, first, self.most, bands)
 
     def rows(self, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rows of these blocks, and where each block begins among them."""
@@ -96,108 +156,10 @@ def _best(
     return arm, doubt, total + lost
 
 
-def repaired(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """`arm` with rows changed until no sum of use is above `limit`: those first that lose least, at the prices, per unit they free.
-
-    Ends with arm 0 for everybody, which keeps every limit, if nothing else does.
-    """
-    arm = arm.copy()
-    rows = np.arange(len(arm))
-    for attempt in range(4 * len(limit) + 4):
-        over = problem.used(arm) - limit
-        broken = np.flatnonzero(over > 0)
-        if not len(broken):
-            return arm
-        k = broken[attempt % len(broken)]
-        for use, cap in zip(problem.use, problem.cap, strict=True):
-            there = rows[(cap == k) & (arm > 0)]
-            if not len(there):
-                continue
-            now = arm[there]
-            freed = use[there, now][:, None] - use[there]
-            if attempt >= 2 * len(limit) + 2:  # a change to another arm may break another limit; to none, seldom
-                freed[:, 1:] = 0
-            worth = problem.gain[there] - sum(
-                (price[c[there]] * (c[there] != k))[:, None] * u[there] for u, c in zip(problem.use, problem.cap, strict=True)
-            )
-            here = np.arange(len(there))
-            loss = np.divide(worth[here, now][:, None] - worth, freed, out=np.full(freed.shape, np.inf), where=freed > 0)
-            to = loss.argmin(axis=1)
-            least = loss[here, to]
-            order = np.argsort(rounded(least), kind="stable")
-            order = order[np.isfinite(least[order])]
-            enough = int(np.searchsorted(np.cumsum(freed[order, to[order]]), over[k])) + 1
-            arm[there[order[:enough]]] = to[order[:enough]]
-    return np.zeros_like(arm)
+Solver = Callable[[Problem, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-def filled(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """`arm` with rows changed to an arm of more gain while it fits: those first that are worth most at the prices."""
-    arm = arm.copy()
-    worth = _rise(problem.gain, problem.use, problem.cap, price, arm)
-    order = np.argsort(-rounded(worth), kind="stable")
-    block = np.repeat(np.arange(len(problem.first) - 1), np.diff(problem.first))
-    contacts = np.bincount(block, arm > 0, minlength=len(problem.first) - 1).astype(np.int64)
-    order = order[np.isfinite(worth[order])]
-    _fill(problem.gain, problem.use, problem.cap, price, arm, order, problem.used(arm), limit, block, contacts, problem.most)
-    return arm
-
-
-@njit(cache=True)
-def _rise(gain: np.ndarray, use: np.ndarray, cap: np.ndarray, price: np.ndarray, arm: np.ndarray) -> np.ndarray:
-    """[row] most that a change to an arm of more gain is worth at the prices; -inf where there is none."""
-    out = np.full(len(gain), -np.inf)
-    for i in range(len(gain)):
-        for a in range(gain.shape[1]):
-            if gain[i, a] > gain[i, arm[i]]:
-                v = gain[i, a] - gain[i, arm[i]]
-                for f in range(len(use)):
-                    v -= price[cap[f, i]] * (use[f, i, a] - use[f, i, arm[i]])
-                out[i] = max(out[i], v)
-    return out
-
-
-@njit(cache=True)
-def _fill(
-    gain: np.ndarray,
-    use: np.ndarray,
-    cap: np.ndarray,
-    price: np.ndarray,
-    arm: np.ndarray,
-    order: np.ndarray,
-    used: np.ndarray,
-    limit: np.ndarray,
-    block: np.ndarray,
-    contacts: np.ndarray,
-    most: int,
-) -> None:
-    families, _, arms = use.shape
-    for i in order:
-        now, best, best_worth = arm[i], arm[i], -np.inf
-        for a in range(arms):
-            if gain[i, a] <= gain[i, now] or (now == 0 and contacts[block[i]] >= most):
-                continue
-            fits, v = True, gain[i, a] - gain[i, now]
-            for f in range(families):
-                more = use[f, i, a] - use[f, i, now]
-                v -= price[cap[f, i]] * more
-                fits = fits and (more <= 0 or used[cap[f, i]] + more <= limit[cap[f, i]])
-            if fits and v > best_worth:
-                best, best_worth = a, v
-        if best != now:
-            for f in range(families):
-                used[cap[f, i]] += use[f, i, best] - use[f, i, now]
-            contacts[block[i]] += (best > 0) - (now > 0)
-            arm[i] = best
-
-
-CORE = 3000  # rows of a linear programme: a third of a second
-STEPS = 60  # evaluations of the dual bound for one sample
-ROUNDS = 8  # linear programmes for one sample
-WHOLE = 1 - 1e-6  # a share of an arm above it is the arm: HiGHS is right to 1e-7
-
-
-def solve(problem: Problem, order: np.ndarray, core: int = CORE) -> tuple[np.ndarray, np.ndarray]:
+def by_samples(problem: Problem, order: np.ndarray, core: int = CORE) -> tuple[np.ndarray, np.ndarray]:
     """([row] arm, [cap] price): the prices of the lowest dual bound found, and the arms of the linear programme that gave them.
 
     Arms may break a limit by what prices are not exact; a row that the linear programme splits has arm 0. With at most `core` rows
@@ -208,13 +170,27 @@ def solve(problem: Problem, order: np.ndarray, core: int = CORE) -> tuple[np.nda
     core = max(core, 20 * len(problem.limit))
     hard = np.full(len(problem.limit), np.inf)
     if many >= len(order):
-        return _linear(problem, hard)
-    price = _linear(_sample(problem, order[:many]), hard)[1]
+        return _linear(problem, hard)[:2]
+    _, price, level = _linear(_sample(problem, order[:many]), hard)
     while 10 * many < len(order):
         many *= 10
         part = _sample(problem, order[:many])
-        _, price = _refine(part, _descended(part, price), core)
-    return _refine(problem, _descended(problem, price), core)
+        _, price, level = _refine(part, _descended(part, price, level), core)
+    return _refine(problem, _descended(problem, price, level), core)[:2]
+
+
+def by_highs(problem: Problem, order: np.ndarray, most: int = WHOLE_PROGRAMME) -> tuple[np.ndarray, np.ndarray]:
+    """([row] arm, [cap] price) of one linear programme over all rows; above `most` rows over a sample, whose prices then hold for all.
+
+    Arms of the sample's prices break a limit by the sample's error; repair takes that back. See `by_samples` for the arguments.
+    """
+    size = np.diff(problem.first)
+    many = int(np.searchsorted(np.cumsum(size[order]), most)) + 1
+    hard = np.full(len(problem.limit), np.inf)
+    if many >= len(order):
+        return _linear(problem, hard)[:2]
+    price = _linear(_sample(problem, order[:many]), hard)[1]
+    return problem.at(price)[0], price
 
 
 def _sample(problem: Problem, blocks: np.ndarray) -> Problem:
@@ -225,29 +201,52 @@ def _sample(problem: Problem, blocks: np.ndarray) -> Problem:
     for cap in problem.cap:
         there += np.bincount(cap[rows], minlength=len(there))
         every += np.bincount(cap, minlength=len(there))
-    return problem.of(blocks, problem.limit * np.maximum(there, 1e-9) / np.maximum(every, 1))
+    bands = problem.bands
+    if bands is not None:
+        bands = replace(bands, size=there[bands.caps])
+    return problem.of(blocks, problem.limit * np.maximum(there, 1e-9) / np.maximum(every, 1), bands)
 
 
-def _descended(problem: Problem, price: np.ndarray) -> np.ndarray:
-    """Prices of a lower dual bound: with many rows it is almost smooth, its slope is limit - used, and quasi-Newton steps go down it."""
-    scale = np.where(np.isfinite(problem.limit) & (problem.limit > 0), problem.limit, 1)
-    finite = np.isfinite(problem.limit)
+def _descended(problem: Problem, price: np.ndarray, level: float) -> np.ndarray:
+    """Prices of a lower dual bound: with many rows it is almost smooth, its slope is limit - used, and quasi-Newton steps go down it.
+
+    level: of the bands, which stays; each of their two sides then has a price of at least 0, as any limit has.
+    """
+    caps, limit, side = len(problem.limit), problem.limit, np.zeros(0)
+    if problem.bands is not None:
+        size, groups = problem.bands.size, price[problem.bands.caps]
+        limit = np.concatenate([limit, size * (level + problem.bands.tolerance), -size * level])
+        side = np.concatenate([np.maximum(groups, 0), np.maximum(-groups, 0)])
+    finite = np.isfinite(limit)
+    scale = np.where(finite & (limit != 0), np.abs(limit), 1)
     worth = max(problem.at(price)[2], 1e-300)
 
-    def bound(x: np.ndarray) -> tuple[float, np.ndarray]:
-        arm, _, value = problem.at(x * worth / scale)
-        return value / worth, np.where(finite, (problem.limit - problem.used(arm)) / scale, 0)
+    def prices(x: np.ndarray) -> np.ndarray:
+        out = x[:caps].copy()
+        if problem.bands is not None:
+            upper, lower = np.split(x[caps:], 2)
+            out[problem.bands.caps] = upper - lower
+        return out
 
-    start = np.where(finite, price, 0) * scale / worth
+    def bound(x: np.ndarray) -> tuple[float, np.ndarray]:
+        x = x * worth / scale
+        arm, _, value = _best(problem.gain, problem.use, problem.cap, prices(x), problem.first, problem.most)[0:3]
+        used = problem.used(arm)
+        if problem.bands is not None:
+            contacted = used[problem.bands.caps]
+            used = np.concatenate([used, contacted, -contacted])
+        return (value + float(x[finite] @ limit[finite])) / worth, np.where(finite, (limit - used) / scale, 0)
+
+    start = np.where(finite, np.concatenate([price, side]), 0) * scale / worth
     found = minimize(
         bound, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * len(start), options={"maxfun": STEPS, "ftol": 1e-9}
     )
-    return found.x * worth / scale
+    return prices(found.x * worth / scale)
 
 
-def _refine(problem: Problem, price: np.ndarray, core: int) -> tuple[np.ndarray, np.ndarray]:
-    """Better prices from nearly right ones, by linear programmes over about `core` rows in doubt."""
-    lowest, best_price, best_arm = np.inf, price, np.zeros(len(problem.gain), int)
+def _refine(problem: Problem, price: np.ndarray, core: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Better prices from nearly right ones, by linear programmes over about `core` rows in doubt; and the level of the bands."""
+    lowest, best_price, best_arm, best_level = np.inf, price, np.zeros(len(problem.gain), int), 0.0
     for _ in range(ROUNDS):
         arm, doubt, bound = problem.at(price)
         if bound < lowest:
@@ -261,23 +260,28 @@ def _refine(problem: Problem, price: np.ndarray, core: int) -> tuple[np.ndarray,
         left = problem.limit - problem.used(outside)
         room = np.where(problem.limit > 0, problem.limit, 1)
         dearest = np.where(np.isfinite(room), 2 * price + 0.05 * bound / room, 0)
-        outside[rows], new = _linear(problem.of(blocks, left), dearest)
+        bands = problem.bands
+        if bands is not None:
+            bands = replace(bands, outside=problem.contacted(outside))
+            dearest[bands.caps] = 2 * np.abs(price[bands.caps]) + 0.05 * bound / np.maximum(bands.size, 1)
+        outside[rows], new, level = _linear(problem.of(blocks, left, bands), dearest)
         there, _, reached = problem.at(new)
         there[rows] = outside[rows]
         if reached < lowest:
-            lowest, best_price, best_arm = reached, new, outside
+            lowest, best_price, best_arm, best_level = reached, new, outside, level
         if (there == outside).all():  # nobody else wants to change
             break
         price = new if reached <= bound else (best_price + new) / 2
-    return best_arm, best_price
+    return best_arm, best_price, best_level
 
 
-def _linear(problem: Problem, dearest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """([row] arm, [cap] price) of the linear relaxation, at a vertex; a row that it splits has arm 0.
+def _linear(problem: Problem, dearest: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """([row] arm, [cap] price, level of the bands) of the linear relaxation, at a vertex; a row that it splits has arm 0.
 
     dearest: [cap] price of more than the limit, inf where there is no more.
     """
     rows, arms = problem.gain.shape
+    gain = rounded(problem.gain[:, 1:])
     column = np.arange(rows * (arms - 1)).reshape(rows, arms - 1)
     row = np.repeat(np.arange(rows), arms - 1)
     block = np.repeat(np.arange(len(problem.first) - 1), np.diff(problem.first))
@@ -288,36 +292,52 @@ def _linear(problem: Problem, dearest: np.ndarray) -> tuple[np.ndarray, np.ndarr
         sparse.csr_array((np.ones(column.size), (row, column.ravel())), shape=(rows, column.size)),
         sparse.csr_array((np.ones(inside.sum()), (place[inside], column.ravel()[inside])), shape=(crowded.sum(), column.size)),
     ]
-    caps = np.flatnonzero(np.isfinite(problem.limit))
     use = sum(
         (
             sparse.csr_array(
-                (u[:, 1:].ravel(), (np.repeat(c, arms - 1), column.ravel())), shape=(len(problem.limit), column.size)
+                (rounded(u[:, 1:]).ravel(), (np.repeat(c, arms - 1), column.ravel())), shape=(len(problem.limit), column.size)
             )
             for u, c in zip(problem.use, problem.cap, strict=True)
         ),
         sparse.csr_array((len(problem.limit), column.size)),
-    )[caps]
-    scale = abs(use).max(axis=1).toarray().ravel()
+    )
+    caps = np.flatnonzero(np.isfinite(problem.limit))
+    limited = use[caps]
+    scale = abs(limited).max(axis=1).toarray().ravel()
     scale[scale == 0] = 1
     worth = max(float(np.abs(problem.gain).max(initial=0)), 1e-300)
-    parts.append(sparse.diags_array(1 / scale) @ use)
-    matrix = sparse.vstack(parts, format="csr")
-    upper = np.concatenate([np.ones(rows), np.full(crowded.sum(), problem.most), problem.limit[caps] / scale])
-    cost = -problem.gain[:, 1:].ravel() / worth
-    soft = np.isfinite(dearest[caps])
-    if soft.any():  # where the others leave less than nothing, a price that high makes them change
-        beyond = sparse.csr_array(
-            (-np.ones(soft.sum()), (matrix.shape[0] - len(caps) + np.flatnonzero(soft), np.arange(soft.sum()))),
-            shape=(matrix.shape[0], soft.sum()),
-        )
-        matrix = sparse.hstack([matrix, beyond], format="csr")
-        cost = np.append(cost, (dearest[caps] * scale / worth)[soft])
-    found = linprog(cost, matrix, upper, bounds=(0, None), method="highs-ds")
+    limited = sparse.diags_array(1 / scale) @ limited
+    upper, dear = problem.limit[caps] / scale, dearest[caps] * scale / worth
+    level = sparse.csr_array((len(caps), 0))
+    if problem.bands is not None:  # after the limits: each group's upper side, each group's lower one, and a column for the level
+        bands = problem.bands
+        mean = max(float(bands.size.mean()), 1e-300)
+        contacts, size = use[np.arange(len(problem.limit))[bands.caps]], (bands.size / mean)[:, None]
+        level = sparse.csr_array(np.concatenate([np.zeros((len(caps), 1)), -size, size]))
+        limited = sparse.vstack([limited, contacts, -contacts])
+        upper = np.concatenate([upper, bands.size * bands.tolerance - bands.outside, bands.outside])
+        dear = np.concatenate([dear, np.tile(dearest[bands.caps] / worth, 2)])
+    soft = np.isfinite(dear)  # where the others leave less than nothing, a price that high makes them change
+    beyond = sparse.csr_array(
+        (-np.ones(soft.sum()), (np.flatnonzero(soft), np.arange(soft.sum()))), shape=(len(upper), soft.sum())
+    )
+    parts.append(limited)
+    ones, more = sparse.vstack(parts[:2]), level.shape[1] + int(soft.sum())
+    matrix = sparse.vstack(
+        [sparse.hstack([ones, sparse.csr_array((ones.shape[0], more))]), sparse.hstack([limited, level, beyond])], format="csr"
+    )
+    cost = np.concatenate([-gain.ravel() / worth, np.zeros(level.shape[1]), dear[soft]])
+    limits = np.concatenate([np.ones(rows), np.full(crowded.sum(), problem.most), upper])
+    found = linprog(cost, matrix, limits, bounds=(0, None), method="highs-ds")
     if found.x is None:
         raise RuntimeError(f"HiGHS found no allocation: {found.message}")
     share = found.x[: column.size].reshape(rows, arms - 1)
     arm = np.where(share.max(axis=1) >= WHOLE, share.argmax(axis=1) + 1, 0)
+    dual = np.maximum(-found.ineqlin.marginals[len(limits) - len(upper) :], 0) * worth
     price = np.zeros(len(problem.limit))
-    price[caps] = np.maximum(-found.ineqlin.marginals[len(upper) - len(caps) :], 0) * worth / scale
-    return arm, price
+    price[caps] = dual[: len(caps)] / scale
+    if problem.bands is None:
+        return arm, price, 0.0
+    high, low = np.split(dual[len(caps) :], 2)
+    price[problem.bands.caps] = high - low
+    return arm, price, float(found.x[column.size] / mean)

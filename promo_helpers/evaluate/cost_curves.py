@@ -13,6 +13,7 @@ import pandas as pd
 
 from promo_helpers.draws import rounded
 from promo_helpers.inference import Ranking, customers, first_rows, from_half_samples, over_half_samples, same_length
+from promo_helpers.knapsack import ROUNDING, upgrades
 from promo_helpers.models.trees import Booster, binned, boosted
 
 UNTARGETED = "untargeted"
@@ -56,29 +57,15 @@ def policy_path(effect: np.ndarray, cost: np.ndarray) -> Path:
     if (cost[:, 1:] <= 0).any():
         cheap = int((cost[:, 1:] <= 0).any(axis=1).sum())
         raise ValueError(f"predicted cost must be above 0 for every arm but the control ({cheap:,} rows have one that is not)")
-    now = np.zeros(len(effect), int)
-    rows = np.arange(len(effect))
-    parts: list[tuple[np.ndarray, ...]] = []
-    while len(rows):
-        dearer = cost[rows] - cost[rows, now[rows]][:, None]
-        better = effect[rows] - effect[rows, now[rows]][:, None]
-        slope = np.divide(better, dearer, out=np.full_like(better, -np.inf), where=(dearer > 0) & (better > 0))
-        steepest = slope.max(axis=1)
-        going = steepest > 0
-        rows, slope, steepest, dearer = rows[going], slope[going], steepest[going], dearer[going]
-        level = slope >= steepest[:, None] * (1 - 1e-12)  # of equally steep arms the dearest: the others lie on the same line
-        arm = np.where(level, dearer, -np.inf).argmax(axis=1)
-        parts.append((rows, arm, now[rows], steepest, dearer[np.arange(len(rows)), arm]))
-        now[rows] = arm
-    row, arm, before, slope, added = (np.concatenate([p[i] for p in parts]) for i in range(5))
-    order = np.argsort(-rounded(slope), kind="stable")
-    return Path(row[order], arm[order], before[order], slope[order], added[order])
+    found = upgrades(np.ascontiguousarray(effect), np.ascontiguousarray(cost))
+    order = np.argsort(-rounded(found.slope), kind="stable")
+    return Path(*(part[order] for part in (found.row, found.arm, found.before, found.slope, found.use)))
 
 
 def assigned(path: Path, rows: int, spend: float) -> np.ndarray:
     """[row] arm of the policy that spends at most `spend` a row as predicted; moves that no longer fit are not begun."""
     arm = np.zeros(rows, int)
-    within = np.cumsum(path.cost) <= spend * rows * (1 + 1e-12)
+    within = np.cumsum(path.cost) <= spend * rows * (1 + ROUNDING)
     arm[path.row[within]] = path.arm[within]  # later moves of a row stand later in the path
     return arm
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.audit.contacted import BORDERS
-from promo_helpers.decide.allocate import allocate
-from promo_helpers.decide.parity import allocate_even, gap
+from promo_helpers.decide.allocate import Limits, Parity, allocate
+from promo_helpers.decide.parity import gap
 from promo_helpers.inference import named, student
 from promo_helpers.models.demand import Costs, fit_response
 from promo_helpers.studies.markets import side_by_side, trial_market
@@ -58,8 +58,9 @@ def _market(case: Case, seed: int) -> pd.DataFrame:
         "segment": x["segment"].to_numpy(),
     }
     money = SPENT * float(found.spend[n, found.gain.argmax(axis=1)].sum())
-    plans = {policy: (allocate(f.gain, f.spend, money).arm, f) for policy, f in believed.items()}
-    plans[EVEN] = (allocate_even(found.gain, found.spend, money, groups["age"], ALLOWED).arm, found)
+    plans = {policy: (allocate(f.gain, f.spend, Limits(money)).arm, f) for policy, f in believed.items()}
+    limits = Limits(money, parity=Parity(groups["age"], ALLOWED))
+    plans[EVEN] = (allocate(found.gain, found.spend, limits).arm, found)
     moved = apart.gain.max(axis=1) > 0
     slopes = [np.ptp(pd.Series(v[:, arm]).groupby(groups["age"]).mean()) for v in (found.gain, apart.gain)]
     rows = []

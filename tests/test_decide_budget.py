@@ -300,7 +300,11 @@ def test_budget_contacts_and_parity_against_linear_programming(seed, tolerance, 
     budget, contacts = float(rng.uniform(20, 200)), int(rng.integers(5, 60))
     found = allocate(gain, spend, Limits(budget, contacts, parity=Parity(group, tolerance)))
     best = parity_relaxed(gain, spend, budget, contacts, group, tolerance)
-    assert found.bound == pytest.approx(best, abs=1e-5)
+    free = allocate(gain, spend, Limits(budget, contacts))
+    if parity.gap(free.arm, group) > tolerance + 1e-9:
+        assert found.bound == pytest.approx(best, abs=1e-5)
+    else:
+        assert (found.arm == free.arm).all()
     assert found.spend <= budget * (1 + 1e-12)
     assert (found.arm > 0).sum() <= contacts
     sizes = [(group == g).sum() for g in np.unique(group)]
@@ -315,30 +319,33 @@ def test_budget_contacts_and_parity_against_linear_programming(seed, tolerance, 
 @pytest.mark.parametrize("what", ["budget", "contacts", "both", "parity"])
 def test_who_is_held_out_and_who_is_not_are_chosen_by_one_rule(what, whole):
     """Where gains are noise: no difference in shares chosen, nor in what is expected of the chosen, among many equals too."""
-    limits = {"budget": Limits(300.0), "contacts": Limits(contacts=60), "both": Limits(400.0, 60), "parity": Limits(300.0)}[what]
+    limits = {"budget": Limits(750.0), "contacts": Limits(contacts=150), "both": Limits(800.0, 150), "parity": Limits(750.0)}[
+        what
+    ]
+    who = np.arange(1000)
     shares, gains = [], []
     for seed in range(40 if what in ("budget", "contacts") else 12):
-        gain, spend = some(seed, rows=400, whole=whole)
-        held = holdout.held_out(np.arange(400), 0.5, seed)
+        gain, spend = some(seed, rows=1000, whole=whole)
+        held = holdout.held_out(who, 0.5, seed)
         if what == "parity":
-            group = np.arange(400) % 3 > 0
+            group = who % 3 > 0
             gain[group, 1:] += 2
             limits = replace(limits, parity=Parity(group, 0.1))
-        found = allocate(gain, spend, limits, key=np.arange(400), held_out=held)
+        found = allocate(gain, spend, limits, key=who, held_out=held)
         if what != "parity":
-            alone = allocate(gain[~held], spend[~held], limits, key=np.arange(400)[~held])
+            alone = allocate(gain[~held], spend[~held], limits, key=who[~held])
             assert (found.arm[~held] == alone.arm).all()
             assert (found.gain, found.spend, found.bound) == (alone.gain, alone.spend, alone.bound)
         else:
             assert parity.gap(found.arm[~held], group[~held]) <= 0.1 + 1e-9
-        assert found.spend == pytest.approx(spend[np.arange(400), found.arm][~held].sum())
-        to, worth = found.arm > 0, gain[np.arange(400), found.arm]
+        assert found.spend == pytest.approx(spend[who, found.arm][~held].sum())
+        to, worth = found.arm > 0, gain[who, found.arm]
         shares.append(to[held].mean() - to[~held].mean())
         gains.append(worth[held].mean() - worth[~held].mean())
     for differences in (shares, gains):
         error = np.std(differences, ddof=1) / np.sqrt(len(differences))
         assert abs(np.mean(differences)) < 3.5 * error
-    assert np.std(shares) < 0.06
+    assert np.std(shares) < 0.04
 
 
 def test_where_everybody_is_held_out_each_has_the_best_arm():

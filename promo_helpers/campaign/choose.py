@@ -280,7 +280,7 @@ def by_gain(view: Considered, ask: Ask, seed: int, parity: Parity | None = None,
     reserved[rows] = held
     limits = Limits(ask.budget, ask.customers, parity=None if parity is None else parity._replace(group=parity.group[rows]))
     plan = allocate(gain, spend, limits, customer=view.customer[rows], held_out=held)
-    to = np.flatnonzero(plan.arm > 0)
+    to = np.flatnonzero(plan.arm > 0) if (plan.arm[~held] > 0).any() else np.zeros(0, int)  # no campaign, no holdout
     return Chosen(
         rows[to],
         arms[plan.arm[to]],

@@ -225,11 +225,14 @@ def allocate(
     groups = [groups_of(cap) for cap in caps] or [(np.zeros(len(gain), np.int64), [None], np.array([np.inf]))]
     uses = [np.asarray(cap.use, float) for cap in caps] or [spend]
     held = np.zeros(len(gain), bool) if held_out is None else np.asarray(held_out, bool)
-    labels, group = (np.zeros(0, object), None) if limits.parity is None else _groups(limits.parity, ~held)
+    labels, tolerance = np.zeros(0, object), 1.0
+    group: np.ndarray | None = None
+    if limits.parity is not None:
+        (labels, group), tolerance = _groups(limits.parity, ~held), limits.parity.tolerance
     tie = _tie(key, [gain, *uses], [code for code, _, _ in groups])
     every = _Rows(gain, uses, [g[0] for g in groups], [g[2] for g in groups], block, limits.per_customer or 0, group, tie)
     sent = every.only(np.flatnonzero(~held)) if held.any() else every
-    plan = _solved(sent, len(labels), 1.0 if limits.parity is None else limits.parity.tolerance, solver)
+    plan = _solved(sent, len(labels), tolerance, solver)
     arm = np.zeros(len(gain), np.int64)
     arm[~held] = plan.arm
     if held.any():

@@ -178,7 +178,7 @@ def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "limit", [{"budget": "400"}, {"customers": "8"}, {"budget": "300", "customers": "12"}, {"discount": "10"}, {}]
+    "limit", [{"budget": "400"}, {"customers": "8"}, {"budget": "400", "customers": "7"}, {"discount": "10"}, {}]
 )
 def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     kit = kits[0]
@@ -189,7 +189,7 @@ def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     if "budget" in limit:
         assert found.sent["spend"].sum() <= float(limit["budget"]) * (1 + 1e-9)
     if "customers" in limit:
-        assert len(found.sent) == 8 if "budget" not in limit else len(found.sent) <= 12
+        assert len(found.sent) == 8 if "budget" not in limit else len(found.sent) <= 7
     if "discount" in limit:
         assert set(found.rows["percent"]) == {10.0}
     [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
@@ -250,7 +250,7 @@ def test_customers_without_a_group_are_counted_and_bound_by_nothing(kits, small)
     [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
     assert "4 of them are held to no share" in note
     on, gender = sets(found)
-    assert pd.isna(gender).sum() == 4
+    assert pd.isna(found.groups["gender"][found.view.eligible]).sum() == 4
     assert parity.gap(on, gender) <= WITHIN + 1e-9
 
 

@@ -73,41 +73,53 @@ def evened(problem: Problem, arm: np.ndarray, price: np.ndarray) -> np.ndarray:
     worth = problem.gain[rows, arm] - sum((price[c] * u[rows, arm] for u, c in uses), np.zeros(len(arm)))
     for g in np.flatnonzero(surplus > 0):
         inside = np.flatnonzero((group == g) & (arm > 0))
-        arm[inside[np.argsort(_level(problem, worth[inside]), kind="stable")[: int(surplus[g])]]] = 0
+        arm[inside[np.argsort(_level(problem, worth[inside])[0], kind="stable")[: int(surplus[g])]]] = 0
     return arm
 
 
 def filled(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarray) -> np.ndarray:
     """`arm` with rows changed to an arm of more gain while it fits: those first that are worth most at the prices.
 
-    With bands, a row may be contacted at a loss where this makes room for others; of all that is passed through, the allocation that
-    gains most is returned.
+    First each row's best arm, where it fits; then what does fit. With bands, a row may be contacted at a loss where this makes room for
+    others; of all that is passed through, the allocation that gains most is kept.
     """
     arm = arm.copy()
-    groups = 0 if problem.bands is None else len(problem.bands.size)
+    for best_only in (True, False):
+        _filled_once(problem, arm, price, limit, best_only)
+    return arm
+
+
+def _filled_once(problem: Problem, arm: np.ndarray, price: np.ndarray, limit: np.ndarray, best_only: bool) -> None:
+    bands, used = problem.bands, problem.used(arm)
+    groups = 0 if bands is None else len(bands.size)
     queue = np.zeros(len(arm), np.int64)  # 0: changes that move no share of a group; then the groups
-    if problem.bands is not None:
-        group = problem.cap[-1] - problem.bands.first
+    if bands is not None:
+        group = problem.cap[-1] - bands.first
         queue = np.where((arm == 0) & (group < groups), group + 1, 0)
-    worth = _level(problem, _rise(problem.gain, problem.use, problem.cap, price, arm, queue > 0))
+    room = np.full(len(limit), np.inf) if best_only else limit
+    rise = _rise(problem.gain, problem.use, problem.cap, price, arm, queue > 0, used, room)
+    worth, scale = _level(problem, rise)
     order = np.lexsort((-worth, queue))
     order = order[np.isfinite(worth[order])]
     start = np.append(0, np.cumsum(np.bincount(queue[order], minlength=groups + 1)))
     block = np.repeat(np.arange(len(problem.first) - 1), np.diff(problem.first))
     contacts = np.bincount(block, arm > 0, minlength=len(problem.first) - 1).astype(np.int64)
-    size = np.zeros(0) if problem.bands is None else problem.bands.size.astype(float)
-    there = np.zeros(0) if problem.bands is None else problem.contacted(arm)
+    size = np.zeros(0) if bands is None else bands.size.astype(float)
+    there = np.zeros(0) if bands is None else problem.contacted(arm)
+    least = rise - 2e-9 * scale if best_only else np.full(len(rise), -np.inf)
     _fill(
-        problem.gain, problem.use, problem.cap, price, arm, order, start, worth, problem.used(arm), limit, block, contacts,
-        problem.most, size, there, 1.0 if problem.bands is None else problem.bands.tolerance,
+        problem.gain, problem.use, problem.cap, price, arm, order, start, worth, least, used, limit, block, contacts, problem.most, size,
+        there, 1.0 if bands is None else bands.tolerance,
     )  # fmt: skip
-    return arm
 
 
-def _level(problem: Problem, worth: np.ndarray) -> np.ndarray:
-    """Net gains to nine digits of the largest gain: at the margin they are differences near 0, of which the last digits say nothing."""
-    scale = rounded(np.array(np.abs(problem.gain).max(initial=0)))
-    return np.round(worth / max(float(scale), 1e-300), 9)
+def _level(problem: Problem, worth: np.ndarray) -> tuple[np.ndarray, float]:
+    """Net gains to nine digits of the largest gain, and that gain.
+
+    At the margin they are differences near 0, of which the last digits say nothing.
+    """
+    scale = max(float(rounded(np.array(np.abs(problem.gain).max(initial=0)))), 1e-300)
+    return np.round(worth / scale, 9), scale
 
 
 def band_prices(problem: Problem, arm: np.ndarray, price: np.ndarray) -> np.ndarray:
@@ -129,16 +141,28 @@ def band_prices(problem: Problem, arm: np.ndarray, price: np.ndarray) -> np.ndar
 
 
 @njit(cache=True)
-def _rise(gain: np.ndarray, use: np.ndarray, cap: np.ndarray, price: np.ndarray, arm: np.ndarray, loss: np.ndarray) -> np.ndarray:
-    """[row] most that a change to an arm of more gain (any arm, where `loss` [row]) is worth at the prices; -inf where there is none."""
+def _rise(
+    gain: np.ndarray,
+    use: np.ndarray,
+    cap: np.ndarray,
+    price: np.ndarray,
+    arm: np.ndarray,
+    loss: np.ndarray,
+    used: np.ndarray,
+    limit: np.ndarray,
+) -> np.ndarray:
+    """[row] most that a change to an arm of more gain (any arm, where `loss` [row]) that fits is worth at the prices; -inf: none."""
     out = np.full(len(gain), -np.inf)
     for i in range(len(gain)):
         for a in range(gain.shape[1]):
             if gain[i, a] > gain[i, arm[i]] or (loss[i] and a != arm[i]):
-                v = gain[i, a] - gain[i, arm[i]]
+                fits, v = True, gain[i, a] - gain[i, arm[i]]
                 for f in range(len(use)):
-                    v -= price[cap[f, i]] * (use[f, i, a] - use[f, i, arm[i]])
-                out[i] = max(out[i], v)
+                    more = use[f, i, a] - use[f, i, arm[i]]
+                    v -= price[cap[f, i]] * more
+                    fits = fits and (more <= 0 or used[cap[f, i]] + more <= limit[cap[f, i]])
+                if fits:
+                    out[i] = max(out[i], v)
     return out
 
 
@@ -190,6 +214,7 @@ def _fill(
     order: np.ndarray,
     start: np.ndarray,
     worth: np.ndarray,
+    least: np.ndarray,
     used: np.ndarray,
     limit: np.ndarray,
     block: np.ndarray,
@@ -210,7 +235,7 @@ def _fill(
             break
         i = order[head[q]]
         head[q] += 1
-        now, best, best_worth = arm[i], arm[i], -np.inf
+        now, best, best_worth = arm[i], arm[i], least[i]
         for a in range(arms):
             if (gain[i, a] <= gain[i, now] and (q == 0 or a == 0)) or (now == 0 and contacts[block[i]] >= most):
                 continue

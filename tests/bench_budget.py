@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from promo_helpers.decide import shadow_prices
 from promo_helpers.decide.allocate import Limits, Parity, allocate, share_cap
 
 
@@ -17,10 +16,10 @@ def made(rows: int) -> tuple[np.ndarray, np.ndarray]:
     return np.hstack([np.zeros((rows, 1)), gain]), np.hstack([np.zeros((rows, 1)), spend])
 
 
-def run(rows: int, limits: int, solver: str = "by_samples", parity: bool = False) -> None:
+def run(rows: int, limits: int, parity: bool = False) -> None:
     """Allocate under a budget; with 2 limits a number of contacts, too, with 12 also a share of each of ten cities and one a customer.
 
-    solver: of several limits, a function of `decide.shadow_prices`. parity: also shares of four groups within 5 points.
+    parity: also shares of four groups within 5 points.
     """
     gain, spend = made(rows)
     wanted = Limits(10.0 * rows, rows // 5 if limits > 1 else None)
@@ -34,7 +33,7 @@ def run(rows: int, limits: int, solver: str = "by_samples", parity: bool = False
     few = Limits(1000.0, 10 if limits > 1 else None, parity=Parity(group[:100], 0.05) if parity else None)
     allocate(gain[:100], spend[:100], few)  # compiles
     start, cpu = time.perf_counter(), time.process_time()
-    found = allocate(gain, spend, wanted, customer=customer if limits > 2 else None, solver=getattr(shadow_prices, solver))
+    found = allocate(gain, spend, wanted, customer=customer if limits > 2 else None)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     binding = int((found.caps["price"] > 0).sum())
     gap = 100 * found.gap / found.bound

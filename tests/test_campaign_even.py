@@ -11,12 +11,12 @@ from promo_helpers.audit import contacted, counterfactual
 from promo_helpers.audit.contacted import groups_of
 from promo_helpers.audit.fairness import LEAST
 from promo_helpers.campaign import choose, list_files
-from promo_helpers.campaign.build import FOR_PARITY, build
+from promo_helpers.campaign.build import PARITY_NOTE, build
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.menu import menu
 from promo_helpers.campaign.outcome import summary
 from promo_helpers.campaign.request import AskError, asked
-from promo_helpers.decide import parity, shadow_prices
+from promo_helpers.decide import parity
 from promo_helpers.decide.allocate import Limits, Parity, allocate
 from promo_helpers.decide.forecast import Line
 from tests.campaigns import facts, response_of, shop_of
@@ -76,12 +76,11 @@ def planted(seed, n=600):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("budget", "number"), [(150.0, None), (None, 120), (150.0, 100), (None, None)])
-@pytest.mark.parametrize("solver", [shadow_prices.by_samples, shadow_prices.by_highs])
-def test_at_its_prices_each_rows_best_is_its_arm(seed, budget, number, solver):
+def test_at_its_prices_each_rows_best_is_its_arm(seed, budget, number):
     gain, spend, groups, customer = planted(seed)
     limits = Limits(budget, number)
     free = allocate(gain, spend, limits, customer=customer)
-    found = allocate(gain, spend, replace(limits, parity=groups), customer=customer, solver=solver)
+    found = allocate(gain, spend, replace(limits, parity=groups), customer=customer)
     assert parity.gap(free.arm, groups.group) > 2 * groups.tolerance
     assert parity.gap(found.arm, groups.group) <= groups.tolerance + 1e-9
     assert found.gain <= free.bound
@@ -166,14 +165,14 @@ def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
     label = pd.Series(["one"] * LEAST + ["two"] * LEAST + ["small"] * (LEAST - 1) + [None] + ["three"] * LEAST, dtype=object)
     may = np.arange(len(label)) < 3 * LEAST
     groups = pd.DataFrame({"city": label})
-    found = choose.parity_of(asked(even="city").parity, groups, may)
+    found = choose.parity_groups(asked(even="city").parity, groups, may)
     assert pd.isna(found.group[may]).sum() == LEAST
     assert pd.Series(found.group).value_counts().to_dict() == {"one": LEAST, "two": LEAST}
     with pytest.raises(
         AskError, match=rf"EVEN=city: at least two groups need {LEAST} customers whom .* there are: one {LEAST}, two 9;"
     ):
-        choose.parity_of(asked(even="city").parity, groups, np.arange(len(label)) < LEAST + 9)
-    assert choose.parity_of(None, groups, may) is None
+        choose.parity_groups(asked(even="city").parity, groups, np.arange(len(label)) < LEAST + 9)
+    assert choose.parity_groups(None, groups, may) is None
 
 
 @pytest.mark.slow
@@ -199,7 +198,7 @@ def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     assert [float(t.replace(",", "")) for t in promised.groups()] == pytest.approx(
         [found.sent["gain"].sum(), free.sent["gain"].sum()], abs=0.51
     )
-    owed = found.sent["reason"].str.endswith(FOR_PARITY.format("gender"))
+    owed = found.sent["reason"].str.endswith(PARITY_NOTE.format("gender"))
     assert owed.any()
     assert set(found.groups["gender"][found.people.who["customer_id"].isin(found.sent.loc[owed, "customer_id"])]) == {"Male"}
     lose = int((found.sent["gain"] < 0).sum())

@@ -112,9 +112,9 @@ def test_the_walk_is_the_path_of_the_curve_and_goes_on_where_that_stops():
 
 
 @pytest.mark.slow
-@given(SEEDS, st.booleans(), st.booleans(), st.sampled_from([shadow_prices.by_samples, shadow_prices.by_highs]))
+@given(SEEDS, st.booleans(), st.booleans())
 @settings(max_examples=60, deadline=None)
-def test_several_limits_against_linear_programming(seed, whole, many, solver):
+def test_several_limits_against_linear_programming(seed, whole, many):
     rng = np.random.default_rng(seed)
     gain, spend = some(seed, whole=whole)
     rows, arms = gain.shape
@@ -125,9 +125,7 @@ def test_several_limits_against_linear_programming(seed, whole, many, solver):
     share = {"Galle": rng.uniform(), "Kandy": rng.uniform()}
     stock = dict(enumerate(rng.uniform(0, 15, 4)))
     given_caps = [share_cap("city", city, share, arms), Cap("stock", units, stock, product)]
-    found = allocated(
-        gain, spend, budget, contacts=contacts, caps=given_caps, customer=customer, per_customer=most, solver=solver
-    )
+    found = allocated(gain, spend, budget, contacts=contacts, caps=given_caps, customer=customer, per_customer=most)
 
     counted = {c: share[c] * (city == c).sum() for c in share}
     limits = [{0: budget}, {0: contacts}, counted, stock]
@@ -240,7 +238,7 @@ def test_the_price_is_what_one_more_rupee_returns():
 @pytest.mark.parametrize("many", [False, True])
 def test_more_rows_than_one_linear_programme_holds(monkeypatch, many):
     """Samples, quasi-Newton steps and small programmes come as near as the programme over all rows."""
-    monkeypatch.setattr(shadow_prices.by_samples, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
     gain, spend = some(6, rows=2400)
     city, customer = np.arange(2400) % 3, np.arange(2400) // 3
     kwargs = {"customer": customer, "per_customer": 1} if many else {}
@@ -261,8 +259,9 @@ def test_parity_among_more_rows_than_one_linear_programme_holds(monkeypatch, con
     group = rng.choice(np.array(["a", "b", "c", None], object), 2400, p=[0.6, 0.25, 0.1, 0.05])
     gain[group == "c", 1:] -= 3
     limits = Limits(2000.0, contacts, parity=Parity(group, 0.03))
-    whole = allocate(gain, spend, limits, solver=shadow_prices.by_highs)
-    monkeypatch.setattr(shadow_prices.by_samples, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (2400,))
+    whole = allocate(gain, spend, limits)
+    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
     found = allocate(gain, spend, limits)
     free = allocate(gain, spend, Limits(2000.0, contacts))
     for plan in (whole, found):
@@ -356,7 +355,7 @@ def test_where_everybody_is_held_out_each_has_the_best_arm():
 
 
 def test_many_rows_that_are_all_alike_and_limits_that_few_rows_meet(monkeypatch):
-    monkeypatch.setattr(shadow_prices.by_samples, "__defaults__", (100,))
+    monkeypatch.setattr(shadow_prices.solve, "__defaults__", (100,))
     gain, spend = (np.tile(part, (200, 1)) for part in some(8, rows=10, whole=True))
     found = allocated(gain, spend, 2000.0, contacts=600, caps=[share_cap("city", np.minimum(np.arange(2000), 6), 0.3, 5)])
     assert (found.caps["used"] <= found.caps["limit"] * (1 + 1e-12)).all()

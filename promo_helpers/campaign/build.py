@@ -119,7 +119,7 @@ def by_chance_rows(kit: Kit, item: int, customer: np.ndarray, chosen: Chosen, ch
 
 
 BESIDE, LEAST = 10, 5  # customers whom each is compared with
-NOT_HERS = ("hour_gap",)  # depends on the hour that the shop chooses
+NOT_CUSTOMER_FACTS = ("hour_gap",)  # depends on the hour that the shop chooses
 PAIRS = 20_000  # of customers that are compared, about: a long list is compared with fewer each
 
 
@@ -159,7 +159,7 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
         rule, rows = partial(net, slot_price=float(price)), np.flatnonzero(chosen.slot_price == price)
         inside = rows[rule(mine.iloc[rows]).argmax(axis=1) > 0]
         names = [product] * len(inside), [category] * len(inside)
-        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=NOT_HERS)["words"]
+        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=NOT_CUSTOMER_FACTS)["words"]
         out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
     return out
 
@@ -198,7 +198,7 @@ def _habits(p: Purchases, item: int, category: np.ndarray) -> pd.DataFrame:
     )
 
 
-FOR_PARITY = " On the list so that customers are chosen alike by {}: without that, others would come first."
+PARITY_NOTE = " On the list so that customers are chosen alike by {}: without that, others would come first."
 UPLIFT = "uplift ranking: by what the offer is expected to earn"
 RESPONSE = "response ranking: by who is likely to buy, not by whom the offer moves"
 
@@ -253,7 +253,7 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     hour = hours(kit, customer)
     named = kit.product(ask.product) if ask.product else None
     groups = groups_of(kit.shop, people.who["customer_id"])
-    choose.refuse_parity(ask.parity, groups, why)
+    choose.check_parity_request(ask.parity, groups, why)
     if response is None:
         if named is None:
             named = kit.most_bought()
@@ -287,13 +287,13 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
         view = views[0]
         if named not in kit.tried():
             notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
-        parity = choose.parity_of(ask.parity, groups, view.eligible)
+        parity = choose.parity_groups(ask.parity, groups, view.eligible)
         name = _name(kit, named, date)
         chosen = by_gain(view, ask, seed, parity, name)
         notes += _given_up(kit, view, ask, chosen, parity, seed, name)
         rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
         if ask.parity is not None:
-            rows.loc[chosen.added_for_parity, "reason"] += FOR_PARITY.format(ask.parity.name)
+            rows.loc[chosen.added_for_parity, "reason"] += PARITY_NOTE.format(ask.parity.name)
     notes += _shortages(ask, rows, len(customer), why, view, chosen)
     if (rows["bundle_percent"] > 0).any():
         notes.append(
@@ -346,7 +346,7 @@ def _name(kit: Kit, item: int, date: pd.Timestamp) -> str:
 def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, 0, choose.parity_of(ask.parity, groups, view.eligible))
+    found = by_gain(view, plain, 0, choose.parity_groups(ask.parity, groups, view.eligible))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 

@@ -132,7 +132,7 @@ def days(kit: Kit, customers: np.ndarray, date: pd.Timestamp, within: int = WITH
     return start + np.where(place >= 0, day - 1, 0).astype("timedelta64[D]")
 
 
-def refuse_parity(rule: ParityRule | None, groups: pd.DataFrame, why: str) -> None:
+def check_parity_request(rule: ParityRule | None, groups: pd.DataFrame, why: str) -> None:
     """Raises AskError where parity is asked for that cannot be had: without such groups, or without a response (`why`)."""
     if rule is None:
         return
@@ -145,7 +145,7 @@ def refuse_parity(rule: ParityRule | None, groups: pd.DataFrame, why: str) -> No
         )
 
 
-def parity_of(rule: ParityRule | None, groups: pd.DataFrame, eligible: np.ndarray) -> Parity | None:
+def parity_groups(rule: ParityRule | None, groups: pd.DataFrame, eligible: np.ndarray) -> Parity | None:
     """Labels of the groups that are large enough to be judged, as an audit has it, and the tolerance; missing for who is in none.
 
     groups: [customer, attribute]; eligible: [customer] whom the offer may go to. Raises AskError where there are not two such groups:

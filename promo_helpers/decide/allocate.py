@@ -16,7 +16,7 @@ import pandas as pd
 from numba import njit
 
 from promo_helpers.decide import repair
-from promo_helpers.decide.shadow_prices import Bands, Problem, Solver, by_samples
+from promo_helpers.decide.shadow_prices import Bands, Problem
 from promo_helpers.draws import HALF, KEPT, rounded
 from promo_helpers.knapsack import ROUNDING, walk
 
@@ -191,7 +191,6 @@ def allocate(
     customer: np.ndarray | None = None,
     key: np.ndarray | None = None,
     held_out: np.ndarray | None = None,
-    solver: Solver = by_samples,
 ) -> Allocation:
     """One arm for each row, so that the expected gain is as large as the limits allow (a multiple-choice knapsack).
 
@@ -199,7 +198,6 @@ def allocate(
     key: [row] what decides between rows that are equally good (default: customer, else the row's own numbers), through a hash, so that no
     row is favoured for its place; rows that are alike in all of this can be told apart by their place only.
     held_out: [row] who is drawn into a holdout: they use nothing of any limit, and get the arm that is best at the others' prices.
-    solver: of several limits, `shadow_prices.by_samples` or `by_highs`.
 
     Limits are kept to 12 digits (`knapsack.ROUNDING`). One limit, or one for each of several groups, without per_customer and parity: see
     `knapsack`; what is missed is less than one row's largest step in gain per limit, and a larger limit never gains less. Several limits
@@ -232,7 +230,7 @@ def allocate(
     tie = _tie(key, [gain, *uses], [code for code, _, _ in groups])
     every = _Rows(gain, uses, [g[0] for g in groups], [g[2] for g in groups], block, limits.per_customer or 0, group, tie)
     sent = every.only(np.flatnonzero(~held)) if held.any() else every
-    plan = _solved(sent, len(labels), tolerance, solver)
+    plan = _solved(sent, len(labels), tolerance)
     arm = np.zeros(len(gain), np.int64)
     arm[~held] = plan.arm
     if held.any():
@@ -280,14 +278,14 @@ def _shares(arm: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
     return np.bincount(group, arm > 0, groups + 1)[:groups] / np.bincount(group, minlength=groups + 1)[:groups]
 
 
-def _solved(rows: _Rows, groups: int, tolerance: float, solver: Solver) -> _Plan:
+def _solved(rows: _Rows, groups: int, tolerance: float) -> _Plan:
     """Arms, bound and prices; with parity only where the best allocation without it is not within the tolerance."""
     if not len(rows.gain):
         return _Plan(np.zeros(0, np.int64), 0.0, [np.zeros(len(most)) for most in rows.most], np.zeros(groups + 1))
-    plan = _one(rows, groups) if len(rows.uses) == 1 and rows.block is None else _several(rows, groups, None, solver)
+    plan = _one(rows, groups) if len(rows.uses) == 1 and rows.block is None else _several(rows, groups, None)
     if rows.group is None or groups < 2 or np.ptp(_shares(plan.arm, rows.group, groups)) <= tolerance + CLOSE:
         return plan
-    return _several(rows, groups, tolerance, solver)
+    return _several(rows, groups, tolerance)
 
 
 def _one(rows: _Rows, groups: int) -> _Plan:
@@ -297,7 +295,7 @@ def _one(rows: _Rows, groups: int) -> _Plan:
     return _Plan(arm, problem.at(price)[2], [price], np.zeros(groups + 1))
 
 
-def _several(rows: _Rows, groups: int, tolerance: float | None, solver: Solver) -> _Plan:
+def _several(rows: _Rows, groups: int, tolerance: float | None) -> _Plan:
     """Arms, bound and prices; everything is done in an order of the rows that does not depend on the one given."""
     keys = [rows.tie] if rows.group is None else [rows.group, rows.tie]
     order = np.lexsort(keys if rows.block is None else [*keys, rows.block])
@@ -315,7 +313,7 @@ def _several(rows: _Rows, groups: int, tolerance: float | None, solver: Solver) 
     most = 1 if rows.block is None else rows.per_customer
     problem = Problem(rows.gain[order], np.stack(use), np.stack(code), limit, first, most, bands)
     sample = np.argsort(np.minimum.reduceat(rows.tie[order], first[:-1]), kind="stable")
-    inside, price = repair.whole(problem, sample, ROUNDING, solver)
+    inside, price = repair.whole(problem, sample, ROUNDING)
     arm = np.empty(len(order), np.int64)
     arm[order] = inside
     of_group = np.zeros(groups + 1)

@@ -3,17 +3,17 @@
 import numpy as np
 from numba import njit
 
-from promo_helpers.decide.shadow_prices import PART_OF_A_ROW, Problem, Solver
+from promo_helpers.decide.shadow_prices import PART_OF_A_ROW, Problem, solve
 from promo_helpers.draws import rounded
 
 
-def whole(problem: Problem, order: np.ndarray, rounding: float, solver: Solver) -> tuple[np.ndarray, np.ndarray]:
-    """([row] arm, [cap] price): the arms of a solver made whole, within all limits and bands; the gain is at least 0.
+def whole(problem: Problem, order: np.ndarray, rounding: float) -> tuple[np.ndarray, np.ndarray]:
+    """([row] arm, [cap] price): the arms of the linear programmes made whole, within all limits and bands; the gain is at least 0.
 
     rounding: of a limit, what it may be exceeded by. Prices are rounded to nine digits before they decide, so that another processor's
     last digits decide nothing.
     """
-    arm, price = solver(problem, order)
+    arm, price = solve(problem, order)
     price = rounded(price)
     limit = problem.limit * (1 + rounding)
     arm = evened(problem, repaired(problem, arm, price, limit), price)

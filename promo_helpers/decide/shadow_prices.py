@@ -13,7 +13,6 @@ Any prices bound what an allocation can gain; the best ones are the shadow price
 Kellerer, Pferschy and Pisinger (2004), Knapsack Problems, chapter 11. The linear programmes are solved by HiGHS (dual simplex).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,7 +25,6 @@ from promo_helpers.draws import rounded
 PART_OF_A_ROW = 1e-6  # a share that differs by exactly the tolerance is within it
 CORE = 3000  # rows of a linear programme: a third of a second
 BAND_CORE = 1000  # with bands, whose rows hold every contact of a group: as good in a quarter of the time
-WHOLE_PROGRAMME = 60_000  # rows of a linear programme where one is solved over all rows
 STEPS = 60  # evaluations of the dual bound for one sample
 ROUNDS = 8  # linear programmes for one sample
 WHOLE = 1 - 1e-6  # a share of an arm above it is the arm: HiGHS is right to 1e-7
@@ -157,10 +155,7 @@ def _best(
     return arm, doubt, total + lost
 
 
-Solver = Callable[[Problem, np.ndarray], tuple[np.ndarray, np.ndarray]]
-
-
-def by_samples(problem: Problem, order: np.ndarray, core: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def solve(problem: Problem, order: np.ndarray, core: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """([row] arm, [cap] price): the prices of the lowest dual bound found, and the arms of the linear programme that gave them.
 
     Arms may break a limit by what prices are not exact; a row that the linear programme splits has arm 0. With at most `core` rows
@@ -180,20 +175,6 @@ def by_samples(problem: Problem, order: np.ndarray, core: int | None = None) -> 
         part = _sample(problem, order[:many])
         _, price, level = _refine(part, _descended(part, price, level), core)
     return _refine(problem, _descended(problem, price, level), core)[:2]
-
-
-def by_highs(problem: Problem, order: np.ndarray, most: int = WHOLE_PROGRAMME) -> tuple[np.ndarray, np.ndarray]:
-    """([row] arm, [cap] price) of one linear programme over all rows; above `most` rows over a sample, whose prices then hold for all.
-
-    Arms of the sample's prices break a limit by the sample's error; repair takes that back. See `by_samples` for the arguments.
-    """
-    size = np.diff(problem.first)
-    many = int(np.searchsorted(np.cumsum(size[order]), most)) + 1
-    hard = np.full(len(problem.limit), np.inf)
-    if many >= len(order):
-        return _linear(problem, hard)[:2]
-    price = _linear(_sample(problem, order[:many]), hard)[1]
-    return problem.at(price)[0], price
 
 
 def _sample(problem: Problem, blocks: np.ndarray) -> Problem:

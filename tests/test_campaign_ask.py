@@ -48,15 +48,16 @@ def test_what_was_typed_is_read():
         ({"even": "age 101"}, "EVEN=age 101: name what makes the groups"),
         *(({"even": t}, f"EVEN={t}: name what makes the groups") for t in ("age -5", "age 0,5", "10 age", "age 5,5", "age 5 6")),
         ({"even": "5"}, "EVEN=5: name what makes the groups"),
-        (
-            {"even": "age", "budget": "5", "customers": "5"},
-            "EVEN=age: a list can be even within a BUDGET or a number of CUSTOMERS",
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_rule_and_what_to_do(typed, said):
     with pytest.raises(AskError, match=re.escape(said)):
         asked(**typed)
+
+
+def test_parity_may_stand_with_a_budget_and_a_number_of_customers():
+    request = asked(even="age", budget="5", customers="7")
+    assert (request.parity.attribute, request.budget, request.customers) == ("age_band", 5, 7)
 
 
 def test_all_problems_are_said_at_once():

@@ -45,10 +45,10 @@ ABOUT := --profile $(PROFILE) $(if $(SHOP),--shop "$(SHOP)" --currency $(CURRENC
 ASKED := --product="$$PRODUCT" --budget="$$BUDGET" --customers="$$CUSTOMERS" --discount="$$DISCOUNT" --channel="$$CHANNEL" \
 	--date="$$DATE" --even="$$EVEN"
 
-# what each run depends on: notebooks/series.yml and the notebooks' own imports, read before anything is installed
+# what each run depends on: notebooks/series.yml and the notebooks' own imports, read before anything is installed; $(shell) hands no exported variable on
 DEPENDS := $(PROMO_OUT)/build/depends-$(PROFILE).mk
 ifneq (,$(filter paper runs notebook %.ipynb %.pdf,$(MAKECMDGOALS)))
-$(shell mkdir -p $(dir $(DEPENDS)) && $(PYTHON3) -m promo_helpers.depends '$(PROFILE)' '$(N)' '$(SHOP)' >$(DEPENDS))
+$(shell mkdir -p $(dir $(DEPENDS)) && PROMO_OUT='$(PROMO_OUT)' $(PYTHON3) -m promo_helpers.depends '$(PROFILE)' '$(N)' '$(SHOP)' >$(DEPENDS))
 -include $(DEPENDS)
 ifndef DEPENDS_DONE
 $(error promo_helpers/depends.py broke off, see above; it needs Python 3.9 or later, which PYTHON=... can name)

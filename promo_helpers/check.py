@@ -5,6 +5,7 @@ becomes blanks, so that the lines keep their numbers. A number in it that no run
 """
 
 import difflib
+import math
 import re
 import shlex
 import sys
@@ -86,6 +87,7 @@ def problems(profile: str) -> list[str]:
         + _resting_on_one_draw(known, texts)
         + _lost(profile, known)
         + wrong_differences(known)
+        + wrong_cells(known)
         + _typed(texts)
     )
 
@@ -103,9 +105,14 @@ def _twice(known: list[dict[str, Any]]) -> list[str]:
 
 
 def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
+    cited = [
+        (f"{ledger['run']}.{n['name']}".replace(" ", ""), n)
+        for ledger in known
+        for n in (*ledger["numbers"], *ledger.get("cells", []))
+    ]
     there = {
-        "val": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"]},
-        "interval": {f"{ledger['run']}.{n['name']}" for ledger in known for n in ledger["numbers"] if n["interval"]},
+        "val": {name for name, _ in cited},
+        "interval": {name for name, n in cited if n["interval"]},
         "claim": {f"{ledger['run']}.{c['name']}" for ledger in known for c in ledger.get("claims", [])},
         "ifclaim": {f"{ledger['run']}.{c['name']}" for ledger in known for c in ledger.get("claims", [])},
         "resultfigure": {f for ledger in known for f in ledger["figures"]},
@@ -153,9 +160,44 @@ def wrong_differences(known: list[dict[str, Any]]) -> list[str]:
             words = " less ".join(_words(part) for part in n["difference"])
             if a is None or b is None:
                 found.append(f"{name} is recorded as {words}, of which one is not there")
+            elif n["value"] is None:
+                found += [] if math.isnan(a - b) else [f"{name} is not available, and {words} is {a - b:.6g}"]
             elif not abs(n["value"] - (a - b)) <= SAME * max(1.0, abs(a), abs(b)):
                 found.append(f"{name} is {n['value']:.6g}, and {words} is {a - b:.6g}; is it in another unit?")
     return found
+
+
+def wrong_cells(known: list[dict[str, Any]]) -> list[str]:
+    """Cells as the paper cites them, and numbers that name a cell, that are not what lies in the table."""
+    found = []
+    for ledger in known:
+        tables = {t: _texts_of(ledger["run"], t, key) for t, key in ledger.get("keys", {}).items()}
+        for n in (n for n in (*ledger.get("cells", []), *ledger["numbers"]) if "cell" in n):
+            table, row, column = n["cell"]
+            name, cell = f"{ledger['run']}.{n['name']}", tables[table].get((*row, column))
+            if cell is None:
+                found.append(f"{name} cites a cell that the table {table} does not hold")
+            elif not _same(n["value"], cell):
+                cited = "not available" if n["value"] is None else n["value"]
+                found.append(f"{name} is {cited}, and its cell in the table {table} is {cell or 'empty'}")
+    return found
+
+
+def _texts_of(run: str, table: str, key: list[str]) -> dict[tuple[str, ...], str]:
+    """Every cell of a saved table as text, by the parts of its row's key and its column; empty where the table is not there."""
+    source = paths.find("tables", f"{run}_{table}.csv")
+    rows = pd.read_csv(source, dtype=str, keep_default_na=False).to_dict("records") if source.is_file() else []
+    return {(*(row.get(k, "") for k in key), column): text for row in rows for column, text in row.items()}
+
+
+def _same(value: Any, text: str) -> bool:
+    """Whether a value of a ledger is what a table holds: numbers nearly, a moment with or without its hour, nothing as an empty cell."""
+    if value is None or isinstance(value, str):
+        return (value or "") == text or (value or "").replace("T", " ").removesuffix(" 00:00:00") == text
+    try:
+        return abs(float(text) - value) <= SAME * max(1.0, abs(value))
+    except ValueError:
+        return False
 
 
 def _cited(ledger: dict[str, Any], part: str | list[Any]) -> float | None:

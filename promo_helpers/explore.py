@@ -241,7 +241,7 @@ def discount_depths(shop: Shop, step: float = 0.05) -> pd.DataFrame:
     No rows where the shop knows no discounts.
     """
     if not shop.has("transactions", "discount"):
-        return pd.DataFrame({"depth": [], "lines": [], "share": []})
+        return pd.DataFrame({"depth": [], "lines": [], "share": []}, dtype=float)
     known = shop.lazy("transactions").filter(~nw.col("discount").is_null())
     counts = (
         known.select(step=((nw.col("discount") + 1e-9) / step).floor().cast(nw.Int64), any=nw.col("discount") > 0)
@@ -392,6 +392,20 @@ def contacted_against_spared(history: pd.DataFrame, folds: int = 5, least: int =
             }
         )
     return pd.DataFrame(rows, columns=["campaign_id", "contacted", "ratio", "difference", "auc"])
+
+
+def apart_by_kind(shop: Shop, apart: pd.DataFrame) -> pd.DataFrame:
+    """By kind of campaign, "rule" or "trial" (the index): campaigns, mean AUC as estimate, its se, and low and high, the range.
+
+    apart: of `contacted_against_spared`. No rows where the shop marks no contact as one of a trial.
+    """
+    columns = ["campaigns", "estimate", "se", "low", "high"]
+    if not len(apart) or not shop.has("contacts", "trial_id"):
+        return pd.DataFrame(columns=columns)
+    trials = shop.frame("contacts", ["campaign_id", "trial_id"]).dropna()["campaign_id"].unique()
+    kind = np.where(apart["campaign_id"].isin(trials), "trial", "rule")
+    found = apart.groupby(kind)["auc"].agg(["size", "mean", "sem", "min", "max"]).set_axis(columns, axis=1)
+    return found.reindex(["rule", "trial"]).fillna({"campaigns": 0})
 
 
 def _second(time: pd.Series, start: pd.Timestamp) -> np.ndarray:

@@ -69,6 +69,12 @@ def named(name: str, found: dict[str, Any]) -> dict[str, Any]:
     return {name: found["estimate"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
 
 
+def share_of_known(holds: Any, known: Any) -> float:
+    """Share of the known rows for which something holds; NaN where none is known. Both are [row] true or false."""
+    holds, known = np.asarray(holds, bool), np.asarray(known, bool)
+    return float(holds[known].mean()) if known.any() else float("nan")
+
+
 def share(count: Any, number: Any, level: float = 0.95, method: Literal["wilson", "beta"] = "wilson") -> dict[str, Any]:
     """estimate, low, high of a share, `count` of `number` independent trials; numbers or arrays, `count` need not be whole.
 

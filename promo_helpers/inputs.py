@@ -72,6 +72,12 @@ def between(low: float, high: float) -> Rule:
     return Rule(f"a number from {low:g} to {high:g}", holds)
 
 
+def shares(number: int) -> Rule:
+    """The rule of so many shares above 0 that add up to 1, such as [0.5, 0.2, 0.3]."""
+    words = f"{number} shares above 0 that add up to 1"
+    return Rule(words, lambda value: len(value) == number and min(value) > 0 and abs(sum(value) - 1) < 1e-9)
+
+
 def day() -> Rule:
     """The rule of a date such as 2025-10-31, or an empty text for none."""
 

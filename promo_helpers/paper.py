@@ -101,11 +101,12 @@ def collect(profile: str) -> int:
     lines = [PREAMBLE]
     count, known = 0, ledgers(profile)
     for ledger in known:
-        for n in ledger["numbers"]:
-            count += 1
-            lines.append(rf"\setval{{{ledger['run']}.{n['name']}}}{{{n['text']}}}")
+        count += len(ledger["numbers"])
+        for n in (*ledger["numbers"], *ledger.get("cells", [])):
+            name = f"{ledger['run']}.{n['name']}".replace(" ", "")
+            lines.append(rf"\setval{{{name}}}{{{n['text']}}}")
             if n["interval"]:
-                lines.append(rf"\setinterval{{{ledger['run']}.{n['name']}}}{{{interval_text(n)}}}")
+                lines.append(rf"\setinterval{{{name}}}{{{interval_text(n)}}}")
         for c in ledger.get("claims", []):
             lines.append(rf"\setclaim{{{ledger['run']}.{c['name']}}}{{{claim_mark(c)}}}")
             if c["holds"] is None:

@@ -1,13 +1,14 @@
 """The report: the one way in which a notebook's numbers, figures and tables reach the paper.
 
 A run is one notebook on one data set; its ledger is `data/numbers/<run>.json`. The paper writes \\val{run.name} for a number,
-\\interval{run.name} for its interval, and the same names for figures and tables.
+\\interval{run.name} for its interval, and the same names for figures and tables. A cell of a table that was saved with a key is a number
+as well: \\val{run.table/row/column}. What is NaN, such as the truth of a real shop, prints "not available".
 """
 
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -27,6 +28,9 @@ from promo_helpers.files import write_text, written_whole
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 SHARES = ("%", "points")  # units of numbers that are kept as shares
 NORMAL = 1.959964  # standard errors to either side of a 95 % interval
+NOT_AVAILABLE = "not available"  # what a number that is NaN prints
+ENDS = (("low", "high"), ("confidence_low", "confidence_high"))  # columns of an interval
+UNCITED = re.compile(r"[\\{}%#~^$&]")  # what LaTeX does not take in a name
 Cell = tuple[str, Any, str]  # of a saved table: its name, the row's first cell (or a tuple of its first cells), the column
 LATEX = {"\\": r"\textbackslash{}", **{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 PICTURE = {"pdf": {"CreationDate": None, "ModDate": None}, "png": {"Software": None}}  # no time of day: same figure, same bytes
@@ -59,6 +63,8 @@ class Report:
             "seed": seed,
             "settings": settings,
             "numbers": [],
+            "keys": {},
+            "cells": [],
             "figures": [],
             "tables": [],
             "files": [],
@@ -69,7 +75,7 @@ class Report:
     def record(
         self,
         name: str,
-        value: float | int | str | date,
+        value: Any,
         *,
         meaning: str,
         unit: str = "",
@@ -77,40 +83,58 @@ class Report:
         interval: tuple[float, float] | None = None,
         difference: tuple[str | Cell, str | Cell] | None = None,
     ) -> None:
-        """Record a number under a name that is used once.
+        """Record a number, text or date under a name that is used once; NaN is "not available", in an interval too.
 
+        `value` may be an estimate with its interval: a mapping or Series with `estimate`, low and high, as `inference` returns them.
         `unit` is printed behind it; "%" takes a share, "points" a difference of shares, and both print
         a hundredfold. With `digits` the number is an estimate and is rounded; without, it is a setting or a count and printed
         exactly. `interval` is in the unit of `value`. A value that is the `difference` a - b of two others cites them, each by the name of
         a number recorded before or as a cell (table, row, column) of a table saved before; `make check` compares.
-        Raises ValueError for a name used twice, for NaN or infinity, for an interval that is upside down, for a difference of what
+        Raises ValueError for a name used twice, for infinity, for an interval that is upside down, for a difference of what
         has not been recorded, and for one of shares that is not in points.
         """
         _named(name)
-        if name in (n["name"] for n in self.ledger["numbers"]):
+        if isinstance(value, (Mapping, pd.Series)):
+            ends = next((e for e in ENDS if all(c in value for c in e)), None)
+            interval = interval or ((value[ends[0]], value[ends[1]]) if ends else None)
+            value = value["estimate"]
+        if self._number(name):
             raise ValueError(f"'{name}' is recorded twice in the run {self.run}")
-        if unit == "points" and any(not isinstance(b, (str, date)) and abs(b) > 1 for b in (value, *(interval or ()))):
-            raise ValueError(
-                f"'{name}' is {value} points: a difference of shares lies between -1 and 1, and prints a hundredfold"
-            )
-        for number in (value, *(interval or ())):
-            if not isinstance(number, (str, date)) and (pd.isna(number) or not math.isfinite(number)):
-                raise ValueError(f"'{name}' is {number}: only a finite number can be recorded; what is not known has no number")
-        if interval and interval[0] > interval[1]:
-            raise ValueError(f"the interval of '{name}' runs from {interval[0]} to {interval[1]}")
         cited = [self._cited(name, unit, part) for part in difference or ()]
-        entry: dict[str, Any] = {
-            "name": name,
-            "value": _plain(value),
-            "interval": [_plain(b) for b in interval] if interval else None,
-            "unit": unit,
-            "digits": digits,
-            "text": formatted(value, unit=unit, digits=digits),
-            "meaning": meaning,
-        }
+        entry = _entry(name, value, interval, unit, digits) | {"meaning": meaning}
         if cited:
             entry["difference"] = cited
         self.ledger["numbers"].append(entry)
+        self._write()
+
+    def record_all(self, meaning: str, unit: str = "", digits: int | None = None, /, **numbers: Any) -> None:
+        """Record several numbers of one kind, unit and format by their names; the meaning of each ends in its name."""
+        for name, value in numbers.items():
+            self.record(name, value, meaning=f"{meaning}: {name.replace('_', ' ')}", unit=unit, digits=digits)
+
+    def record_cells(
+        self, table: str, column: str, meaning: str, /, *, digits: int | None = None, unit: str | None = None, **rows: Any
+    ) -> None:
+        """Give cells of a table saved with a key short names of their own: name=row, a row by its key (a tuple of several).
+
+        Value and interval are those of the cell, and so are unit and digits where they are left out. `make check` compares the two.
+        Raises ValueError for a cell that has not been saved.
+        """
+        for name, row in rows.items():
+            at = [table, _row_of(row), column]
+            cell = next((c for c in self.ledger["cells"] if c["cell"] == at), None)
+            if cell is None:
+                raise ValueError(f"'{name}' is {_cell_name(*at)}, a cell that the run {self.run} has not saved")
+            unit_, digits_ = (cell["unit"] if unit is None else unit), (cell["digits"] if digits is None else digits)
+            self.record(
+                name,
+                cell["value"],
+                interval=cell["interval"],
+                unit=unit_,
+                digits=digits_,
+                meaning=f"{meaning}: {', '.join(at[1])}",
+            )
+            self.ledger["numbers"][-1]["cell"] = at
         self._write()
 
     def claim(
@@ -210,26 +234,51 @@ class Report:
             display(Image(paths.figures() / f"{stem}.png", width=round(figure.get_figwidth() * figure.dpi)))
             plt.close(figure)
 
+    @contextmanager
+    def figure(self, name: str, *shape: Any, **settings: Any) -> Iterator[Any]:
+        """Axes to draw on, as plt.subplots(*shape, **settings) makes them; the figure is saved at the end of the block."""
+        figure, axes = plt.subplots(*shape, **settings)
+        try:
+            yield axes
+            self.save_figure(figure, name)
+        finally:
+            plt.close(figure)
+
     def save_table(
         self,
         table: pd.DataFrame,
         name: str,
         *,
-        digits: Mapping[str, int] | None = None,
+        key: str | Sequence[str] = (),
+        units: Mapping[str, str] | None = None,
+        digits: Mapping[str, int] | int | None = None,
         percent: tuple[str, ...] = (),
-    ) -> None:
+    ) -> pd.DataFrame:
         """Save a table for the paper (booktabs, rounded) and for people (CSV, unrounded): data/tables/<run>_<name>.tex and .csv.
 
-        `digits` are decimals by column (0 where not named); columns in `percent` hold shares and are printed a hundredfold.
-        A missing cell is printed as an en dash.
+        `key` names the column or columns that tell the rows apart: each other cell is then a number of the paper,
+        \\val{run.table/row/column}, with several keys \\val{run.table/key, key/column}. Its interval comes from the columns low and high
+        (or confidence_low and _high) behind it, or from <column>_low and _high. `units` and `digits` (decimals; 0 where not named; one
+        number for all columns that are not whole) are given once a column; columns in `percent`, and those with the unit "%" or
+        "points", hold shares and are printed a hundredfold.
+        A missing cell is an en dash in the table and "not available" where it is cited.
+        Returns the table as the paper prints it, to look at. Raises ValueError for a key that two rows share.
         """
         stem = self._new("tables", name)
+        units = dict.fromkeys(percent, "%") | dict(units or {})
+        if isinstance(digits, int):
+            digits = {c: digits for c in table if pd.api.types.is_float_dtype(table[c])}
         shown = table.copy()
-        for column in percent:
+        for column in (c for c, unit in units.items() if unit in SHARES and c in shown):
             shown[column] = shown[column] * 100
         write_text(paths.data("tables", f"{stem}.tex"), latex_table(shown, digits))
         with written_whole(paths.data("tables", f"{stem}.csv")) as scratch:
             table.to_csv(scratch, index=False)
+        if key:
+            self.ledger["keys"][name] = keys = [key] if isinstance(key, str) else list(key)
+            self.ledger["cells"] += _cells(table, name, keys, units, digits or {})
+            self._write()
+        return shown.round({c: (digits or {}).get(c, 0) for c in shown.select_dtypes("float")})
 
     def wrote(self, path: Path | str) -> None:
         """Note a further output of the run, a file or a folder with its files, so that the run is made again where one is missing.
@@ -317,6 +366,8 @@ def latex_table(table: pd.DataFrame, digits: Mapping[str, int] | None = None) ->
 
 def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:
     """A value as LaTeX text: 1234567 -> 1,234,567; (.123, "%", 1) -> 12.3\\,\\%; a date as 1 January 2017; text escaped."""
+    if pd.isna(value):
+        return NOT_AVAILABLE
     if isinstance(value, (pd.Timestamp, date)):
         return f"{value.day} {value:%B %Y}"
     if isinstance(value, str):
@@ -336,6 +387,8 @@ def formatted(value: Any, *, unit: str = "", digits: int | None = None) -> str:
 
 def interval_text(entry: Mapping[str, Any]) -> str:
     """The interval of a recorded number as LaTeX text, such as 1.2 to 3.4\\,\\%."""
+    if any(pd.isna(b) for b in entry["interval"]):
+        return NOT_AVAILABLE
     low, high = (formatted(b, unit=entry["unit"], digits=entry["digits"]) for b in entry["interval"])
     tail = rf"\,{escaped(entry['unit'])}" if entry["unit"] else ""
     return f"{low.removesuffix(tail)} to {high}"
@@ -357,6 +410,68 @@ def escaped(text: str) -> str:
 def plain_text(latex: str) -> str:
     """The few LaTeX commands of `formatted` as plain text."""
     return latex.replace(r"\ensuremath{-}", "\N{MINUS SIGN}").replace(r"\,", "\N{NO-BREAK SPACE}").replace("\\", "")
+
+
+def _entry(name: str, value: Any, interval: Any, unit: str, digits: int | None) -> dict[str, Any]:
+    """A number as the ledger keeps it; what is NaN is None, and its text says that it is not available."""
+    words = isinstance(value, (str, date)) and not pd.isna(value)
+    for number in (*(() if words else (value,)), *(interval or ())):
+        if not pd.isna(number) and not math.isfinite(number):
+            raise ValueError(f"'{name}' is {number}: only a finite number can be recorded, or NaN for what is not known")
+        if unit == "points" and not pd.isna(number) and abs(number) > 1:
+            raise ValueError(
+                f"'{name}' is {number} points: a difference of shares lies between -1 and 1, and prints a hundredfold"
+            )
+    if interval and interval[0] > interval[1]:
+        raise ValueError(f"the interval of '{name}' runs from {interval[0]} to {interval[1]}")
+    return {
+        "name": name,
+        "value": _plain(value) if words else _finite(value),
+        "interval": [_finite(b) for b in interval] if interval else None,
+        "unit": unit,
+        "digits": digits,
+        "text": formatted(value, unit=unit, digits=digits),
+    }
+
+
+def _cells(
+    table: pd.DataFrame, name: str, key: list[str], units: Mapping[str, str], digits: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Every cell beside the key as a number: its entry, and `cell` with the table, the row's key and the column."""
+    rows = [[str(_plain(part)) for part in parts] for parts in table[key].itertuples(index=False)]
+    twice = pd.Series([", ".join(row) for row in rows], dtype=object)
+    if twice.duplicated().any():
+        raise ValueError(f"two rows of the table '{name}' have the key {twice[twice.duplicated()].iloc[0]!r}")
+    entries = []
+    for column in (c for c in table if c not in key):
+        ends, numeric = _ends_of(table, column), pd.api.types.is_float_dtype(table[column])
+        intervals = table[list(ends)].astype(float).itertuples(index=False, name=None) if ends else [None] * len(table)
+        for row, value, interval in zip(rows, table[column], intervals, strict=True):
+            value = str(value) if isinstance(value, (bool, np.bool_)) else value
+            places = digits.get(column, 0) if numeric else None
+            if not isinstance(value, (str, date, int, float, np.number)) and not pd.isna(value):
+                value = str(value)
+            entry = _entry(_cell_name(name, row, column), value, interval, units.get(column, ""), places)
+            entries.append(entry | {"cell": [name, row, column]})
+    return entries
+
+
+def _ends_of(table: pd.DataFrame, column: str) -> tuple[str, str] | None:
+    """The columns of a column's interval, or None: <column>_low and _high, or low and high where they follow it, `se` aside."""
+    if {f"{column}_low", f"{column}_high"} <= set(table):
+        return f"{column}_low", f"{column}_high"
+    ends = next((e for e in ENDS if set(e) <= set(table)), None)
+    before = [c for c in table.columns[: table.columns.get_loc(ends[0])] if c != "se"] if ends else []
+    return ends if before and before[-1] == column and pd.api.types.is_numeric_dtype(table[column]) else None
+
+
+def _row_of(row: Any) -> list[str]:
+    return [str(_plain(part)) for part in (row if isinstance(row, tuple) else (row,))]
+
+
+def _cell_name(table: str, row: Sequence[str], column: str) -> str:
+    """How the paper cites a cell: table/row/column, without the characters that LaTeX takes for its own."""
+    return UNCITED.sub("", f"{table}/{', '.join(row)}/{column}")
 
 
 def _files_of(ledger: Path) -> set[Path]:

@@ -22,7 +22,7 @@ from jinja2 import Environment
 from promo_helpers import paths
 from promo_helpers.files import write_text
 from promo_helpers.release import Build, aside, common, sides
-from promo_helpers.report import SHARES, plain_text
+from promo_helpers.report import NOT_AVAILABLE, SHARES, plain_text
 
 AGREES, CLOSE = 0.05, 1.0  # of the half-width of the interval, the smaller one of the two
 SAME, NEAR = 1e-6, 0.01  # of the larger of the two values, where there is no interval
@@ -72,7 +72,8 @@ def _runs(a: Build, b: Build) -> Iterator[Row]:
 def _numbers(a: Build, b: Build) -> Iterator[Row]:
     for run, name, ours, theirs in _pairs(a.numbers, b.numbers, a, b):
         if ours is None or theirs is None:
-            yield Row("missing", run, name, _there(ours, theirs), "differs")
+            unknown = (ours or theirs or {})["text"] == NOT_AVAILABLE  # not recorded, or recorded as not available, says the same
+            yield Row("missing", run, name, _there(ours, theirs), "agrees" if unknown else "differs")
         else:
             yield _number(run, name, ours, theirs)
 

@@ -184,7 +184,8 @@ def agreement(metrics: pd.DataFrame, true_value: Mapping[str, float] | pd.Series
 
     metrics: one row per candidate scoring (its name the index), one column per definition. true_value: name -> worth, e.g. profit
     of the policy. pairs: share of pairs of candidates that it orders rightly, ties half. regret: worth of the best candidate less that of
-    the one that the metric would choose. A metric that is missing somewhere is judged on the others; with fewer than three, NaN.
+    the one that the metric would choose. A metric that is missing somewhere is judged on the others; with fewer than three, or where
+    the truth is NaN, NaN.
     Raises KeyError where a candidate has no true value.
     """
     worth = pd.Series(true_value, dtype=float)
@@ -196,7 +197,7 @@ def agreement(metrics: pd.DataFrame, true_value: Mapping[str, float] | pd.Series
         known = column.dropna()
         truth = worth.reindex(known.index).to_numpy()
         n = len(known)
-        if n < 3 or known.eq(known.iloc[0]).all() or len(np.unique(truth)) == 1:
+        if n < 3 or np.isnan(truth).any() or known.eq(known.iloc[0]).all() or len(np.unique(truth)) == 1:
             rows.append((definition, np.nan, np.nan, np.nan, n))
             continue
         signs = [np.sign(np.subtract.outer(v, v))[np.triu_indices(n, 1)] for v in (known.to_numpy(), truth)]

@@ -341,7 +341,29 @@ def labelled(gain: np.ndarray, buys: np.ndarray, sure: float = 0.25) -> np.ndarr
     without an offer is at least `sure`, else "lost cause".
 
     Expectations, not pairs of outcomes: gain [row, arm] against the control, buys [row]. Sleeping dogs, who would buy less, are told
-    from the others by the truth alone: no model of sales sees trips that are not made.
+    from the others by the truth alone: no model of sales sees trips that are not made. A gain that is NaN is "not available".
     """
+    most = gain.max(axis=1)
     kind = np.where(buys >= sure, "sure thing", "lost cause")
-    return np.where(gain.max(axis=1) > 0, "persuadable", kind)
+    return np.select([np.isnan(most), most > 0], ["not available", "persuadable"], kind)
+
+
+def true_values(effects: Mapping[str, np.ndarray], gain: np.ndarray, arm: int) -> pd.DataFrame:
+    """By name of a model (the index): what its policy is truly worth, and how far its effects are from the truth.
+
+    effects and gain: [row, arm] against the control, as predicted and in truth; NaN of an unknown truth stays NaN. A policy gives each row
+    the arm of largest effect. value: mean gain of its arms; contacted: share of rows that get an offer; error (root mean square) and
+    correlation (of ranks): of the effect of one `arm`; promised: what the model expects of its own policy.
+    """
+    rows, true = np.arange(len(gain)), gain[:, arm]
+    table = {}
+    for name, effect in effects.items():
+        policy = effect.argmax(axis=1)
+        table[name] = {
+            "value": gain[rows, policy].mean(),
+            "contacted": (policy > 0).mean(),
+            "error": np.sqrt(((effect[:, arm] - true) ** 2).mean()),
+            "correlation": pd.Series(effect[:, arm]).corr(pd.Series(true), method="spearman"),
+            "promised": effect.max(axis=1).mean(),
+        }
+    return pd.DataFrame(table).T

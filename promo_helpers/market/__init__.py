@@ -3,8 +3,9 @@
 from promo_helpers.market.parameters import ARMS, PRESETS, PROFILES, Parameters, parameters
 from promo_helpers.market.respond import Response, replay, respond
 from promo_helpers.market.simulate import simulate
-from promo_helpers.market.truth import BRIDGE, Expected, Truth
+from promo_helpers.market.truth import BRIDGE, Expected, Truth, Unknown, truth_of
 
 __all__ = [
-    "ARMS", "BRIDGE", "PRESETS", "PROFILES", "Expected", "Parameters", "Response", "Truth", "parameters", "replay", "respond", "simulate",
+    "ARMS", "BRIDGE", "PRESETS", "PROFILES", "Expected", "Parameters", "Response", "Truth", "Unknown", "parameters", "replay", "respond",
+    "simulate", "truth_of",
 ]  # fmt: skip

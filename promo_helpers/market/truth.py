@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 from datetime import date
@@ -61,6 +62,7 @@ STATE = [
 ]  # the columns of `law`, by name
 KEPT_BLOCKS = 6  # blocks of customers held in memory, 17 MB each
 THREADS = 2  # the compiled loops release the lock
+VALUES = ("buys", "units", "revenue", "discount", "spend", "window_profit", "value", "gain")  # of `Expected`, beside the bridge
 BRIDGE = (
     "gross_bump", "switched", "brought_forward", "baseline_discount", "complements", "rest_of_basket", "opt_outs", "contact_cost",
 )  # fmt: skip
@@ -300,6 +302,43 @@ class Truth:
     def with_parameters(self, **changes: Any) -> "Truth":
         """The same people and seed under other parameters, without history: for dials and phase diagrams."""
         return Truth(replace(self.p, **changes), self.seed)
+
+
+class Unknown:
+    """The truth of a shop without a simulator: the same questions, and NaN for every answer. It is false where a truth is asked for."""
+
+    def __init__(self, arms: Sequence[str] = ARMS):
+        self.arms = tuple(arms)
+
+    def __bool__(self) -> bool:
+        return False
+
+    def expected(self, contacts: pd.DataFrame) -> Expected:
+        """NaN for every value of every contact and arm."""
+        values = {name: np.full((len(contacts), len(self.arms)), np.nan) for name in (*VALUES, *BRIDGE)}
+        chances = pd.DataFrame(np.nan, index=range(len(contacts)), columns=["notices", "tired", "opts_out"])
+        return Expected(contacts.reset_index(drop=True), values, chances)
+
+    def purchases(self, customer_id: Any, time: Any, days: int = 14) -> np.ndarray:
+        """NaN for every customer and product."""
+        return np.full((len(customer_id), PRODUCTS), np.nan)
+
+    def future(self, customer_id: Any, time: Any, days: int = 365) -> pd.DataFrame:
+        """NaN for what every customer buys."""
+        frame = pd.DataFrame(np.nan, index=range(len(customer_id)), columns=["purchases", "units", "revenue", "margin"])
+        frame.insert(0, "customer_id", np.asarray(customer_id, dtype=object))
+        return frame
+
+
+def truth_of(shop: Path | str, arms: Sequence[str] = ARMS) -> Truth | Unknown:
+    """The truth of the simulated shop whose folder `shop` is; of any other shop one that answers NaN, for so many `arms`.
+
+    Raises FileNotFoundError where the simulated shop has lost its truth, and ValueError where both come from different runs.
+    """
+    simulated = paths.find("raw", "simulated")
+    if Path(shop).resolve() == simulated.resolve():
+        return Truth.read(paths.find("truth"), shop)
+    return Unknown(arms)
 
 
 def account(levels: np.ndarray, opting_out: np.ndarray, cost: float) -> dict[str, np.ndarray]:

@@ -84,6 +84,9 @@ def calibration(groups: pd.DataFrame, axis: Axes, unit: str, colour: str = COLOU
     return axis
 
 
+ATTAINABLE = ("constant", "X-learner", "DR-learner", "causal forest", "dose-response")  # learners that the picture below compares
+
+
 def attainable(frame: pd.DataFrame, axis: Axes, colour: Mapping[str, str] | None = None, goal: float | None = None) -> Axes:
     """Share of attainable profit against events per arm (tidy: learner, contacts, events, share, low, high), a line per learner.
 

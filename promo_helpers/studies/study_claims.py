@@ -251,3 +251,76 @@ def _binomial(share: float, n: int) -> float:
 
 def _apart(first: float, second: float, n: int) -> float:
     return float(np.sqrt((first * (1 - first) + second * (1 - second)) / n))
+
+
+def of_real_shop(rest: pd.DataFrame, days: int, champions: float, pairs: pd.DataFrame, campaigns: int) -> list[dict[str, Any]]:
+    """What the paper says of Complete Journey in words; numbers that the notebook recorded are named.
+
+    rest: the autocorrelation of the rest (`explore.autocorrelation`) over so many days. champions: their share of the sales over their
+    share of the customers. pairs: of `explore.pair_lift`. campaigns: how many were judged.
+    """
+    band, error, basis = rest["band"].iloc[0], days**-0.5, f"{campaigns} campaigns"
+    return [
+        {
+            "name": "always_discounted",
+            "text": "no week is without discounts: more than a tenth is off in each",
+            "value": "off_low",
+            "above": 0.1,
+        },
+        {
+            "name": "closed_at_night",
+            "text": "hardly anything is sold from midnight to 6:00: less than 3 %",
+            "value": "night_share",
+            "below": 0.03,
+        },
+        {"name": "weekly", "text": "the strength of the weekly pattern exceeds 0.3", "value": "strength_week", "above": 0.3},
+        {"name": "little_trend", "text": "the strength of the trend lies below 0.3", "value": "strength_trend", "below": 0.3},
+        {
+            "name": "carries_over",
+            "text": "a day's surprise carries over to the next",
+            "value": "acf_rest",
+            "above": band,
+            "se": error,
+        },
+        {
+            "name": "monthly",
+            "text": "a second peak stands at the length of a month",
+            "value": "acf_month",
+            "above": band,
+            "se": error,
+        },
+        {
+            "name": "champions_more",
+            "text": "champions make more than one and a half times their share of the sales",
+            "value": champions,
+            "above": 1.5,
+        },
+        {
+            "name": "all_together",
+            "text": "before the adjustment nearly every pair seems to go together: more than 95 % have a lift above 1",
+            "value": float((pairs["lift"] > 1).mean()),
+            "above": 0.95,
+            "unit": "%",
+        },
+        {
+            "name": "some_apart",
+            "text": "after it some pairs avoid each other: the least adjusted lift lies below 1",
+            "value": "lift_least",
+            "below": 1,
+            "distinguishable": True,
+        },
+        {
+            "name": "mailed_spend_more",
+            "text": "in every campaign the mailed had spent 1.5 times as much as the others",
+            "value": "ratio_low",
+            "above": 1.5,
+            "basis": basis,
+        },
+        {
+            "name": "mailing_told",
+            "text": "past spending tells in every campaign who is mailed: the area under the curve exceeds 0.6",
+            "value": "auc_low",
+            "above": 0.6,
+            "basis": basis,
+        },
+    ]

@@ -173,9 +173,15 @@ def shares_of_attainable(kept: pd.DataFrame) -> pd.DataFrame:
 
 
 def gain_over(kept: pd.DataFrame, learner: str, contacts: int, other: str, others: int = 0) -> dict[str, float]:
-    """Value of a learner less that of another policy in the same markets, LKR a decision: gain, low, high (Student,
+    """Value of a learner less that of another policy in the same markets, LKR a decision: estimate, low, high (Student,
     95 %), wins (markets in which it earns more) and markets."""
     value = kept.set_index(["learner", "contacts", "seed"])["value"]
     gap = (value[learner, contacts] - value[other, others]).dropna()
     gain = student(gap)
-    return {"gain": gain["estimate"], "low": gain["low"], "high": gain["high"], "wins": int((gap > 0).sum()), "markets": len(gap)}
+    return {
+        "estimate": gain["estimate"],
+        "low": gain["low"],
+        "high": gain["high"],
+        "wins": int((gap > 0).sum()),
+        "markets": len(gap),
+    }

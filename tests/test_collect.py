@@ -6,6 +6,7 @@ import re
 import subprocess
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -290,6 +291,64 @@ def test_claims_are_counted_listed_and_collected(project):
         rows.index(f"shop.\\allowbreak{{}}{n}") for n in ("second", "fourth", "third", "first")
     )
     assert r"A \& b" in rows
+
+
+def with_cells(project):
+    """The project's run with a table whose cells the paper cites."""
+    report = small_report()
+    table = pd.DataFrame(
+        {"policy": ["all", "none"], "expected profit": [1.25, np.nan], "low": [1.0, np.nan], "high": [1.5, np.nan]}
+    )
+    report.save_table(table, "policies", key="policy", units={"expected profit": "LKR"}, digits=1)
+    report.record_cells("policies", "expected profit", "profit", profit_all="all")
+    report.record("less", np.nan, unit="LKR", meaning="m", difference=("profit_all", ("policies", "none", "expected profit")))
+    sealed(project, "02_shop")
+    return report
+
+
+def test_the_paper_cites_cells_of_tables(project):
+    with_cells(project)
+    add(
+        project,
+        r"\val{shop.policies/all/expected profit} \interval{shop.policies/all/expected profit} \val{shop.policies/none/expected profit}",
+    )
+    assert check.problems(PROFILE) == []
+    paper.collect(PROFILE)
+    numbers = (project / "paper" / "generated" / "numbers.tex").read_text()
+    assert r"\setval{shop.policies/all/expectedprofit}{1.2\,LKR}" in numbers
+    assert r"\setinterval{shop.policies/all/expectedprofit}{1.0 to 1.5\,LKR}" in numbers
+    assert r"\setval{shop.policies/none/expectedprofit}{not available}" in numbers
+    assert r"\setinterval{shop.policies/none/expectedprofit}{not available}" in numbers
+    add(project, r"\val{shop.policies/some/expected profit}")
+    [problem] = said(project)
+    assert "uses the number 'shop.policies/some/expected profit', which no run has made; did you mean" in problem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (
+            "all,1.25",
+            "all,1.26",
+            ["shop.policies/all/expected profit is 1.25, and its cell in the table policies is 1.26", "shop.profit_all is 1.25"],
+        ),
+        (
+            "none,,",
+            "none,2.0,",
+            ["shop.policies/none/expected profit is not available, and its cell", "shop.less is not available, and profit_all"],
+        ),
+        ("all,", "every,", ["shop.policies/all/low cites a cell that the table policies does not hold"]),
+    ],
+)
+def test_a_cell_that_is_not_what_the_paper_cites_is_a_disagreement(project, old, new, words):
+    with_cells(project)
+    file = project / "data" / "tables" / "shop_policies.csv"
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+    sealed(project, "02_shop")
+    problems = "\n".join(said(project))
+    assert all(w in problems for w in words), problems
 
 
 def test_findings_of_single_draws_are_no_claims(project):

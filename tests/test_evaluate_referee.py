@@ -159,3 +159,8 @@ def test_the_pictures_draw_what_the_frames_hold():
     assert axes[0, 1].get_lines()[1].get_ydata().tolist() == pytest.approx([0, *curves.curve["gain"][:2]])
     assert [t.get_text() for t in axes[1, 1].get_xticklabels()] == ["250", "1,000"]
     plt.close(figure)
+
+
+def test_no_metric_agrees_with_a_truth_that_is_not_known():
+    metrics = pd.DataFrame({"Qini": [1.0, 2.0, 3.0]}, index=["a", "b", "c"])
+    assert referee.agreement(metrics, dict.fromkeys("abc", np.nan))[["spearman", "pairs", "regret"]].isna().all(axis=None)

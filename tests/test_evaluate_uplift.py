@@ -247,3 +247,23 @@ def test_uplift_of_one_arm_of_three_counts_the_two_arms_with_their_own_chances()
     # the chances of three arms on the rows of two weigh every surprise half as much again
     thirds = scores_of(replace(two, probability=np.full(len(two), 1 / 3)), "bought", 1)
     assert (thirds[:, 1] - thirds[:, 0]).std() / np.sqrt(len(two)) > 1.3 * found["se"].iloc[1]
+
+
+def test_policies_against_the_truth_and_against_none():
+    gain = np.array([[0.0, 2.0, -1.0], [0.0, -3.0, 1.0], [0.0, 1.0, 4.0]])
+    effects = {"oracle": gain, "blind": np.zeros((3, 3)), "one": np.array([[0.0, 1.0, 0.0]] * 3)}
+    table = uplift.true_values(effects, gain, 1)
+    assert table["value"].to_dict() == {"oracle": pytest.approx(7 / 3), "blind": 0.0, "one": pytest.approx(0.0)}
+    assert table["contacted"].to_dict() == {"oracle": 1.0, "blind": 0.0, "one": 1.0}
+    assert table.loc["oracle", ["error", "correlation"]].tolist() == [0.0, 1.0]
+    assert table.loc["one", "error"] == pytest.approx(np.sqrt((1 + 16 + 0) / 3))
+    assert table.loc["one", "promised"] == 1.0
+    unknown = uplift.true_values(effects, np.full((3, 3), np.nan), 1)
+    assert unknown[["value", "error", "correlation"]].isna().all(axis=None)
+    assert unknown["contacted"].equals(table["contacted"])
+
+
+def test_nobody_is_labelled_by_a_gain_that_is_not_known():
+    gain = np.array([[0.0, 1.0], [0.0, -1.0], [0.0, -1.0], [np.nan, np.nan]])
+    kinds = uplift.labelled(gain, np.array([0.1, 0.5, 0.1, 0.1]))
+    assert kinds.tolist() == ["persuadable", "sure thing", "lost cause", "not available"]

@@ -7,13 +7,16 @@ import os
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from promo_helpers.evaluate.uplift import contrast_at_k
 from promo_helpers.experiment import hillstrom
+from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.experiment.gates import gates
 from promo_helpers.experiment.hillstrom import FILE, NotAvailable, hillstrom_file, load_hillstrom
 from promo_helpers.models.learners import LEARNERS
+from promo_helpers.studies import hillstrom_learners
 
 SMALL = """recency,history_segment,history,mens,womens,zip_code,newbie,channel,segment,visit,conversion,spend
 10,2) $100 - $200,142.44,1,0,Surburban,0,Phone,Womens E-Mail,0,0,0
@@ -158,3 +161,36 @@ def test_uplift_at_30_percent_of_the_womens_email_by_the_chances_of_two_arms(mon
     assert 0.06 < plain["estimate"] < 0.1
     assert abs(robust["estimate"] - plain["estimate"]) < 0.5 * plain["se"]
     assert robust["se"] == pytest.approx(plain["se"], rel=0.1)
+
+
+def test_where_the_trial_cannot_be_had_its_tables_say_so():
+    assert hillstrom_learners.means(None, 1).to_dict("list") == {"trial": ["not available"]}
+    compared = hillstrom_learners.compare_learners(None, "Womens E-Mail", "visit", 1, 20)
+    assert compared.top.to_dict("list") == {"trial": ["not available"]}
+    assert compared.apart == "not available"
+
+
+def test_learners_are_compared_on_the_other_half():
+    rng, rows = np.random.default_rng(1), 3_000
+    x = pd.DataFrame({"a": rng.normal(size=rows), "b": rng.normal(size=rows)})
+    arm = rng.integers(0, 3, rows)
+    visit = (rng.random(rows) < 0.2 + 0.15 * (arm == 1)).astype(float)
+    small = Experiment(
+        name="a small trial",
+        contact_id=np.arange(rows),
+        customer=np.arange(rows),
+        features=x,
+        arm=arm,
+        arms=hillstrom.ARMS,
+        depth=np.full(3, np.nan),
+        outcomes=pd.DataFrame({"visit": visit}),
+        probability=np.full(rows, 1 / 3),
+        planned=np.full(3, 1 / 3),
+        currency="USD",
+    )
+    means = hillstrom_learners.means(small, 1).set_index("e-mail")
+    assert means.loc["Womens E-Mail", "effect"] == pytest.approx(visit[arm == 1].mean() - visit[arm == 0].mean())
+    assert means.loc["Womens E-Mail", "low"] > 0 > means.loc["Mens E-Mail", "low"]
+    compared = hillstrom_learners.compare_learners(small, "Womens E-Mail", "visit", 1, 20)
+    assert set(compared.top["learner"]) == set(hillstrom_learners.COMPARED)
+    assert compared.apart.endswith("of 3")

@@ -112,3 +112,25 @@ def test_campaigns_with_few_of_either_are_left_out():
     assert explore.contacted_against_spared(history).empty
     history["sent"] = np.arange(120) < 50
     assert len(explore.contacted_against_spared(history)) == 1
+
+
+def test_trials_are_told_from_what_a_rule_chose(monkeypatch):
+    apart = pd.DataFrame({"campaign_id": ["t1", "r1", "r2"], "auc": [0.5, 0.7, 0.8]})
+
+    class Marked:
+        def has(self, *_):
+            return True
+
+        def frame(self, *_):
+            return pd.DataFrame({"campaign_id": ["t1", "r1", "r2", None], "trial_id": ["t", None, None, "u"]})
+
+    kinds = explore.apart_by_kind(Marked(), apart)
+    assert kinds.loc["rule"].tolist() == pytest.approx([2, 0.75, 0.05, 0.7, 0.8])
+    assert kinds.loc["trial", ["campaigns", "estimate", "low", "high"]].tolist() == [1, 0.5, 0.5, 0.5]
+    assert np.isnan(kinds.loc["trial", "se"])
+    rules = explore.apart_by_kind(Marked(), apart[1:])
+    assert rules.loc["trial", "campaigns"] == 0
+    assert rules.loc["trial", ["estimate", "low", "high"]].isna().all()
+    assert explore.apart_by_kind(Marked(), apart[:0]).empty
+    monkeypatch.setattr(Marked, "has", lambda *_: False)
+    assert explore.apart_by_kind(Marked(), apart).empty

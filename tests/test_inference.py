@@ -226,3 +226,8 @@ def test_a_band_holds_all_columns_at_once():
         alone += bool(((low <= 0) & (high >= 0)).all())
     assert held / 200 == pytest.approx(0.95, abs=0.06)
     assert alone / 200 < 0.75
+
+
+def test_a_share_of_what_is_known():
+    assert inference.share_of_known([True, False, True], [True, True, False]) == 0.5
+    assert np.isnan(inference.share_of_known([True, False], [False, False]))

@@ -15,6 +15,7 @@ def test_what_is_right_passes():
         share=(0.5, inputs.between(0.1, 0.9)),
         until=("", inputs.day()),
         start=("2025-10-31", inputs.day()),
+        parts=([0.5, 0.2, 0.3], inputs.shares(3)),
     )
 
 
@@ -33,6 +34,8 @@ def test_what_is_right_passes():
         (9, inputs.whole(1, 8), "9: must be a whole number from 1 to 8"),
         (1.2, inputs.between(0, 1), "1.2: must be a number from 0 to 1"),
         (float("nan"), inputs.between(0, 1), "nan: must be a number from 0 to 1"),
+        ([0.5, 0.5], inputs.shares(3), r"\[0.5, 0.5\]: must be 3 shares above 0 that add up to 1"),
+        ([0.5, 0.6], inputs.shares(2), r"\[0.5, 0.6\]: must be 2 shares above 0 that add up to 1"),
         ("31.10.2025", inputs.day(), "'31.10.2025': must be a date such as 2025-10-31, or empty"),
     ],
 )

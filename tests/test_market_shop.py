@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.market import Parameters, Truth, parameters, simulate
+from promo_helpers.market import BRIDGE, Parameters, Truth, parameters, simulate, truth_of
 from promo_helpers.market.goods import Goods
 from promo_helpers.market.people import draw_block
 from promo_helpers.market.simulate import export_csv, live_block
@@ -252,3 +252,35 @@ def test_only_scoring_functions_may_import_the_market() -> None:
         place = root / part
         for file in [place] if place.is_file() else place.rglob("*.py"):
             assert "promo_helpers.market" not in file.read_text(encoding="utf-8"), f"{file} imports the truth"
+
+
+def test_a_shop_without_a_simulator_has_a_truth_that_is_not_known(tmp_path: Path) -> None:
+    truth = truth_of(tmp_path / "own", ("none", "5", "10"))
+    assert not truth
+    contacts = pd.DataFrame(
+        {"customer_id": ["a", "b"], "product_id": ["p", "p"], "time": pd.Timestamp("2025-01-01")}, index=[7, 3]
+    )
+    expected = truth.expected(contacts)
+    known = {"buys", "units", "revenue", "discount", "spend", "window_profit", "value", "gain", *BRIDGE}
+    assert set(expected.values) == known
+    assert all(expected[name].shape == (2, 3) and np.isnan(expected[name]).all() for name in known)
+    assert expected.chances.isna().all(axis=None)
+    assert len(expected.chances) == 2
+    assert np.isnan(truth.purchases(["a", "b"], "2025-01-01")).all()
+    assert truth.future(["a", "b"], "2025-01-01").set_index("customer_id").isna().all(axis=None)
+
+
+@pytest.mark.slow
+def test_the_simulated_shop_has_its_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMO_OUT", str(tmp_path))
+    shop = tmp_path / "data" / "raw" / "simulated"
+    simulate(parameters("smoke", customers=50), 1, shop, tmp_path / "data" / "truth")
+    truth = truth_of(shop)
+    assert isinstance(truth, Truth)
+    known = set(truth.expected(truth_contacts(truth)).values)
+    assert set(truth_of(tmp_path / "own").expected(truth_contacts(truth)).values) == known
+
+
+def truth_contacts(truth: Truth) -> pd.DataFrame:
+    when = pd.Timestamp(truth.p.start) + pd.Timedelta(days=200)
+    return pd.DataFrame({"customer_id": ["CUST00001"], "product_id": [truth.goods.products["product_id"].iloc[0]], "time": when})

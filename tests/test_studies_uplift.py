@@ -69,5 +69,5 @@ def test_a_gain_is_paired_by_market():
     a, b = kept([3.0, 5.0, 1.0], [4.0] * 3, [9.0] * 3), kept([1.0, 2.0, 2.0], [4.0] * 3, [9.0] * 3)
     found = gain_over(pd.concat([a, b.assign(learner="b", contacts=0)]), "a", 5000, "b")
     gap = np.array([2.0, 3.0, -1.0])
-    assert (found["gain"], found["wins"], found["markets"]) == (pytest.approx(4 / 3), 2, 3)
-    assert found["high"] - found["gain"] == pytest.approx(4.3026527 * gap.std(ddof=1) / np.sqrt(3))
+    assert (found["estimate"], found["wins"], found["markets"]) == (pytest.approx(4 / 3), 2, 3)
+    assert found["high"] - found["estimate"] == pytest.approx(4.3026527 * gap.std(ddof=1) / np.sqrt(3))

@@ -311,3 +311,19 @@ def test_a_broken_release_is_named(released, tmp_path):
     done = run("--a", tmp_path / "twice", "--b", released, out=tmp_path / "out")
     assert done.returncode == 1
     assert "twice cannot be read: " in done.stderr
+
+
+def test_what_is_not_available_is_as_if_it_had_not_been_recorded(tmp_path, monkeypatch):
+    builds = []
+    for name, value in (("a", None), ("b", float("nan")), ("c", 1.0)):
+        monkeypatch.setenv("PROMO_OUT", str(tmp_path / name))
+        report = Report("uplift", seed=1)
+        report.record("n", 3, meaning="m")
+        if name != "a":
+            report.record("true_value", value, digits=1, interval=(value, value), meaning="m")
+        builds.append(release.read_build(tmp_path / name))
+    assert verify.alike(verify.compare(builds[0], builds[1]))
+    assert verify.alike(verify.compare(builds[1], builds[0]))
+    assert verify.alike(verify.compare(builds[1], builds[1]))
+    assert not verify.alike(verify.compare(builds[1], builds[2]))
+    assert not verify.alike(verify.compare(builds[0], builds[2]))

@@ -349,7 +349,7 @@ def labelled(gain: np.ndarray, buys: np.ndarray, sure: float = 0.25) -> np.ndarr
 
 
 def true_values(effects: Mapping[str, np.ndarray], gain: np.ndarray, arm: int) -> pd.DataFrame:
-    """By name of a model (the index): what its policy is truly worth, and how far its effects are from the truth.
+    """By learner (the index): what its policy is truly worth, and how far its effects are from the truth.
 
     effects and gain: [row, arm] against the control, as predicted and in truth; NaN of an unknown truth stays NaN. A policy gives each row
     the arm of largest effect. value: mean gain of its arms; contacted: share of rows that get an offer; error (root mean square) and
@@ -366,4 +366,4 @@ def true_values(effects: Mapping[str, np.ndarray], gain: np.ndarray, arm: int) -
             "correlation": pd.Series(effect[:, arm]).corr(pd.Series(true), method="spearman"),
             "promised": effect.max(axis=1).mean(),
         }
-    return pd.DataFrame(table).T
+    return pd.DataFrame(table).T.rename_axis("learner")

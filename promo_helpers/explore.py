@@ -11,8 +11,6 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from statsmodels.tsa.seasonal import STL
-from statsmodels.tsa.stattools import acf
 
 from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
@@ -99,6 +97,8 @@ def decompose(daily: pd.DataFrame, measure: str = "sales") -> pd.DataFrame:
     Cleveland et al. (1990), in statsmodels. The trend bends over about a quarter; robustness keeps holidays in the rest.
     Raises ValueError for fewer than four weeks of days.
     """
+    from statsmodels.tsa.seasonal import STL
+
     if len(daily) < 28:
         raise ValueError(f"{len(daily)} days are too few to tell a trend from a week; four weeks are the least")
     trend = min(91, (len(daily) // 2) | 1)
@@ -119,6 +119,8 @@ def autocorrelation(series: pd.Series, lags: int = 60, cap: float = 0.0) -> pd.D
     The band is Bonferroni's over the lags, normal for white noise. With `cap`, values beyond the cap and 1 - cap quantiles are
     brought to them first, so that no pair of holidays makes a peak by itself.
     """
+    from statsmodels.tsa.stattools import acf
+
     values = series.clip(series.quantile(cap), series.quantile(1 - cap)).to_numpy(dtype=float)
     lags = min(lags, len(values) // 2 - 1)
     correlation = acf(values, nlags=lags, fft=True, result_object=False)[1:]

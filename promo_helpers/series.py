@@ -21,6 +21,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -71,8 +72,7 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
     The run's own ledger is the proof that it was this run that wrote, and not a second one under the name of another. A run with other
     parameters than its profile's is marked as old, so that `make paper` makes it again.
     """
-    import papermill  # a second of imports that --help does not need
-
+    papermill = _papermill()
     _register_engine()
     began = time.time() if of_profile else 1
     notebook, ledger = notebook_of(run), depends.ledger_of(run)
@@ -311,6 +311,23 @@ def altered(folder: Path, sealed: dict[str, Any]) -> list[Path]:
 
 def _hash(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _papermill() -> ModuleType:
+    """The module papermill, loaded without the grammar of internationalised addresses.
+
+    jsonschema builds it at every start, for more than a second, and no notebook is checked for such addresses.
+    """
+    grammar = "rfc3987_syntax"
+    absent = grammar not in sys.modules
+    if absent:
+        sys.modules[grammar] = None  # type: ignore[assignment]  # so that importing it fails, which jsonschema takes for not installed
+    try:
+        import papermill
+    finally:
+        if absent:
+            del sys.modules[grammar]
+    return papermill
 
 
 def _register_engine() -> None:

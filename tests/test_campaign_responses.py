@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from promo_helpers import __main__ as command_line
 from promo_helpers.campaign import evaluation, list_files, outcome, trial
 from promo_helpers.campaign.list_files import ResponseError, read_responses
 from promo_helpers.campaign.outcome import contrast, evaluate, measured
@@ -150,15 +152,18 @@ def test_a_form_is_held_against_the_plan_that_lies_beside_it(tmp_path, capsys):
     plan = plan_of()
     plan.to_parquet(tmp_path / "campaign_tea_2026-01-02_plan.parquet")
     path = form_of(plan, tmp_path / "campaign_tea_2026-01-02_responses.csv")
-    outcome.main([str(path)])
+    outcome.print_outcome(path)
     said = capsys.readouterr().out
     assert "The campaign's profit beyond the holdout's" in said
     assert "Promised were 150." in said
     assert (tmp_path / "campaign_tea_2026-01-02_measured.csv").is_file()
     with pytest.raises(ResponseError, match="no plan lies beside it"):
         evaluate(form_of(plan, tmp_path / "other.csv"))
-    with pytest.raises(SystemExit, match="Which file"):
-        outcome.main([])
+    with pytest.raises(SystemExit, match="no plan lies beside it"):
+        outcome.print_outcome(tmp_path / "other.csv")
+    asked = CliRunner().invoke(command_line.main, ["responses"])
+    assert asked.exit_code == 1
+    assert "Which file?" in str(asked.exception)
 
 
 def test_precision_and_recall_by_hand():

@@ -126,6 +126,29 @@ def test_imports_point_one_way(file):
             assert row > 0 or where in LAYERS[0]
 
 
+LATE = {  # packages of half a second and more that most runs do without: imported by the function that calls them, never with a module
+    "dowhy",
+    "econml",
+    "fairlearn",
+    "implicit",
+    "lifelines",
+    "nbconvert",
+    "papermill",
+    "shap",
+    "skops",
+    "statsmodels",
+}
+
+
+def test_heavy_packages_are_imported_where_they_are_called():
+    """Every run imports its modules anew, so that a package which one of them needs would be loaded by all."""
+    for file in (ROOT / "promo_helpers").rglob("*.py"):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not LATE & {name.partition(".")[0] for name in names}, file.name
+
+
 BOOSTED = {  # who may import LightGBM: the one place, and what the layers keep away from it
     "models/trees.py",
     "experiment/design.py",

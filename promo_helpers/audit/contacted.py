@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from fairlearn.postprocessing import ThresholdOptimizer
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 
@@ -276,6 +275,8 @@ def rules(
     thresholds may be drawn at random, here by customer and `seed`); the other rows are to judge them. Raises ValueError where a group
     of `fit` holds no buyer, or buyers only.
     """
+    from fairlearn.postprocessing import ThresholdOptimizer
+
     frame = pd.DataFrame({"y": label[fit].astype(int), "group": group[fit]}).groupby("group")["y"].agg(["min", "max"])
     if (one := frame[frame["min"] == frame["max"]]).size:
         raise ValueError(f"group {one.index[0]!r} has buyers only, or none: no rate of errors can be held equal")

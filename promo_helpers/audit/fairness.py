@@ -3,14 +3,17 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from fairlearn.metrics import MetricFrame
 
 from promo_helpers import draws as keyed
 from promo_helpers.inference import percentiles
 from promo_helpers.inference import share as share_between
+
+if TYPE_CHECKING:
+    from fairlearn.metrics import MetricFrame
 
 LEAST = 50  # customers of a group that a mean is taken over
 
@@ -189,8 +192,9 @@ def two_ages(bands: pd.Series, border: int = 45) -> pd.Series:
     return pd.Series(named.astype(object), bands.index).where(first.notna())
 
 
-def metric_frame(measure: Measure, group: np.ndarray) -> MetricFrame:
+def metric_frame(measure: Measure, group: np.ndarray) -> "MetricFrame":
     """Fairlearn's MetricFrame of a measure by group, for whoever wants its own methods (difference, ratio, group_max)."""
+    from fairlearn.metrics import MetricFrame
 
     def mean(y_true: np.ndarray, y_pred: np.ndarray, sample_weight: np.ndarray) -> float:
         return float(np.average(y_pred, weights=sample_weight)) if np.sum(sample_weight) > 0 else float("nan")

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from promo_helpers import draws
 from promo_helpers.audit.fairness import LEAST, Measure, by_customer, one_label
@@ -89,6 +88,8 @@ def adjusted(p: pd.Series, how: str = "Holm") -> pd.Series:
     Holm (1979): the chance of any false accusation is at most the level, however the tests depend on each other. "BH" (Benjamini &
     Hochberg 1995): the expected share of false ones among those found is, which suits a list of what to look at next.
     """
+    from statsmodels.stats.multitest import multipletests
+
     if how not in METHODS:
         raise ValueError(f"how = {how!r}: Holm or BH")
     known = p.dropna()

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import shap
 from sklearn.tree import DecisionTreeRegressor
 
 from promo_helpers import draws, inference
@@ -277,6 +276,8 @@ def of_trees(trees: Booster, x: pd.DataFrame, background: pd.DataFrame | None = 
         each = np.asarray(trees.predict(x, pred_contrib=True))
         added, base = each[:, :-1], each[0, -1]
     else:
+        import shap
+
         explainer = shap.TreeExplainer(trees, background, feature_perturbation="interventional")
         added, base = np.asarray(explainer.shap_values(x)), float(np.ravel(explainer.expected_value)[0])
     found = Attributions(np.array([base]), added[..., None], np.asarray(trees.predict(x, raw_score=True))[:, None], x, tuple(x))

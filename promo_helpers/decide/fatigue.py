@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from scipy import stats
 
 from promo_helpers.inference import interval
@@ -70,6 +69,9 @@ def fit_fatigue(
     (DerSimonian and Laird 1986). Contacts that lie far apart cannot tell the half-life: `half_life` (one of `tired`) is assumed for the
     groups, and `lives` says which others the data allow. Raises ValueError where nobody's tiredness differs, or for another half-life.
     """
+    from statsmodels.genmod.families import Poisson
+    from statsmodels.genmod.generalized_linear_model import GLM
+
     if half_life not in tired:
         raise ValueError(f"half_life = {half_life:g}: tiredness is given for {', '.join(f'{h:g}' for h in tired)} days")
     code = pd.factorize(customer)[0]
@@ -78,7 +80,7 @@ def fit_fatigue(
     def fitted(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Coefficients, their covariance, log-likelihood and dispersion: units come several at a time."""
         x = np.column_stack([np.ones(len(redeemed)), *columns])
-        model = sm.GLM(redeemed, x, family=sm.families.Poisson(), offset=offset)
+        model = GLM(redeemed, x, family=Poisson(), offset=offset)
         found = model.fit(cov_type="cluster", cov_kwds={"groups": code})
         return (
             np.asarray(found.params),

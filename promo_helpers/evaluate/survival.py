@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from lifelines.utils import concordance_index
 
 from promo_helpers import draws as keyed
 from promo_helpers import inference
@@ -75,6 +74,8 @@ def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) 
     within_1, within_3, within_7: share forecast to within so many days. coverage, width: of the interval, in share and days. Raises
     ValueError for a wait that was not followed to the horizon.
     """
+    from lifelines.utils import concordance_index
+
     short = ~seen & (wait < horizon)
     if short.any():
         raise ValueError(f"{short.sum()} waits were not followed for {horizon} days: choose earlier dates")

@@ -11,9 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from econml.dml import CausalForestDML, NonParamDML
-from econml.dr import DRLearner
-from econml.metalearners import SLearner, TLearner, XLearner
 from sklearn.dummy import DummyClassifier
 
 from promo_helpers.experiment import Experiment
@@ -113,6 +110,8 @@ def _chances() -> DummyClassifier:
 
 def r_learner(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
     """The R-learner (Nie & Wager 2021), one contrast after the other: EconML's takes one treatment at a time."""
+    from econml.dml import NonParamDML
+
     y, arm, x = _usable(experiment, outcome)
     models = []
     for a in range(1, len(experiment.arms)):
@@ -131,6 +130,8 @@ def r_learner(experiment: Experiment, outcome: str, costs: Costs | None, seed: i
 
 def causal_forest(experiment: Experiment, outcome: str, costs: Costs | None, seed: int) -> Fitted:
     """A causal forest (Athey, Tibshirani & Wager 2019) with its intervals, one contrast after the other."""
+    from econml.dml import CausalForestDML
+
     y, arm, x = _usable(experiment, outcome)
     models = []
     for a in range(1, len(experiment.arms)):
@@ -163,17 +164,38 @@ def dose_response(experiment: Experiment, outcome: str, costs: Costs | None, see
     return Fitted(lambda features: both(features)[0], spend=lambda features: both(features)[1])
 
 
+def _s_learner(experiment: Experiment, seed: int) -> Any:
+    from econml.metalearners import SLearner
+
+    return SLearner(overall_model=_trees(seed))
+
+
+def _t_learner(experiment: Experiment, seed: int) -> Any:
+    from econml.metalearners import TLearner
+
+    return TLearner(models=_trees(seed))
+
+
+def _x_learner(experiment: Experiment, seed: int) -> Any:
+    from econml.metalearners import XLearner
+
+    return XLearner(models=_trees(seed), propensity_model=_chances(), cate_models=_trees(seed, last=True))
+
+
+def _dr_learner(experiment: Experiment, seed: int) -> Any:
+    from econml.dr import DRLearner
+
+    last = _trees(seed, last=True)
+    return DRLearner(model_propensity=_chances(), model_regression=_trees(seed), model_final=last, cv=FOLDS, random_state=seed)
+
+
 LEARNERS: dict[str, Learner] = {
     "constant": constant,
-    "S-learner": _meta(lambda e, s: SLearner(overall_model=_trees(s))),
-    "T-learner": _meta(lambda e, s: TLearner(models=_trees(s))),
-    "X-learner": _meta(lambda e, s: XLearner(models=_trees(s), propensity_model=_chances(), cate_models=_trees(s, last=True))),
+    "S-learner": _meta(_s_learner),
+    "T-learner": _meta(_t_learner),
+    "X-learner": _meta(_x_learner),
     "R-learner": r_learner,
-    "DR-learner": _meta(
-        lambda e, s: DRLearner(
-            model_propensity=_chances(), model_regression=_trees(s), model_final=_trees(s, last=True), cv=FOLDS, random_state=s
-        )
-    ),
+    "DR-learner": _meta(_dr_learner),
     "causal forest": causal_forest,
     "dose-response": dose_response,
 }

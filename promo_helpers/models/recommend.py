@@ -15,8 +15,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from implicit.als import AlternatingLeastSquares
-from implicit.nearest_neighbours import ItemItemRecommender, normalize, tfidf_weight
 from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from threadpoolctl import threadpool_limits
@@ -98,6 +96,8 @@ def _item_neighbours(counts: sparse.csr_matrix, seed: int, neighbours: int = 50,
 
     With the weights "tfidf" customers who buy everything say less about which items belong together.
     """
+    from implicit.nearest_neighbours import ItemItemRecommender, normalize, tfidf_weight
+
     taste = logs(counts).T.tocsr()
     weighted = normalize(tfidf_weight(taste) if weights == "tfidf" else taste).T
     model = ItemItemRecommender(K=min(neighbours, counts.shape[1]), num_threads=1)
@@ -110,6 +110,8 @@ def _als(counts: sparse.csr_matrix, seed: int, factors: int = 32, regularization
 
     In single precision the solver's last digits grow to .01 % of a score on another processor, and ranks change with them.
     """
+    from implicit.als import AlternatingLeastSquares
+
     with threadpool_limits(1, "blas"):  # the library's own advice; and the same sums everywhere
         model = AlternatingLeastSquares(
             factors=min(factors, min(counts.shape) - 1), regularization=regularization, alpha=alpha, iterations=6, random_state=seed,

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import skops.io
 from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.preprocessing import OrdinalEncoder
@@ -144,6 +143,8 @@ def _write(folder: Path, part: str, value: Any) -> str:
         value.save_model(str(folder / f"{part}.txt"))
         return f"{part}.txt"
     if isinstance(value, BaseEstimator):
+        import skops.io
+
         skops.io.dump(value, folder / f"{part}.skops")
         _steady(folder / f"{part}.skops")
         return f"{part}.skops"
@@ -180,6 +181,8 @@ def _read(path: Path) -> Any:
     if path.suffix == ".txt":
         return Booster(model_file=str(path))
     if path.suffix == ".skops":
+        import skops.io
+
         return skops.io.load(path, trusted=TRUSTED)
     if path.name.endswith(".sparse.npz"):
         return sparse.load_npz(path)

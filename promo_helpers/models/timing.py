@@ -5,12 +5,11 @@ All learn from the frame of `features.waiting.moments`; each gives a `Forecast` 
 
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from joblib import parallel_config
-from lifelines import WeibullAFTFitter
 from pandas.errors import Pandas4Warning
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 from sklearn.model_selection import GridSearchCV
@@ -20,6 +19,9 @@ from promo_helpers import draws
 from promo_helpers.evaluate.survival import Forecast, of_curve, of_points
 from promo_helpers.features.waiting import FEATURES, WEEKDAYS
 from promo_helpers.models.trees import Booster, boosted
+
+if TYPE_CHECKING:
+    from lifelines import WeibullAFTFitter
 
 GRID = {"n_estimators": [30, 80], "max_depth": [4, 8], "min_samples_split": [20, 100]}
 LEAF = 10  # rows: fewer would make a leaf's distribution a handful of anecdotes
@@ -177,8 +179,10 @@ def logs(rows: pd.DataFrame, fallback: float) -> pd.DataFrame:
     )
 
 
-def survival(fitted: pd.DataFrame, fallback: float) -> WeibullAFTFitter:
+def survival(fitted: pd.DataFrame, fallback: float) -> "WeibullAFTFitter":
     """Weibull accelerated failure time on all fitted rows; who was still waiting is told as such, however short she was followed."""
+    from lifelines import WeibullAFTFitter
+
     table = logs(fitted, fallback).assign(wait=fitted["wait"].to_numpy() - 0.5, seen=fitted["seen"].to_numpy())
     table.loc[~fitted["seen"].to_numpy(bool), "wait"] += 0.5  # followed to the end of that day
     constant = [c for c in ALL_LOGS if table[c].max() == table[c].min()]  # beside the intercept it has no effect
@@ -191,7 +195,7 @@ def survival(fitted: pd.DataFrame, fallback: float) -> WeibullAFTFitter:
     return model
 
 
-def survival_curve(model: WeibullAFTFitter, rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
+def survival_curve(model: "WeibullAFTFitter", rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
     """Chances by day of the survival model."""
     alive = model.predict_survival_function(logs(rows, fallback), times=np.arange(1, horizon + 1))
     return of_curve(1 - alive.to_numpy().T)

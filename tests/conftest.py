@@ -1,6 +1,7 @@
 """Fixtures for every test that reads a shop: nothing is ever written into the project."""
 
 import os
+from collections import Counter
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,19 @@ from tests.shops import write_shop
 
 settings.register_profile("untimed", deadline=None)  # the first call compiles, and machines are shared: seconds are no fault
 settings.load_profile("untimed")
+
+
+# Files that take minutes, in the order in which workers take them. test_other_processor.py
+# needs the series that the first one builds, and would wait for it if it came second.
+FIRST = ("test_series.py", "test_variants.py", "test_commands.py", "test_other_processor.py", "test_market_law.py", "test_run.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files of many minutes first, then those of many tests, so that no worker is left with a long file at the end."""
+    tests = Counter(item.path for item in items)
+    items.sort(
+        key=lambda item: (FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST), -tests[item.path], item.path)
+    )
 
 
 @pytest.fixture

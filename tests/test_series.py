@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import papermill
 import pytest
 
 from promo_helpers import depends, paths
@@ -161,6 +160,8 @@ def test_what_the_evaluation_reads_is_recorded(built):
 
 
 def test_a_notebook_in_jupyterlab_changes_no_result_and_explores_in_a_place_of_its_own(built, monkeypatch):
+    import papermill
+
     before = all_but_explored(built)
     monkeypatch.setenv("PROMO_OUT", str(built))
     for name in (n for n in os.environ if n.endswith("_NUM_THREADS") or n in ("PROMO_WRITE", "MPLBACKEND")):

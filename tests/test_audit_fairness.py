@@ -5,7 +5,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from fairlearn.metrics import MetricFrame
 
 from promo_helpers.audit import contacted, fairness, nulls
 from promo_helpers.audit.fairness import Measure
@@ -31,6 +30,8 @@ def people(rng, n=600):
 
 @pytest.mark.slow
 def test_means_and_intervals_are_those_of_metric_frame(rng):
+    from fairlearn.metrics import MetricFrame
+
     n = 400
     group, value, weight = rng.choice(["a", "b", "c"], n), rng.gamma(2, 1, n), (rng.random(n) < 0.7).astype(float)
     measure = Measure("m", value, weight)

@@ -103,6 +103,8 @@ def test_a_dropped_effect_is_caught(
     folk = {b: full.block(b) for b in range(1)}
     crippled.block = lambda number: _with_law(folk[number], full, crippled)  # type: ignore[method-assign]
     some = contacts[contacts["arm"].isin(["15", "20", "25"])].reset_index(drop=True)
+    if effect != "depth":  # the weakest, z of 6.5 on all of them; the others have 7.6 to 20 on half
+        some = some.iloc[: len(some) // 2]
     assert abs(score(full, full, some, measure, measure)) < 3.5
     assert abs(score(full, crippled, some, measure, measure)) > 5, f"{effect} is not seen"
 

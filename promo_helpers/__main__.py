@@ -180,8 +180,10 @@ def _say_where(runs: list[str], profile: str) -> None:
     from promo_helpers import depends
 
     for name in runs:
-        click.echo(f"Executed: {paths.shown(depends.stamp_of(name, profile))}")
-    click.echo(f"Numbers, tables: {paths.shown(paths.out() / 'data')}; figures: {paths.shown(paths.out() / 'figures')}")
+        click.echo(f"Executed: {paths.display_path(depends.stamp_of(name, profile))}")
+    click.echo(
+        f"Numbers, tables: {paths.display_path(paths.out() / 'data')}; figures: {paths.display_path(paths.out() / 'figures')}"
+    )
 
 
 @main.command()
@@ -298,7 +300,7 @@ def html(profile: str, out: str) -> None:
     from promo_helpers.paper import write_pages
 
     profile = settle(profile, out)
-    click.echo(f"The notebooks as pages: {paths.shown(write_pages(profile))}")
+    click.echo(f"The notebooks as pages: {paths.display_path(write_pages(profile))}")
 
 
 @main.command()
@@ -339,7 +341,7 @@ def template(folder: str) -> None:
 
     target = Path(folder)
     write_template(target)
-    click.echo(f"The files to fill lie in {paths.shown(target)}; start with {paths.shown(target / 'README.txt')}")
+    click.echo(f"The files to fill lie in {paths.display_path(target)}; start with {paths.display_path(target / 'README.txt')}")
 
 
 @main.command()

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from promo_helpers import depends, paths
-from promo_helpers.campaign.request import Ask, AskError, asked, first_day, number_of_product, products
+from promo_helpers.campaign.request import CampaignRequest, RequestError, first_day, parse_request, product_number, products
 from promo_helpers.series import margin_of, run_of, start
 from promo_helpers.shop import Shop
 from promo_helpers.shop.checks import Misplaced, ShopError
 from promo_helpers.shop.loading import load_shop
 
 NAMED = 5  # products that an ask without one is answered with
-PROBLEMS = (AskError, ShopError, Misplaced, FileNotFoundError)  # whose sentences are for people
+PROBLEMS = (RequestError, ShopError, Misplaced, FileNotFoundError)  # whose sentences are for people
 PROFILE = "campaign"
 
 
@@ -27,7 +27,7 @@ def make_campaign(typed: Mapping[str, str], folder: str = "", currency: str = "L
     """
     words: dict[str, Any] = {**typed, "channel": typed.get("channel") or "SMS"}
     try:
-        ask = asked(**words)
+        ask = parse_request(**words)
         _check(ask, load_shop(folder or "simulated", currency=currency, margin=margin_of(margin)), folder)
     except PROBLEMS as problem:
         sys.exit(str(problem))
@@ -46,23 +46,23 @@ def list_products(folder: str = "", currency: str = "LKR", margin: str = "") -> 
     return products(shop).to_string(index=False, na_rep="")
 
 
-def _check(ask: Ask, shop: Shop, folder: str) -> None:
+def _check(ask: CampaignRequest, shop: Shop, folder: str) -> None:
     """Raises AskError for a product or a day that the shop cannot have a campaign about."""
     known = products(shop)["name"].astype(str)
     if known.empty:
-        raise AskError(
+        raise RequestError(
             ["The shop has no products, so that there is nothing to write to customers about; Products.csv lists them"]
         )
     if not ask.product:
         more = f"; make products{f' SHOP={folder}' if folder else ''} lists all {len(known):,}" if len(known) > NAMED else ""
-        raise AskError([f'Which product? As in PRODUCT="{known.iloc[0]}"; the most bought: {", ".join(known[:NAMED])}{more}'])
-    number_of_product(ask.product, products(shop))
+        raise RequestError([f'Which product? As in PRODUCT="{known.iloc[0]}"; the most bought: {", ".join(known[:NAMED])}{more}'])
+    product_number(ask.product, products(shop))
     file = str(shop.path("transactions")).replace("'", "''")
     last = shop.connection.sql(f"SELECT max(time) FROM read_parquet('{file}')").fetchall()[0][0]
     first_day(ask, pd.Timestamp(last).normalize() + pd.Timedelta(days=1))
 
 
-def _run(ask: Ask, typed: Mapping[str, str], folder: str, settings: dict[str, Any]) -> str:
+def _run(ask: CampaignRequest, typed: Mapping[str, str], folder: str, settings: dict[str, Any]) -> str:
     """Run the notebook under a name of its own, and return the answer that it recorded."""
     base = "18_campaign" + ("_own" if folder else "")
     words = [ask.product, ask.slug, f"{ask.date:%Y%m%d}" if ask.date is not None else ""]
@@ -90,4 +90,6 @@ def answer_of(ledger: dict[str, Any]) -> str:
     summary = next(f for f in ledger["files"] if f.endswith("_summary.csv"))
     rows = pd.read_csv(paths.out() / summary, encoding="utf-8-sig")
     notes = rows.loc[rows["name"].str.startswith("note_"), "meaning"].iloc[1:]  # the first is what the list is ranked by
-    return "\n".join([*notes, f"{sentence}; the list: {paths.shown(paths.out() / summary.replace('_summary.csv', '.csv'))}"])
+    return "\n".join(
+        [*notes, f"{sentence}; the list: {paths.display_path(paths.out() / summary.replace('_summary.csv', '.csv'))}"]
+    )

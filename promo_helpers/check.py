@@ -64,7 +64,7 @@ def command(profile: str, goal: str = "paper", notebook: str = "") -> str:
     elif profile != "paper":
         words.append(f"PROFILE={profile}")
         usual = paths.ROOT / "build" / profile
-    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual))
+    return " ".join(words + [f"OUT={shlex.quote(paths.display_path(out))}"] * (out != usual))
 
 
 def nothing(profile: str) -> str:
@@ -119,7 +119,7 @@ def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
         "resulttable": {t for ledger in known for t in ledger["tables"]} | {"runs", "versions"},
     }
     return [
-        f"{paths.shown(path)}:{line} uses the {MADE[word]} '{name}', which no run has made{_meant(name, there[word])}"
+        f"{paths.display_path(path)}:{line} uses the {MADE[word]} '{name}', which no run has made{_meant(name, there[word])}"
         for path, text in texts.items()
         for line, word, name in arguments(text, "|".join(MADE))
         if name.replace(" ", "") not in there[word] and "#" not in name
@@ -129,7 +129,8 @@ def _unknown(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
 def _resting_on_one_draw(known: list[dict[str, Any]], texts: dict[Path, str]) -> list[str]:
     draws = {f"{c['run']}.{c['name']}" for c in claims_of(known) if c["single_draw"]}
     return [
-        f"{paths.shown(path)}:{line} rests on '{name}', the finding of a single draw: let words follow it (\\ifclaim), or claim it of more"
+        f"{paths.display_path(path)}:{line} rests on '{name}', the finding of a single draw: let words follow it"
+        " (\\ifclaim), or claim it of more"
         for path, text in texts.items()
         for line, _, name in arguments(text, "claim")
         if name.replace(" ", "") in draws
@@ -144,7 +145,7 @@ def _meant(name: str, there: set[str]) -> str:
 
 def _lost(profile: str, known: list[dict[str, Any]]) -> list[str]:
     return [
-        f"{paths.shown(f)} is missing, though the run {ledger['run']} made it; `{command(profile)}` makes it again"
+        f"{paths.display_path(f)} is missing, though the run {ledger['run']} made it; `{command(profile)}` makes it again"
         for ledger in known
         for f in depends.outputs(ledger)
         if not f.exists()
@@ -224,7 +225,8 @@ def _words(part: str | list[Any]) -> str:
 
 def _typed(texts: dict[Path, str]) -> list[str]:
     return [
-        f"{paths.shown(path)}:{line} has '{number}' typed by hand; a result comes as \\val{{run.name}}, a definition as \\fixed{{...}}"
+        f"{paths.display_path(path)}:{line} has '{number}' typed by hand;"
+        f" a result comes as \\val{{run.name}}, a definition as \\fixed{{...}}"
         for path, text in texts.items()
         for line, number in typed(text if path.parent.name == "sections" else body(text))
     ]
@@ -246,18 +248,20 @@ def _stale(profile: str) -> list[str]:
         elif sealed and sealed["parameters"] != parameters.get(name, {}):
             other = ", ".join(f"{k} = {v!r}" for k, v in sealed["parameters"].items()) or "no parameters of its own"
             found.append(
-                f"{paths.shown(ledger)} was made with {other}, which the profile {profile} does not say; "
+                f"{paths.display_path(ledger)} was made with {other}, which the profile {profile} does not say; "
                 f"`{command(profile)}` makes it again"
             )
         elif stamp.stat().st_mtime < newest.stat().st_mtime:
-            found.append(f"{paths.shown(ledger)} is older than {paths.shown(newest)}; `{command(profile)}` makes it again")
+            found.append(
+                f"{paths.display_path(ledger)} is older than {paths.display_path(newest)}; `{command(profile)}` makes it again"
+            )
         elif not sealed or ledger not in _sealed(sealed):
             found.append(
-                f"{paths.shown(ledger)} is not known to the run {name}; `{command(profile, 'notebook', name)}` makes it again"
+                f"{paths.display_path(ledger)} is not known to the run {name}; `{command(profile, 'notebook', name)}` makes it again"
             )
         else:
             found += [
-                f"{paths.shown(file)} is not what the run {name} wrote; `{command(profile, 'notebook', name)}` makes it again"
+                f"{paths.display_path(file)} is not what the run {name} wrote; `{command(profile, 'notebook', name)}` makes it again"
                 for file in series.altered(paths.out(), sealed)
             ]
     return found
@@ -289,7 +293,7 @@ def claims_held(profile: str) -> str:
 
 def definitions(each: bool = False) -> str:
     r"""How many \fixed{...} the text has, and with `each` a line for every one, for a person to judge."""
-    found = [f"  {paths.shown(p)}:{n}: {what}" for p, text in _texts().items() for n, _, what in arguments(text, "fixed")]
+    found = [f"  {paths.display_path(p)}:{n}: {what}" for p, text in _texts().items() for n, _, what in arguments(text, "fixed")]
     head = f"{_counted(len(found), 'definition')} as \\fixed{{...}}"
     return "\n".join([head, *found]) if each else head + ("; `make check V=1` lists them" if found else "")
 

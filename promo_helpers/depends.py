@@ -44,7 +44,9 @@ def _series(file: Path, _changed: int) -> dict[str, dict[str, list[str]]]:
             continue
         matched = LINE.fullmatch(line)
         if matched is None or (not matched.group(1) and not listed):
-            raise Unreadable(f"{paths.shown(file)}: line {number}: neither `notebook:` nor `  key: [names]`: {line.strip()}")
+            raise Unreadable(
+                f"{paths.display_path(file)}: line {number}: neither `notebook:` nor `  key: [names]`: {line.strip()}"
+            )
         if matched.group(1):
             listed[matched.group(1)] = {}
         else:
@@ -191,7 +193,7 @@ def closure(files: Iterable[Path]) -> list[Path]:
         try:
             todo |= modules_of(file) - seen
         except SyntaxError as error:
-            raise Unreadable(f"{paths.shown(file)}: line {error.lineno}: {error.msg}") from None
+            raise Unreadable(f"{paths.display_path(file)}: line {error.lineno}: {error.msg}") from None
     return sorted(seen)
 
 
@@ -205,14 +207,14 @@ def _needs(notebook: Path, _changed: int) -> tuple[Path, ...]:
     try:
         cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     except (ValueError, KeyError, TypeError):
-        raise Unreadable(f"{paths.shown(notebook)}: this is not a notebook, or not a whole one") from None
+        raise Unreadable(f"{paths.display_path(notebook)}: this is not a notebook, or not a whole one") from None
     files: set[Path] = set()
     for number, cell in enumerate(cells, 1):
         if cell["cell_type"] == "code":
             try:
                 files |= modules("".join(cell["source"]))
             except SyntaxError as error:
-                raise Unreadable(f"{paths.shown(notebook)}: cell {number}, line {error.lineno}: {error.msg}") from None
+                raise Unreadable(f"{paths.display_path(notebook)}: cell {number}, line {error.lineno}: {error.msg}") from None
     return (notebook, *closure(files))
 
 
@@ -244,13 +246,17 @@ def shop_files(folder: str) -> list[Path]:
 
 def rules(profile: str, name: str = "", shop: str = "") -> Iterable[str]:
     """Lines for Make: RUNS with a rule each, CHOSEN (those of `name`), and PAPER, the code of the paper."""
-    beside = [paths.shown(f) for f in shop_files(shop)]
+    beside = [paths.display_path(f) for f in shop_files(shop)]
     beside = ["FORCE"] if any(" " in f for f in beside) else beside  # which Make cannot name
     for run in runs(profile):
         stamp = f"$(R)/{run}.ipynb"
         ledger = read_ledger(run)
         yield f"RUNS += {stamp}"
-        files = [*map(paths.shown, prerequisites(run, profile)), *(f"$(R)/{read}.ipynb" for read in reads(run, profile)), *beside]
+        files = [
+            *map(paths.display_path, prerequisites(run, profile)),
+            *(f"$(R)/{read}.ipynb" for read in reads(run, profile)),
+            *beside,
+        ]
         yield f"{stamp}: {' '.join(files)}"
         if ledger is None or not all(f.exists() for f in outputs(ledger)):
             yield f"{stamp}: FORCE"
@@ -260,7 +266,7 @@ def rules(profile: str, name: str = "", shop: str = "") -> Iterable[str]:
             yield f"$(info {sentence})"
         yield f"CHOSEN := {' '.join(f'$(R)/{run}.ipynb' for run in runs_of(now, profile))}"
     code = closure([paths.ROOT / "promo_helpers" / "paper.py"])
-    yield f"PAPER := {' '.join(paths.shown(f) for f in [*code, profile_file(profile)])}"
+    yield f"PAPER := {' '.join(paths.display_path(f) for f in [*code, profile_file(profile)])}"
 
 
 def print_rules(profile: str, name: str = "", shop: str = "") -> None:

@@ -14,13 +14,13 @@ from sklearn.preprocessing import StandardScaler
 
 from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
-from promo_helpers.features.contact_history import Ledger
+from promo_helpers.features.contact_history import PrefixSums
 from promo_helpers.shop import TABLES, Shop
 
 nw = stable.v2
 
 
-def sizes(shop: Shop) -> pd.DataFrame:
+def table_sizes(shop: Shop) -> pd.DataFrame:
     """One row per table: rows, columns, first and last day (missing where a table has no time, or is not there)."""
     rows = []
     for name in TABLES:
@@ -353,7 +353,7 @@ def before_contact(shop: Shop, trips: pd.DataFrame) -> pd.DataFrame:
     contacts = contacts[contacts["time"] - BEFORE >= first].sort_values(["campaign_id", "time"], kind="stable")
     names = pd.Index(trips["customer_id"].unique())
     cents = np.rint(trips["spend"].to_numpy() * 100).astype(np.int64)
-    known = Ledger.of(names.get_indexer(trips["customer_id"]), _second(trips["time"], first), {"cents": cents})
+    known = PrefixSums.of(names.get_indexer(trips["customer_id"]), _second(trips["time"], first), {"cents": cents})
     until = _second(contacts["time"], first)
     before = known.between(names.get_indexer(contacts["customer_id"]), until - int(BEFORE.total_seconds()), until)
     return pd.DataFrame(

@@ -22,7 +22,7 @@ class Rule:
     holds: Callable[[Any], bool]
 
 
-def check(**given: tuple[Any, Rule | Sequence[Any]]) -> None:
+def check_parameters(**given: tuple[Any, Rule | Sequence[Any]]) -> None:
     """Nothing, where each value (name=(value, rule)) obeys its rule or is one of its choices.
 
     Raises ParameterError with a sentence for each parameter that does not, all of them at once.
@@ -52,7 +52,7 @@ def source(folder: str) -> Rule:
     return Rule("a name", lambda value: bool(value)) if folder else one_of(SOURCES)
 
 
-def whole(least: int, most: int | None = None) -> Rule:
+def whole_number(least: int, most: int | None = None) -> Rule:
     """The rule of a whole number from `least`, and to `most` where it is given."""
     words = f"a whole number of at least {least:,}" if most is None else f"a whole number from {least:,} to {most:,}"
 

@@ -49,41 +49,47 @@ class Job:
 PRESETS = ("default", "null", "breakeven", "uniform", "hidden", "thin", "threshold", "additive")
 DIAL = tuple(f"{overlap} {confounding}" for confounding in ("0", "0.75", "1.5") for overlap in ("0.5", "1", "2", "4"))
 JOBS = {
-    "market_calibration": Job("promo_helpers.studies.market_calibration", "replicate", PRESETS, ("arm", "decile", "measure")),
-    "market_rules": Job("promo_helpers.studies.market_rules", "replicate", ("default",), ("seed", "policy")),
+    "market_calibration": Job(
+        "promo_helpers.studies.market_calibration", "calibration_rows", PRESETS, ("arm", "decile", "measure")
+    ),
+    "market_rules": Job("promo_helpers.studies.market_rules", "rule_rows", ("default",), ("seed", "policy")),
     "uplift_markets": Job(
         "promo_helpers.studies.uplift_markets",
-        "replicate",
+        "uplift_rows",
         ("default", "default, 200,000", "threshold", "additive"),
         ("seed", "contacts", "learner"),
     ),
     "uplift_nothing": Job(
-        "promo_helpers.studies.uplift_nothing", "replicate", ("null", "breakeven"), ("seed", "group", "learner")
+        "promo_helpers.studies.uplift_nothing", "null_effect_rows", ("null", "breakeven"), ("seed", "group", "learner")
     ),
-    "policy_markets": Job("promo_helpers.studies.policy_markets", "replicate", ("default, 60,000", *PRESETS), ("seed", "policy")),
-    "forecast_coverage": Job("promo_helpers.studies.forecast_coverage", "replicate", ("default",), ("seed", "draw", "figure")),
+    "policy_markets": Job(
+        "promo_helpers.studies.policy_markets", "policy_rows", ("default, 60,000", *PRESETS), ("seed", "policy")
+    ),
+    "forecast_coverage": Job(
+        "promo_helpers.studies.forecast_coverage", "coverage_rows", ("default",), ("seed", "draw", "figure")
+    ),
     "fairness_audits": Job(
         "promo_helpers.studies.fairness_audits",
-        "replicate",
+        "audit_rows",
         ("fair, groups alike", "fair, groups differ", "planted, 0.1", "planted, 0.2", "planted, 0.4"),
         ("seed", "null"),
     ),
-    "parity_markets": Job("promo_helpers.studies.parity_markets", "replicate", ("60,000", "20,000"), ("seed", "policy")),
-    "explanation_noise": Job("promo_helpers.studies.explanation_noise", "replicate", ("15,000", "60,000"), ("seed", "feature")),
+    "parity_markets": Job("promo_helpers.studies.parity_markets", "parity_rows", ("60,000", "20,000"), ("seed", "policy")),
+    "explanation_noise": Job("promo_helpers.studies.explanation_noise", "noise_rows", ("15,000", "60,000"), ("seed", "feature")),
     "purchase_markets": Job(
-        "promo_helpers.studies.purchase_markets", "replicate", ("paper", "seed"), ("seed", "question", "metric", "method")
+        "promo_helpers.studies.purchase_markets", "purchase_rows", ("paper", "seed"), ("seed", "question", "metric", "method")
     ),
     "effect_coverage": Job(
         "promo_helpers.studies.effect_markets",
-        "coverage",
+        "effect_coverage_rows",
         ("0", "1", "2", "3", "4"),
         ("seed", "source", "outcome", "method"),
         digits=4,
     ),
     "effect_refuters": Job(
-        "promo_helpers.studies.effect_markets", "alarms", ("default", "thin", "hidden", "null"), ("seed", "refuter")
+        "promo_helpers.studies.effect_markets", "refuter_rows", ("default", "thin", "hidden", "null"), ("seed", "refuter")
     ),
-    "effect_dial": Job("promo_helpers.studies.effect_markets", "dial", DIAL, ("seed", "method"), digits=4),
+    "effect_dial": Job("promo_helpers.studies.effect_markets", "dial_rows", DIAL, ("seed", "method"), digits=4),
 }
 
 
@@ -115,7 +121,7 @@ def kept_file(noun: str) -> Path:
 def read_whole(noun: str) -> Kept:
     """The kept file of a noun. Raises FileNotFoundError where there is none."""
     if not kept_file(noun).is_file():
-        raise FileNotFoundError(f"{paths.shown(kept_file(noun))} is missing; `make replications N={noun}` makes it")
+        raise FileNotFoundError(f"{paths.display_path(kept_file(noun))} is missing; `make replications N={noun}` makes it")
     return Kept.of(kept_file(noun).read_text(encoding="utf-8"))
 
 
@@ -202,7 +208,7 @@ def make(noun: str, always: bool = False) -> None:
         rows += done.rows
     Kept(f"# {_today()}, {seconds:.0f} s", columns, tuple(rows), tuple(guard)).write(kept_file(noun))
     files.remove(folder)
-    print(f"{paths.shown(kept_file(noun))} is written", flush=True)
+    print(f"{paths.display_path(kept_file(noun))} is written", flush=True)
 
 
 def renew_probe(noun: str) -> None:

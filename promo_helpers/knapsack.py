@@ -52,7 +52,9 @@ def upgrades(gain: np.ndarray, use: np.ndarray, losses: bool = False) -> Upgrade
     return Upgrades(*_moves(gain, use, losses, np.append(0, np.cumsum(count))))
 
 
-def walk(gain: np.ndarray, use: np.ndarray, cap: np.ndarray, limit: np.ndarray, tie: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def greedy_allocation(
+    gain: np.ndarray, use: np.ndarray, cap: np.ndarray, limit: np.ndarray, tie: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """([row] arm, [cap] shadow price) of the greedy walk: sums of `use` over the rows of each cap stay within its limit.
 
     gain, use: [row, arm], arm 0 with 0. cap: [row] which of the limits the row counts towards. limit: [cap], at least 0.

@@ -87,7 +87,9 @@ def make_paper(profile: str) -> None:
     print(f"  {agreement(profile)}", flush=True)
     collect(profile)
     typeset()
-    print(f"  paper typeset in {time.perf_counter() - start:.0f} s\n{paths.shown(paths.out() / 'paper' / 'paper.pdf')} is ready")
+    print(
+        f"  paper typeset in {time.perf_counter() - start:.0f} s\n{paths.display_path(paths.out() / 'paper' / 'paper.pdf')} is ready"
+    )
     print(claims_held(profile))
 
 
@@ -180,7 +182,7 @@ def typeset() -> None:
     log = work / "paper.log"
     text = log.read_text(errors="replace") if log.is_file() else done.stdout + done.stderr
     if done.returncode:
-        sys.exit(f"LaTeX stopped:\n{first_error(text).replace(f'{paths.ROOT}/', '')}\nThe whole log: {paths.shown(log)}")
+        sys.exit(f"LaTeX stopped:\n{first_error(text).replace(f'{paths.ROOT}/', '')}\nThe whole log: {paths.display_path(log)}")
     loose = sorted(set(re.findall(r"(?:Citation|Reference) [`'][^']*' .*undefined", text)))
     if loose:
         sys.exit("\n  ".join(["LaTeX found no target for:", *loose]))

@@ -58,7 +58,7 @@ def find(*parts: str) -> Path:
     place = _latest(*parts)
     if not _told and not os.environ.get("PROMO_WRITE") and place.is_relative_to(writing()) and writing() != out():
         _told.append(place)
-        aside = shown(writing())
+        aside = display_path(writing())
         name = "/".join(("data", *parts))
         print(f"Read from {aside} (results of your own exploring; rm -r {aside} to go back): {name}", file=sys.stderr)
     return place
@@ -115,7 +115,7 @@ def notebooks() -> Path:
     return ROOT / "notebooks"
 
 
-def shown(path: Path | str) -> str:
+def display_path(path: Path | str) -> str:
     """A path as a person would type it, relative to the project where it lies inside it.
 
     A run's files where they will lie.

@@ -86,8 +86,10 @@ def read_build(folder: Path | str) -> Build:
         if (folder / "data" / "numbers").is_dir():
             return _read_built(folder, sorted((folder / "data" / "numbers").glob("*.json")))
     except (ValueError, KeyError, OSError) as problem:
-        sys.exit(f"{paths.shown(folder)} cannot be read: {problem}")
-    sys.exit(f"{paths.shown(folder)} is no build: neither release.json (a release) nor data/numbers (what runs wrote) lies there")
+        sys.exit(f"{paths.display_path(folder)} cannot be read: {problem}")
+    sys.exit(
+        f"{paths.display_path(folder)} is no build: neither release.json (a release) nor data/numbers (what runs wrote) lies there"
+    )
 
 
 def without(build: Build, left_out: set[str]) -> Build:
@@ -115,7 +117,7 @@ def present(profile: str) -> Build | None:
     try:
         build = _read_built(paths.out(), ledgers)
     except (ValueError, KeyError, OSError) as problem:
-        sys.exit(f"{paths.shown(paths.out())} cannot be read: {problem}")
+        sys.exit(f"{paths.display_path(paths.out())} cannot be read: {problem}")
     here = machine()
     build.facts = here | {"kernels": build.facts.get("kernels") or here["kernels"]}
     return build
@@ -141,7 +143,7 @@ def write_release(build: Build, folder: Path) -> None:
 def _read_release(folder: Path) -> Build:
     head = json.loads((folder / "release.json").read_text(encoding="utf-8"))
     return Build(
-        place=paths.shown(folder),
+        place=paths.display_path(folder),
         runs=head["runs"],
         numbers=_named(folder / "numbers.csv"),
         claims=_named(folder / "claims.csv"),
@@ -182,7 +184,7 @@ def _read_built(folder: Path, files: list[Path]) -> Build:
     kernels = {k for led in ledgers for k in led.get("kernels", [])}
     lists, unread = _lists(folder / "data" / "campaigns")
     return Build(
-        place=paths.shown(folder),
+        place=paths.display_path(folder),
         runs={
             led["run"]: {"seed": led.get("seed"), "settings": led.get("settings", {}), "figures": led["figures"]}
             for led in ledgers
@@ -297,7 +299,7 @@ def sides(profile: str, a: str = "", b: str = "") -> tuple[Build, Build]:
         sys.exit(nothing(profile))
     if not a and not (published(profile) / "release.json").is_file():
         sys.exit(
-            f"No release of the profile '{profile}' lies in {paths.shown(published(profile))}; `make release` makes one of "
+            f"No release of the profile '{profile}' lies in {paths.display_path(published(profile))}; `make release` makes one of "
             "the present build, and `make verify A=folder B=folder` compares two builds."
         )
     return read_build(a or published(profile)), build
@@ -310,4 +312,4 @@ def make_release(profile: str) -> None:
     assert build is not None  # the check has stopped where no run has been made
     write_release(build, folder)
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
-    print(f"Written: {paths.shown(folder)}, {size / 1e6:.2f} MB; commit it with the release")
+    print(f"Written: {paths.display_path(folder)}, {size / 1e6:.2f} MB; commit it with the release")

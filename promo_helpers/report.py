@@ -121,10 +121,11 @@ class Report:
         Raises ValueError for a cell that has not been saved.
         """
         for name, row in rows.items():
-            at = [table, _row_of(row), column]
+            key = _row_of(row)
+            at = [table, key, column]
             cell = next((c for c in self.ledger["cells"] if c["cell"] == at), None)
             if cell is None:
-                raise ValueError(f"'{name}' is {_cell_name(*at)}, a cell that the run {self.run} has not saved")
+                raise ValueError(f"'{name}' is {_cell_name(table, key, column)}, a cell that the run {self.run} has not saved")
             unit_, digits_ = (cell["unit"] if unit is None else unit), (cell["digits"] if digits is None else digits)
             self.record(
                 name,
@@ -288,10 +289,10 @@ class Report:
         path = Path(path).resolve()
         below = next((folder for folder in (paths.writing(), paths.out()) if path.is_relative_to(folder)), None)
         if below is None:
-            raise ValueError(f"{paths.shown(path)} does not lie below {paths.out()}, where runs write")
+            raise ValueError(f"{paths.display_path(path)} does not lie below {paths.out()}, where runs write")
         files = [f for f in path.rglob("*") if f.is_file() and not f.name.startswith(".")] if path.is_dir() else [path]
         if not path.exists() or not files:
-            raise FileNotFoundError(f"{paths.shown(path)} is not there or empty, so the run {self.run} did not write it")
+            raise FileNotFoundError(f"{paths.display_path(path)} is not there or empty, so the run {self.run} did not write it")
         names = {f.relative_to(below).as_posix() for f in files}
         self.ledger["files"] = sorted(names.union(self.ledger["files"]))
         self._write()

@@ -39,7 +39,7 @@ FIXED = {
 # folders that several runs write to; any other is one result, and replaced whole
 SHARED = ("data/campaigns", "data/models", "data/numbers", "data/processed", "data/raw", "data/tables", "figures", "build/twin")
 # errors whose sentence is written for people and needs no trace
-FOR_PEOPLE = (
+USER_ERRORS = (
     "AskError",
     "ExperimentError",
     "NotAvailable",
@@ -55,6 +55,25 @@ ENGINE = "counted"  # papermill's own, with progress
 EVERY = 30.0  # seconds between two lines of progress in a log
 SECOND = 1.0  # and between two states of a line that lives
 
+RENAMED = {  # notebook -> parameter as version 0.1 called it -> its name now
+    "02_shop": {"least": "minimum"},
+    "04_recommendation": {"least": "minimum", "judged": "evaluated"},
+    "07_lifetime": {"told": "scored"},
+    "16_explanation": {"beside": "background", "listed_beside": "list_background", "half": "budget_share"},
+    "17_fairness": {"even": "parity_attribute", "allowed": "tolerance", "spent": "budget_share", "least": "minimum"},
+}
+
+
+def current_parameters(notebook: str, parameters: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Parameters by their present names, and a sentence for each that came by an earlier one."""
+    names = RENAMED.get(notebook, {})
+    sentences = [
+        f"{notebook}: the parameter {n} is called {names[n]} now; the earlier name is understood until release {depends.UNTIL}"
+        for n in parameters
+        if n in names
+    ]
+    return {names.get(n, n): value for n, value in parameters.items()}, sentences
+
 
 def profile(name: str) -> dict[str, dict[str, Any]]:
     """The runs of a profile: name of the run -> its parameters.
@@ -62,7 +81,11 @@ def profile(name: str) -> dict[str, dict[str, Any]]:
     Raises Unreadable where there is no such profile.
     """
     listed = yaml.safe_load(depends.profile_file(name).read_text(encoding="utf-8"))
-    return {run: parameters or {} for run, parameters in listed.items()}
+    runs: dict[str, dict[str, Any]] = {}
+    for run, parameters in listed.items():
+        runs[run], sentences = current_parameters(depends.notebook_of(run).stem, parameters or {})
+        print(*sentences, sep="\n", end="\n" * bool(sentences), file=sys.stderr)
+    return runs
 
 
 def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bool = True) -> None:
@@ -93,20 +116,20 @@ def execute(run: str, parameters: dict[str, Any], stamp: Path, *, of_profile: bo
         except papermill.PapermillExecutionError as error:
             if error.ename != ENDED:
                 os.replace(scratch, failed)
-                if error.ename in FOR_PEOPLE:
+                if error.ename in USER_ERRORS:
                     sys.exit(f"{run}: {error.evalue}")
                 place = place_of(notebook, error.source, error.cell_index)
                 quoted = error.ename == "KeyError"  # which alone quotes its own words
                 message = error.evalue.strip("\"'") if quoted else error.evalue
                 print(f"\n{run} stopped in {place}: {error.ename}: {message}", file=sys.stderr)
-                sys.exit(f"The notebook up to there, with the whole trace: {paths.shown(failed)}")
+                sys.exit(f"The notebook up to there, with the whole trace: {paths.display_path(failed)}")
             _without_error(scratch)
             print(f"  {run}: not available: {error.evalue}", flush=True)
         written = own / ledger.relative_to(paths.out())
         if not written.is_file():
             sys.exit(
-                f"{run} has not written {paths.shown(ledger)}, so that its results would be another run's and are not taken: "
-                f"Report(...) in {paths.shown(notebook)} and the run's name in the profile must agree"
+                f"{run} has not written {paths.display_path(ledger)}, so that its results would be another run's and are not taken: "
+                f"Report(...) in {paths.display_path(notebook)} and the run's name in the profile must agree"
             )
         printed = [f for kind in ("data/tables", "figures") if (own / kind).is_dir() for f in (own / kind).iterdir()]
         put_seal(scratch, seal(own, [written, *printed], parameters))
@@ -180,13 +203,16 @@ def typed_parameters(notebook: Path, typed: Iterable[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for text in typed:
         name, _, value = text.partition("=")
+        now, sentences = current_parameters(notebook.stem, {name: value})
+        print(*sentences, sep="\n", end="\n" * bool(sentences))
+        [name] = now
         if name not in own:
-            sys.exit(f"{paths.shown(notebook)} has no parameter `{name}`; it has: {', '.join(own)}")
+            sys.exit(f"{paths.display_path(notebook)} has no parameter `{name}`; it has: {', '.join(own)}")
         kind = type(own[name])
         try:
             values[name] = value if kind is str else kind(ast.literal_eval(value))
         except (ValueError, SyntaxError, TypeError):
-            sys.exit(f"{name}={value}: the parameter `{name}` of {paths.shown(notebook)} is of the kind of {own[name]!r}")
+            sys.exit(f"{name}={value}: the parameter `{name}` of {paths.display_path(notebook)} is of the kind of {own[name]!r}")
     return values
 
 

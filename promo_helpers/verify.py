@@ -129,6 +129,20 @@ def _exact(x: float, y: float) -> str:
     return "agrees" if _relative(x, y) <= EXACT else "differs"
 
 
+RENAMED = {  # table -> heading as release 0.1 has it -> heading now
+    "discount_forecast": {
+        "promised": "predicted",
+        "low": "confidence_low",
+        "high": "confidence_high",
+        "least": "prediction_low",
+        "most": "prediction_high",
+    },
+    "campaign_trial": {"pays": "break_even_gain", "sees": "detectable_gain"},
+    "campaign_completejourney_trial": {"pays": "break_even_gain", "sees": "detectable_gain"},
+    "campaign_closed": {"what": "figure"},
+}
+
+
 def _tables(a: Build, b: Build) -> Iterator[Row]:
     for name in sorted(a.tables.keys() | b.tables.keys()):
         run = max((r for r in (*a.runs, *b.runs) if name.startswith(f"{r}_")), key=len, default="")
@@ -138,7 +152,8 @@ def _tables(a: Build, b: Build) -> Iterator[Row]:
         if name not in a.tables or name not in b.tables:
             yield Row("missing", run, table, _there(name in a.tables, name in b.tables), "differs")
         else:
-            yield from _table(run, table, a.tables[name], b.tables[name])
+            ours, theirs = (side.tables[name].rename(columns=RENAMED.get(name, {})) for side in (a, b))
+            yield from _table(run, table, ours, theirs)
 
 
 def _table(run: str, table: str, ours: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[Row]:
@@ -268,7 +283,7 @@ def sentence(rows: list[Row]) -> str:
     same = [f"{sum(those)} of {len(those)} {SIGNS[what]}" for what, those in signs.items() if those or what == "claim"]
     counted = f"{sum(map(len, graded.values())):,} values"
     first = f"{len(graded['agrees']):,} of {counted} agree, {len(graded['close']):,} are close, {len(graded['differs']):,} differ"
-    return f"{first}; {' and '.join(same)} come out the same. {VERDICT[alike(rows)]}"
+    return f"{first}; {' and '.join(same)} come out the same. {VERDICT[is_same(rows)]}"
 
 
 SIGNS = {"claim": "claims", "finding": "findings of single draws"}
@@ -277,7 +292,7 @@ SIGNS = {"claim": "claims", "finding": "findings of single draws"}
 VERDICT = {True: "The two builds say the same.", False: "The two builds do not say the same."}
 
 
-def alike(rows: list[Row]) -> bool:
+def is_same(rows: list[Row]) -> bool:
     """Whether all agree or are close, nothing is missing and no claim flips."""
     return all(r.grade != "differs" for r in rows)
 
@@ -380,7 +395,7 @@ def page(a: Build, b: Build, rows: list[Row], lines: list[str], file: Path) -> P
         .render(
             a=a,
             b=b,
-            alike=alike(rows),
+            alike=is_same(rows),
             sentence=sentence(rows),
             aside=lines,
             facts=list(_facts(a.facts, b.facts)),
@@ -424,5 +439,5 @@ def compare_builds(profile: str, a: str = "", b: str = "") -> bool:
         print(f"  and {len(different) - LISTED:,} more, on the page")
     for line in lines:
         print(f"  {line}")
-    print(f"{sentence(rows)} The page: {paths.shown(file)}")
-    return alike(rows)
+    print(f"{sentence(rows)} The page: {paths.display_path(file)}")
+    return is_same(rows)

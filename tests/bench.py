@@ -113,4 +113,4 @@ def measure(words: Sequence[str] = ()) -> None:
     if chosen.keys() != ROWS.keys():
         return
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"Written to {paths.shown(path)}")
+    print(f"Written to {paths.display_path(path)}")

@@ -42,5 +42,5 @@ def fit(folder: Path, name: str, pairs: int) -> None:
         x[rows], y[rows], np.ones(len(rows)), np.zeros(len(rows)), (folder / "names.txt").read_text().split(), rows
     )
     model = purchase.fit_one(name, given, SETTINGS[name], 1)
-    score = average_precision_score(bought, purchase.chance(model, np.asarray(later)))
+    score = average_precision_score(bought, purchase.predicted_probability(model, np.asarray(later)))
     print(f"  {name}, {len(rows):,} pairs: average precision {score:.3f} on 500,000 pairs of a later day", flush=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.experiment.contacts import decision_features
-from promo_helpers.models.demand import Costs, Dose, Response, _drivers
+from promo_helpers.models.demand import Costs, DemandResponse, DoseResponse, _drivers
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import load_shop
 from tests.shops import shop_frames, write_shop
@@ -29,7 +29,7 @@ def shop_of(folder: Path, **customers: object) -> Shop:
     return load_shop(write_shop(folder / "source", frames), folder=folder / "checked")
 
 
-def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
+def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> DemandResponse:
     """A response whose base is a small model of past units, and whose lifts are alike for everybody; three parts that differ a little."""
     ids = shop.frame("customers", ["customer_id"])["customer_id"]
     asked = pd.concat(
@@ -45,13 +45,13 @@ def response_of(shop: Shop, lift: float = 6.0, notice: float = 0.5) -> Response:
         scale = np.nanstd(raw, axis=0)
         zero = np.zeros(raw.shape[1])
         doses.append(
-            Dose(
+            DoseResponse(
                 (base,), np.full(5, lift / 5 * (1 + 0.2 * k)), zero, float(np.log(notice / (1 - notice))), zero,
                 np.nan_to_num(np.nanmean(raw, axis=0)), np.where(scale > 1e-9, scale, np.inf), tuple(x), PERCENT,
             )
         )  # fmt: skip
     tried = tuple(sorted(int(p) for p in x["product"].unique()))
-    return Response(tuple(doses), (0.2, 0.2, 0.2), Costs(0.1), (0.0, 1.0), ARMS, tried)
+    return DemandResponse(tuple(doses), (0.2, 0.2, 0.2), Costs(0.1), (0.0, 1.0), ARMS, tried)
 
 
 def facts(shop: Shop, **more: object) -> dict[str, object]:

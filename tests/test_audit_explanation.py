@@ -10,14 +10,14 @@ import pytest
 from promo_helpers.audit import counterfactual, shapley, wording
 from promo_helpers.audit.shapley import Attributions, explain
 from promo_helpers.experiment import Experiment
-from promo_helpers.experiment.contacts import HOLDS, contact_experiment, decision_features
+from promo_helpers.experiment.contacts import OUTCOMES, contact_experiment, decision_features
 from promo_helpers.features.panel import Panel
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.market import simulate
 from promo_helpers.market.parameters import parameters
-from promo_helpers.models.demand import TIED, Costs, Dose, Response
+from promo_helpers.models.demand import PRIOR_DISPLACEMENT, Costs, DemandResponse, DoseResponse
 from promo_helpers.studies import explanation_noise as study
-from promo_helpers.studies.explanation_noise import by_chance, counted, judged
+from promo_helpers.studies.explanation_noise import by_chance, noise_counts, noise_verdicts
 
 
 def frame(rng, n=12, columns=4):
@@ -106,7 +106,7 @@ def test_what_does_not_add_up_is_refused():
 
 def test_the_jackknife_is_efron_s_and_the_spread_holds_both_errors():
     parts = np.array([[1.0], [2.0], [4.0]])
-    model, _ = shapley.with_error(np.array([2.0]), parts)
+    model, _ = shapley.jackknife_error(np.array([2.0]), parts)
     assert model[0] == pytest.approx(np.sqrt(2 / 3 * ((parts - parts.mean()) ** 2).sum()))
     added = pd.DataFrame({"a": [1.0, -3.0, 2.0]})
     table = shapley.spread(added, parts)
@@ -218,23 +218,23 @@ def response(decisions):
     trees = shapley.boosted(decisions, 0.3 + 0.2 * decisions["product_90"].to_numpy(), 1)
     raw = np.nan_to_num(np.column_stack([np.arcsinh(decisions.to_numpy(float)), np.zeros(len(decisions))]))
     scale = raw.std(axis=0)
-    dose = Dose(
+    dose = DoseResponse(
         (trees,), np.array([1.0, 0.8, 0.5]), answer, 1.0, np.zeros(drivers), raw.mean(axis=0),
         np.where(scale > 1e-9, scale, np.inf), columns, np.array([np.nan, 0.0, 0.05, 0.1, 0.2]),
     )  # fmt: skip
     tried = tuple(sorted({int(p) for p in decisions["product"]}))
-    return Response((dose,), (TIED,), Costs(), (0.0, 1.0), ("none", "0", "5", "10", "20"), tried)
+    return DemandResponse((dose,), (PRIOR_DISPLACEMENT,), Costs(), (0.0, 1.0), ("none", "0", "5", "10", "20"), tried)
 
 
 def test_the_rupees_that_are_explained_are_those_of_the_decision(decisions):
     made = response(decisions)
-    money = shapley.rupees(made, decisions)
+    money = shapley.profit_over_none(made, decisions)
     assert np.allclose(money(decisions), made.expected(decisions).gain[:, 1:])
     assert np.allclose(money(decisions[:1]), money(decisions)[:1])  # whoever else is asked about
     both = shapley.rupees_and_lift(made, decisions)(decisions)
     units = made.expected(decisions).units
     assert np.allclose(both[:, 4:], np.log(units[:, 1:] / units[:, :1]))
-    rule, offers = shapley.margin(money), money(decisions)
+    rule, offers = shapley.decision_margin(money), money(decisions)
     wide = np.sort(np.hstack([np.zeros((len(offers), 1)), offers]), axis=1)
     chosen = offers.max(axis=1) > 0
     assert np.allclose(rule(decisions)[chosen], (wide[:, -1] - wide[:, -2])[chosen])
@@ -254,11 +254,11 @@ def test_features_of_a_shop_are_consistent_and_broken_ones_are_not(decisions):
 @pytest.mark.slow
 def test_a_counterfactual_flips_the_choice_and_is_the_smallest_of_those_tried(decisions):
     made = response(decisions)
-    net = shapley.net(made, decisions, 0.2)
+    net = shapley.net_profit(made, decisions, 0.2)
     chosen = decisions[net(decisions).argmax(axis=1) > 0]
     assert 5 < len(chosen) < len(decisions)
     goods, kinds = ["Bread"] * len(chosen), ["Bakery"] * len(chosen)
-    found = counterfactual.flips(net, chosen, decisions, goods, kinds)
+    found = counterfactual.smallest_flips(net, chosen, decisions, goods, kinds)
     assert (found["words"] != "").sum() > 3
     assert (found.loc[found["words"] != "", "net"] <= 0).all()
     named = {c.name: c for c in counterfactual.changes(decisions) if c.name not in counterfactual.SINGLE}
@@ -285,7 +285,7 @@ def test_a_counterfactual_flips_the_choice_and_is_the_smallest_of_those_tried(de
         numbers = [w.rstrip("%.") for w in text.split() if w[0].isdigit()]
         assert len(set(numbers)) == len(numbers) or "last" in text, text
     with pytest.raises(ValueError, match="not chosen as they are"):
-        counterfactual.flips(net, decisions, decisions, ["Bread"] * len(decisions), ["Bakery"] * len(decisions))
+        counterfactual.smallest_flips(net, decisions, decisions, ["Bread"] * len(decisions), ["Bakery"] * len(decisions))
 
 
 def test_a_sentence_has_two_reasons_and_says_where_a_person_weighs_more(decisions):
@@ -300,16 +300,16 @@ def test_a_sentence_has_two_reasons_and_says_where_a_person_weighs_more(decision
         "10% off Bread: this customer bought 3 units of Bread and 4 units from Bakery in the last 90 days; would not have been chosen"
         " if the sky were green, all else and the budget's price the same."
     )
-    assert other.endswith(f"buys 10% of all units on price promotion; {wording.NONE_FOUND}.{wording.PERSONAL}")
+    assert other.endswith(f"buys 10% of all units on price promotion; {wording.NONE_FOUND}.{wording.PERSONAL_NOTE}")
 
 
 def test_a_choice_that_a_plane_settles_and_one_that_it_does_not():
     rng = np.random.default_rng(3)
     plane = rng.normal(size=(20_000, 2))
-    right, missed = shapley.settled(plane, plane.sum(axis=1) > 0, np.arange(20_000), 3)
+    right, missed = shapley.plane_purity(plane, plane.sum(axis=1) > 0, np.arange(20_000), 3)
     assert right > 0.95
     assert missed < 0.05
-    right, missed = shapley.settled(plane, rng.random(20_000) < 0.2, np.arange(20_000), 3)
+    right, missed = shapley.plane_purity(plane, rng.random(20_000) < 0.2, np.arange(20_000), 3)
     assert right == pytest.approx(0.8, abs=0.05)
     assert missed > 0.8
 
@@ -319,12 +319,12 @@ def test_reasons_named_again_are_counted():
     other = pd.DataFrame(
         {"a": [3.0, 1, -9], "b": [2.0, 2, 5], "c": [1.0, 3, 4], "d": [0.0, 4, 3], "e": [-1.0, 0, 2], "silent": 0.0}
     )
-    assert shapley.named_again(one, other, ("silent",)) == (1 / 3, 2 / 3)
+    assert shapley.topic_agreement(one, other, ("silent",)) == (1 / 3, 2 / 3)
 
 
 def test_others_are_spread_over_what_an_offer_earns():
     x = pd.DataFrame({"f": np.arange(100)})
-    assert wording.beside(x, -x["f"].to_numpy(float), 4)["f"].tolist() == [87, 62, 37, 12]
+    assert wording.background_rows(x, -x["f"].to_numpy(float), 4)["f"].tolist() == [87, 62, 37, 12]
 
 
 def test_true_types():
@@ -378,17 +378,17 @@ def test_the_verdict_counts_what_it_says():
         (1, "discounts", "real", 0.6),
     ]
     kept = pd.DataFrame(rows, columns=["seed", "feature", "kind", "rupees"])
-    [row] = judged(kept).to_dict("records")
+    [row] = noise_verdicts(kept).to_dict("records")
     assert row["bar"] == pytest.approx(0.95)
     assert (row["below"], row["all_below"], row["mean_below"]) == (1, False, True)
     assert row["price sensitivity, best"]
     assert not row["attention, best"]
-    table = counted(judged(kept).assign(contacts="few")).set_index("key")
+    table = noise_counts(noise_verdicts(kept).assign(contacts="few")).set_index("key")
     assert table.loc["below", ["held", "of"]].tolist() == [1, 2]
 
 
 def test_held_outcomes_are_no_features(decisions):
-    assert not set(decisions) & set(HOLDS)
+    assert not set(decisions) & set(OUTCOMES)
 
 
 def test_what_chance_gives_below_a_bar_of_copies():

@@ -89,7 +89,7 @@ def test_attributes_bands_and_bad_input(rng):
     labels = contacted.attributes(table)
     assert labels["age_band"].tolist()[:5] == ["under 30", "under 30", "30 to 44", "45 to 59", "60 and over"]
     assert labels["age_band"].isna().tolist() == [False] * 5 + [True]
-    assert labels[contacted.BOTH].isna().sum() == 3
+    assert labels[contacted.GENDER_AND_AGE].isna().sum() == 3
     bands = pd.Series(["19-24", "45-54", "65+", None, "under 30", "60 and over"])
     assert fairness.two_ages(bands).fillna("?").tolist() == [
         "under 45",
@@ -113,7 +113,7 @@ def test_offers_keep_the_two_benefits_apart():
     saving, profit = np.array([[0, 1, 2.0]] * 3), np.array([[0, -1, 5.0]] * 3)
     found = {
         m.name: (m.value * m.weight).sum() / m.weight.sum()
-        for m in fairness.offered(arm, depth, saving, profit, np.array([1, 1, 0]) > 0)
+        for m in fairness.offer_measures(arm, depth, saving, profit, np.array([1, 1, 0]) > 0)
     }
     assert found == {"contacted": 2 / 3, "discount": 0.1, "saving": 1.0, "profit": 4 / 3, "left out": 0.5}
 
@@ -137,7 +137,7 @@ def test_the_permutation_test_is_a_permutation_test(rng):
 def test_a_planted_rule_is_found_and_a_fair_one_is_not_accused():
     accused = {case: [] for case in ("fair, groups differ", "planted, 0.4")}
     for case, hits in accused.items():
-        rows = study.replicate(case, audits=8)
+        rows = study.audit_rows(case, audits=8)
         rows = rows[rows["null"] == "equal given features"]
         hits += rows["Holm"].tolist() if case.startswith("fair") else rows["gender"].tolist()
     assert sum(h > 0 for h in accused["fair, groups differ"]) <= 2
@@ -147,19 +147,22 @@ def test_a_planted_rule_is_found_and_a_fair_one_is_not_accused():
 def test_equal_shares_and_equal_given_are_different_claims():
     features, labels, sent = study.population(1, True, 0.0)
     measure, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
-    shares, given = nulls.equal_shares(measure, labels, who), nulls.equal_given(measure, labels, who, features, 1, folds=3)
+    shares, given = (
+        nulls.equal_shares(measure, labels, who),
+        nulls.equal_given_features(measure, labels, who, features, 1, folds=3),
+    )
     ages = shares["attribute"] == "age_band"
     assert shares.loc[ages, "p"].min() < 1e-6 < given.loc[given["attribute"] == "age_band", "p"].min()
 
 
 def test_adjusted_against_the_definitions():
     p = pd.Series([0.01, np.nan, 0.04, 0.03, 0.005])
-    assert np.allclose(nulls.adjusted(p).dropna(), [0.03, 0.06, 0.06, 0.02])
-    assert np.allclose(nulls.adjusted(p, "BH").dropna(), [0.02, 0.04, 0.04, 0.02])
-    assert nulls.adjusted(p).isna().tolist() == [False, True, False, False, False]
-    assert nulls.found(pd.DataFrame({"p": p})) == {"tests": 4, "below": 4, "by_chance": 0.2, "Holm": 2, "BH": 4}
+    assert np.allclose(nulls.adjusted_p(p).dropna(), [0.03, 0.06, 0.06, 0.02])
+    assert np.allclose(nulls.adjusted_p(p, "BH").dropna(), [0.02, 0.04, 0.04, 0.02])
+    assert nulls.adjusted_p(p).isna().tolist() == [False, True, False, False, False]
+    assert nulls.rejections(pd.DataFrame({"p": p})) == {"tests": 4, "below": 4, "by_chance": 0.2, "Holm": 2, "BH": 4}
     with pytest.raises(ValueError, match="Holm or BH"):
-        nulls.adjusted(p, "none")
+        nulls.adjusted_p(p, "none")
 
 
 def offers(rng, n=800):
@@ -175,11 +178,11 @@ def test_parity_keeps_its_bound_and_earns_no_more_than_the_free_allocation(rng, 
     for money in (None, 300.0, 60.0):
         free = allocate.allocate(gain, spend, allocate.Limits(money))
         found = allocate.allocate(gain, spend, allocate.Limits(money, parity=allocate.Parity(group, allowed)))
-        assert parity.gap(found.arm, group) <= max(allowed, 1 / pd.Series(group).value_counts().min()) + 1e-9
+        assert parity.share_gap(found.arm, group) <= max(allowed, 1 / pd.Series(group).value_counts().min()) + 1e-9
         assert found.spend <= (np.inf if money is None else money)
         assert found.gain <= free.bound + 1e-9
         assert (
-            found.gain <= found.bound + 1e-9 or parity.gap(found.arm, group) > allowed
+            found.gain <= found.bound + 1e-9 or parity.share_gap(found.arm, group) > allowed
         )  # shares of whole rows cannot be quite equal
         assert found.bound - found.gain <= 6 * gain.max()  # a few rows' worth
         if allowed == 1:
@@ -195,7 +198,7 @@ def test_parity_is_the_best_there_is_on_a_small_case(rng):
         best = max(
             gain[np.arange(6), arm].sum()
             for arm in map(np.array, product((0, 1), repeat=6))
-            if parity.gap(arm, group) <= 1 / 3 + 1e-9
+            if parity.share_gap(arm, group) <= 1 / 3 + 1e-9
         )
         assert np.isclose(found.gain, best)
         assert found.bound >= best - 1e-9
@@ -251,7 +254,7 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
     group = rng.choice(["old", "young"], n)
     chance = np.clip(rng.beta(2, 4, n) + np.where(group == "old", 0.15, 0), 0, 1)
     label, fit, known = rng.random(n) < chance, rng.random(n) < 0.5, np.append(np.zeros(10, bool), np.ones(n - 10, bool))
-    found = contacted.fitted(chance, label, group, fit, known, np.arange(n), 1)
+    found = contacted.fit_threshold_rules(chance, label, group, fit, known, np.arange(n), 1)
     assert not any(way[:10].any() for way in found.values())
     judged = ~fit
 
@@ -262,7 +265,7 @@ def test_thresholds_by_group_even_out_what_they_promise(rng):
     assert gap(found["demographic parity"], judged) < 0.06
     assert all(gap(found["equalised odds"], judged & (label == y)) < 0.08 for y in (True, False))
     with pytest.raises(ValueError, match="'young' has buyers only, or none"):
-        contacted.rules(chance, label & (group == "old"), group, fit, np.arange(n), 1)
+        contacted.threshold_rules(chance, label & (group == "old"), group, fit, np.arange(n), 1)
 
 
 def test_the_audited_list_is_the_allocation(rng, tmp_path):
@@ -288,9 +291,9 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     assert pd.read_csv(beside)["value"].notna().any()
     profit = table.query("group == 'Female' and measure == 'promised profit'").iloc[0]
     assert np.isclose(profit["value"], mine[women[chosen]].sum().round(2) / women.sum(), atol=0.01)
-    assert "can be told from that of the others" in contacted.said(table)  # gains are drawn alike for all
+    assert "can be told from that of the others" in contacted.audit_sentence(table)  # gains are drawn alike for all
     far = table[(table["measure"] == "contacted") & (table["note"] == "")]
-    assert abs(contacted.most_unlike(table)["difference"].item()) == far["difference"].abs().max()
+    assert abs(contacted.largest_difference(table)["difference"].item()) == far["difference"].abs().max()
 
 
 def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng, tmp_path):
@@ -301,12 +304,14 @@ def test_an_audit_in_words_names_what_is_furthest_off_and_tells_no_nonsense(rng,
     for labels in (one_city, lopsided):
         table, _ = contacted.audit_list(file, ids, labels, 5, 30)
         assert (table["note"] != "").all()
-        assert contacted.said(contacted.read_audit(tmp_path / "l_audit.csv")) == "No group is large enough to be judged."
+        assert (
+            contacted.audit_sentence(contacted.read_audit(tmp_path / "l_audit.csv")) == "No group is large enough to be judged."
+        )
     halves = pd.DataFrame({"band": ["young"] * 300 + ["old"] * 300})
     table, _ = contacted.audit_list(file, ids, halves, 5, 30)
-    assert "band old, of whom 0.0% are written to" in contacted.said(table) or "band young, of whom 33.3%" in contacted.said(
+    assert "band old, of whom 0.0% are written to" in contacted.audit_sentence(
         table
-    )
+    ) or "band young, of whom 33.3%" in contacted.audit_sentence(table)
     none = table.query("group == 'old' and measure == 'contacted'").iloc[0]
     assert none["value_high"] == pytest.approx(1.96**2 / (300 + 1.96**2), rel=1e-3)  # Wilson's, since no resample differs
 
@@ -343,8 +348,11 @@ def test_the_page_says_what_is_found():
     features, labels, sent = study.population(5, True, 0.4)
     measure, who = [Measure("contacted", sent.astype(float), np.ones(len(sent)))], np.arange(len(sent))
     table = fairness.audit(measure, labels, who, 5, 50)
-    sheet = contacted.page(
-        table, nulls.equal_shares(measure, labels, who), nulls.equal_given(measure, labels, who, features, 1), ("contacted",)
+    sheet = contacted.audit_page(
+        table,
+        nulls.equal_shares(measure, labels, who),
+        nulls.equal_given_features(measure, labels, who, features, 1),
+        ("contacted",),
     )
     women = sheet.set_index("group").loc["women"]
     assert (women["equal shares"], women["given features"]) == ("fewer", "fewer")
@@ -359,14 +367,14 @@ def test_what_parity_costs_is_told_over_markets():
             (parity_study.FULL, full, 0.3),
             (parity_study.AGELESS, full, 0.3),
             (parity_study.BLIND, blind, 0.1),
-            (parity_study.EVEN, even, 0.05),
+            (parity_study.WITH_PARITY, even, 0.05),
         ):
             row = dict.fromkeys(("promised", "value", "spend"), worth) | dict.fromkeys(("gender", "segment", "left_out"), 0.2)
             rows.append({"case": "c", "seed": seed, "policy": policy, "age": age, "believed": 3.0 + seed, "true": 3.5, **row})
     kept = pd.DataFrame(rows)
-    told = parity_study.against(kept).set_index("policy")
+    told = parity_study.differences_from_full(kept).set_index("policy")
     assert told.loc[parity_study.BLIND, "value"] == pytest.approx(-0.5)  # (-1 - 2) / (2 + 4)
-    assert told.loc[parity_study.EVEN, "value"] == pytest.approx(1 / 3)
+    assert told.loc[parity_study.WITH_PARITY, "value"] == pytest.approx(1 / 3)
     assert told["wins"].tolist() == [2, 0, 0]
     half = 12.706 * np.std([-1 / 3, -2 / 3], ddof=1) / np.sqrt(2)
     assert told.loc[parity_study.BLIND, "value_high"] == pytest.approx(-0.5 + half, rel=1e-3)
@@ -378,9 +386,9 @@ def test_what_parity_costs_is_told_over_markets():
 
 @pytest.mark.slow
 def test_a_market_of_the_study_spends_one_budget_and_keeps_its_parity():
-    table = parity_study._market(parity_study.Case(600), 1_499).set_index("policy")
-    assert table.loc[parity_study.EVEN, "age"] <= parity_study.ALLOWED + 0.01
-    assert table.loc[parity_study.EVEN, "promised"] <= table.loc[parity_study.FULL, "promised"] + 0.01
+    table = parity_study._market(parity_study.ParityCase(600), 1_499).set_index("policy")
+    assert table.loc[parity_study.WITH_PARITY, "age"] <= parity_study.TOLERANCE + 0.01
+    assert table.loc[parity_study.WITH_PARITY, "promised"] <= table.loc[parity_study.FULL, "promised"] + 0.01
     assert (table["contacted"] > 0).all()
 
 

@@ -74,9 +74,9 @@ def test_planted_pairs_are_found_and_tastes_are_not():
     planted = {(0, 6), (7, 13), (3, 18)}
     purchases = shop_of(np.random.default_rng(3), planted=planted)
     table = bundles.pairs(purchases, KINDS, 0)
-    found = bundles.as_found(table, planted)
+    found = bundles.pair_recovery(table, planted)
     assert found == {"found": 3.0, "right": 3.0, "precision": 1.0, "recall": 1.0}
-    naive = bundles.as_found(table, planted, "lift_low")
+    naive = bundles.pair_recovery(table, planted, "lift_low")
     assert naive["precision"] < 0.5  # shared tastes and large baskets look like bundles to the plain lift
 
 
@@ -126,7 +126,9 @@ def test_items_of_one_season_look_like_a_bundle_unless_the_season_is_taken_out()
     has &= rng.random((300, 84, 1)) < 0.4
     who, day, what = np.nonzero(has)
     purchases = purchases_of(who, what, day, customers=300, items=20)
-    found = [bundles.as_found(bundles.pairs(purchases, KINDS, 0, season=season), {(0, 6)}) for season in (bundles.SEASON, 28)]
+    found = [
+        bundles.pair_recovery(bundles.pairs(purchases, KINDS, 0, season=season), {(0, 6)}) for season in (bundles.SEASON, 28)
+    ]
     assert [f["found"] for f in found] == [1, 0]
 
 
@@ -166,4 +168,4 @@ def test_one_category_is_refused_and_items_without_one_are_left_out():
 def test_too_few_baskets_give_no_pairs():
     purchases = purchases_of([0, 0, 1], [0, 6, 7], [0, 0, 3], items=20)
     assert bundles.pairs(purchases, KINDS, 0).empty
-    assert bundles.as_found(pd.DataFrame({"a": [], "b": [], "low": []}), {(0, 1)})["found"] == 0
+    assert bundles.pair_recovery(pd.DataFrame({"a": [], "b": [], "low": []}), {(0, 1)})["found"] == 0

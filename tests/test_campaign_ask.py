@@ -9,10 +9,10 @@ import pytest
 from promo_helpers import campaign_command as command
 from promo_helpers import paths, series
 from promo_helpers.campaign.build import build
-from promo_helpers.campaign.choose import chances
+from promo_helpers.campaign.choose import buying_probabilities
 from promo_helpers.campaign.kit import Kit
-from promo_helpers.campaign.request import AskError, asked, number_of
-from promo_helpers.models.demand import Response
+from promo_helpers.campaign.request import RequestError, number_of, parse_request
+from promo_helpers.models.demand import DemandResponse
 from promo_helpers.series import margin_of
 from promo_helpers.shop.loading import load_shop
 from promo_helpers.shop.shop import Shop, ShopWriter
@@ -21,10 +21,10 @@ from tests.shops import shop_frames, write_shop
 
 
 def test_what_was_typed_is_read():
-    found = asked(" White Bread ", "50,000", "50", "10 %", "2026-02-01", "email")
+    found = parse_request(" White Bread ", "50,000", "50", "10 %", "2026-02-01", "email")
     assert (found.product, found.budget, found.customers, found.discount) == ("White Bread", 50_000.0, 50, 10.0)
     assert (found.date, found.channel.heading, found.cost) == (pd.Timestamp("2026-02-01"), "Email", 0.1)
-    open_ = asked()
+    open_ = parse_request()
     assert (open_.budget, open_.customers, open_.discount, open_.date) == (None, None, None, None)
 
 
@@ -51,18 +51,18 @@ def test_what_was_typed_is_read():
     ],
 )
 def test_what_cannot_be_is_refused_with_the_rule_and_what_to_do(typed, said):
-    with pytest.raises(AskError, match=re.escape(said)):
-        asked(**typed)
+    with pytest.raises(RequestError, match=re.escape(said)):
+        parse_request(**typed)
 
 
 def test_parity_may_stand_with_a_budget_and_a_number_of_customers():
-    request = asked(even="age", budget="5", customers="7")
+    request = parse_request(even="age", budget="5", customers="7")
     assert (request.parity.attribute, request.budget, request.customers) == ("age_band", 5, 7)
 
 
 def test_all_problems_are_said_at_once():
-    with pytest.raises(AskError) as told:
-        asked(budget="0", customers="x", channel="fax")
+    with pytest.raises(RequestError) as told:
+        parse_request(budget="0", customers="x", channel="fax")
     assert len(told.value.problems) == 3
 
 
@@ -75,27 +75,27 @@ def kit(tmp_path, out):
 
 @pytest.mark.slow
 def test_products_dates_and_numbers(kit):
-    with pytest.raises(AskError, match="PRODUCT=Bakry 1: no product is called 'Bakry 1'; the nearest: Bakery 1"):
-        build(kit, asked("Bakry 1"), 1)
+    with pytest.raises(RequestError, match="PRODUCT=Bakry 1: no product is called 'Bakry 1'; the nearest: Bakery 1"):
+        build(kit, parse_request("Bakry 1"), 1)
     name = str(kit.items["name"].iloc[0])
     assert kit.product(name.upper()) == kit.product(str(kit.items["item"].iloc[0])) == 0
     last = kit.end - pd.Timedelta(days=1)
-    with pytest.raises(AskError, match=f"the data end on {last:%Y-%m-%d}, and a list made for a day within them"):
-        build(kit, asked(name, date=f"{last:%Y-%m-%d}"), 1)
-    found = build(kit, asked(name, customers="5000", costs={"SMS": 0.1}), 1)
+    with pytest.raises(RequestError, match=f"the data end on {last:%Y-%m-%d}, and a list made for a day within them"):
+        build(kit, parse_request(name, date=f"{last:%Y-%m-%d}"), 1)
+    found = build(kit, parse_request(name, customers="5000", costs={"SMS": 0.1}), 1)
     assert any(n.startswith("CUSTOMERS=5000: only 30 customers may be written to by SMS") for n in found.notes)
-    late = build(kit, asked(name, date=f"{kit.end + pd.Timedelta(days=60):%Y-%m-%d}", costs={"SMS": 0.1}), 1)
+    late = build(kit, parse_request(name, date=f"{kit.end + pd.Timedelta(days=60):%Y-%m-%d}", costs={"SMS": 0.1}), 1)
     assert any(n.startswith("The data end 60 days before") for n in late.notes)
 
 
 @pytest.mark.slow
 def test_without_a_name_the_best_of_the_trials_products_is_taken(kit):
     tried = [str(kit.items["name"].iloc[n]) for n in kit.tried()]
-    best = build(kit, asked(costs={"SMS": 0.1}, holdout=0.0), 1)
-    each = [build(kit, asked(n, costs={"SMS": 0.1}, holdout=0.0), 1).rows["gain"].sum() for n in tried]
+    best = build(kit, parse_request(costs={"SMS": 0.1}, holdout=0.0), 1)
+    each = [build(kit, parse_request(n, costs={"SMS": 0.1}, holdout=0.0), 1).rows["predicted_profit"].sum() for n in tried]
     assert len(set(np.round(each, 6))) == 2
     assert best.name == tried[int(np.argmax(each))]
-    assert best.rows["gain"].sum() == pytest.approx(max(each))
+    assert best.rows["predicted_profit"].sum() == pytest.approx(max(each))
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_a_shop_with_a_trial_and_no_saved_response_names_the_command_or_says_tha
     assert found.response is None
     assert found.why.startswith("cannot tell: trial of")
     with pytest.raises(FileNotFoundError, match="make notebook N=12_budget makes it"):
-        Response.load("response")
+        DemandResponse.load("response")
     response_of(shop).save("response", facts(shop, gates="cannot tell: the trial fails for profit at balance", gates_hold=False))
     assert Kit.load(shop).why == "cannot tell: the trial fails for profit at balance"
 
@@ -119,12 +119,12 @@ def test_a_shop_without_a_trial_ranks_by_past_frequency_and_says_so(tmp_path, ou
     assert any(
         "makes it; until then past frequency stands in" in n and "make notebook N=03_purchase SHOP=" in n for n in kit.notes
     )
-    chance, origin = chances(kit, kit.purchases.customers.to_numpy(object), 0)
+    chance, origin = buying_probabilities(kit, kit.purchases.customers.to_numpy(object), 0)
     assert origin == "past frequency of buying"
     often = np.bincount(kit.purchases.who[kit.purchases.what == 0], minlength=40)
     assert pd.Series(chance).corr(pd.Series(often), method="spearman") > 0.8
     assert ((chance > 0) & (chance < 1)).all()
-    found = build(kit, asked(channel="e-mail", budget="5", costs={"e-mail": 1.0}), 1)
+    found = build(kit, parse_request(channel="e-mail", budget="5", costs={"e-mail": 1.0}), 1)
     assert len(found.sent) == 5
     assert any("is what most customers bought in the last 13 weeks" in n for n in found.notes)
 
@@ -157,15 +157,28 @@ def test_parameters_typed_on_the_command_line_are_of_the_notebooks_kinds():
             series.typed_parameters(notebook, [wrong])
 
 
+def test_a_parameter_by_its_earlier_name_is_understood_with_a_sentence(capsys):
+    for stem, names in series.RENAMED.items():
+        notebook = paths.notebooks() / f"{stem}.ipynb"
+        own = series.parameters_of(notebook)
+        for old, new in names.items():
+            assert new in own
+            assert old not in own
+    assert series.typed_parameters(notebook, ["allowed=0.1"]) == {"tolerance": 0.1}
+    assert "the parameter allowed is called tolerance now" in capsys.readouterr().out
+    assert series.typed_parameters(notebook, ["tolerance=0.1"]) == {"tolerance": 0.1}
+    assert not capsys.readouterr().out
+
+
 @pytest.mark.parametrize("typed", ["50,5", "1,23", "12,50", "1,2345"])
 def test_a_decimal_comma_is_no_thousand(typed):
-    with pytest.raises(AskError, match="BUDGET"):
-        asked(budget=typed)
+    with pytest.raises(RequestError, match="BUDGET"):
+        parse_request(budget=typed)
     assert number_of(typed) == typed
 
 
 def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_asked():
-    found = asked(budget="50,000", customers="1,200", discount="10%", channel="e-mail")
+    found = parse_request(budget="50,000", customers="1,200", discount="10%", channel="e-mail")
     assert (found.budget, found.customers, found.discount) == (50_000, 1_200, 10)
     assert found.slug == "budget50000_customers1200_off10_email"
 
@@ -185,10 +198,10 @@ def test_commas_between_thousands_are_read_and_files_are_named_for_what_was_aske
     ],
 )
 def test_groups_to_choose_alike_are_read_as_they_are_typed(typed, attribute, tolerance):
-    found = asked(even=typed)
+    found = parse_request(even=typed)
     assert (found.parity.attribute, found.parity.tolerance) == (attribute, pytest.approx(tolerance))
     assert found.slug.startswith(f"even_{found.parity.name.replace(' ', '_')}{100 * tolerance:g}")
-    assert asked(even=" ").parity is None
+    assert parse_request(even=" ").parity is None
 
 
 def test_a_shop_without_products_is_a_sentence_and_a_fault_of_the_code_is_not(tmp_path, out, monkeypatch):
@@ -198,10 +211,10 @@ def test_a_shop_without_products_is_a_sentence_and_a_fault_of_the_code_is_not(tm
         for table in ("products", "transactions"):
             writer.append(table, whole.frame(table).iloc[:0])
     for product in ("", "Bread"):
-        with pytest.raises(AskError, match="The shop has no products"):
-            command._check(asked(product), Shop(tmp_path / "empty"), "")
+        with pytest.raises(RequestError, match="The shop has no products"):
+            command._check(parse_request(product), Shop(tmp_path / "empty"), "")
     with pytest.raises(SystemExit, match="Which product"):
         command.make_campaign({}, str(folder))
-    monkeypatch.setattr(command, "asked", lambda **typed: int("a fault"))
+    monkeypatch.setattr(command, "parse_request", lambda **typed: int("a fault"))
     with pytest.raises(ValueError, match="a fault"):
         command.make_campaign({}, str(folder))

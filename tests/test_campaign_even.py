@@ -9,16 +9,16 @@ import pytest
 
 from promo_helpers.audit import contacted, counterfactual
 from promo_helpers.audit.contacted import groups_of
-from promo_helpers.audit.fairness import LEAST
+from promo_helpers.audit.fairness import MIN_CUSTOMERS
 from promo_helpers.campaign import choose, list_files
 from promo_helpers.campaign.build import PARITY_NOTE, build
 from promo_helpers.campaign.kit import Kit
 from promo_helpers.campaign.menu import menu
 from promo_helpers.campaign.outcome import summary
-from promo_helpers.campaign.request import AskError, asked
+from promo_helpers.campaign.request import RequestError, parse_request
 from promo_helpers.decide import parity
 from promo_helpers.decide.allocate import Limits, Parity, allocate
-from promo_helpers.decide.forecast import Line
+from promo_helpers.decide.forecast import Calibration
 from tests.campaigns import facts, response_of, shop_of
 
 COSTS = {"SMS": 17.0, "e-mail": 0.01}  # so that an offer pays for about half
@@ -26,7 +26,7 @@ WITHIN = 0.2
 
 
 def ask(kit, **more):
-    return asked(**{"product": str(kit.items["name"].iloc[kit.tried()[0]]), "costs": COSTS, "bundle": False, **more})
+    return parse_request(**{"product": str(kit.items["name"].iloc[kit.tried()[0]]), "costs": COSTS, "bundle": False, **more})
 
 
 def kit_of(folder, **customers):
@@ -54,7 +54,7 @@ def kits(tmp_path_factory):
 @pytest.fixture
 def small(monkeypatch):
     """Groups of five are groups."""
-    monkeypatch.setattr(choose, "LEAST", 5)
+    monkeypatch.setattr(choose, "MIN_CUSTOMERS", 5)
 
 
 def sets(found):
@@ -81,8 +81,8 @@ def test_at_its_prices_each_rows_best_is_its_arm(seed, budget, number):
     limits = Limits(budget, number)
     free = allocate(gain, spend, limits, customer=customer)
     found = allocate(gain, spend, replace(limits, parity=groups), customer=customer)
-    assert parity.gap(free.arm, groups.group) > 2 * groups.tolerance
-    assert parity.gap(found.arm, groups.group) <= groups.tolerance + 1e-9
+    assert parity.share_gap(free.arm, groups.group) > 2 * groups.tolerance
+    assert parity.share_gap(found.arm, groups.group) <= groups.tolerance + 1e-9
     assert found.gain <= free.bound
     assert -1e-6 <= found.gap <= 5 * np.ptp(gain, axis=1).max()
     shares = found.caps.query("cap == 'parity'")
@@ -125,7 +125,7 @@ def test_rows_that_are_alike_are_let_in_one_by_one(limit):
     found = allocate(gain, spend, Limits(float(limit), parity=Parity(group, 0.05)))
     assert (found.arm > 0).sum() == limit or limit == 400  # where what is left earns nothing
     assert (found.arm > 0).sum() <= limit
-    assert parity.gap(found.arm, group) <= 0.05 + 1e-9
+    assert parity.share_gap(found.arm, group) <= 0.05 + 1e-9
     assert found.bound - found.gain <= gain.max()
 
 
@@ -157,21 +157,25 @@ def test_who_is_in_no_group_is_held_to_no_share():
     groups.group[:100] = None
     found = allocate(gain, spend, Limits(parity=groups), customer=customer)
     assert ((found.arm > 0) == (gain.max(axis=1) > 0))[:100].all()
-    assert parity.gap(found.arm, groups.group) <= 0.05 + 1e-9
+    assert parity.share_gap(found.arm, groups.group) <= 0.05 + 1e-9
     assert not found.added_for_parity[:100].any()
 
 
 def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
-    label = pd.Series(["one"] * LEAST + ["two"] * LEAST + ["small"] * (LEAST - 1) + [None] + ["three"] * LEAST, dtype=object)
-    may = np.arange(len(label)) < 3 * LEAST
+    label = pd.Series(
+        ["one"] * MIN_CUSTOMERS + ["two"] * MIN_CUSTOMERS + ["small"] * (MIN_CUSTOMERS - 1) + [None] + ["three"] * MIN_CUSTOMERS,
+        dtype=object,
+    )
+    may = np.arange(len(label)) < 3 * MIN_CUSTOMERS
     groups = pd.DataFrame({"city": label})
-    found = choose.parity_groups(asked(even="city").parity, groups, may)
-    assert pd.isna(found.group[may]).sum() == LEAST
-    assert pd.Series(found.group).value_counts().to_dict() == {"one": LEAST, "two": LEAST}
+    found = choose.parity_groups(parse_request(even="city").parity, groups, may)
+    assert pd.isna(found.group[may]).sum() == MIN_CUSTOMERS
+    assert pd.Series(found.group).value_counts().to_dict() == {"one": MIN_CUSTOMERS, "two": MIN_CUSTOMERS}
     with pytest.raises(
-        AskError, match=rf"EVEN=city: at least two groups need {LEAST} customers whom .* there are: one {LEAST}, two 9;"
+        RequestError,
+        match=rf"EVEN=city: at least two groups need {MIN_CUSTOMERS} customers whom .* there are: one {MIN_CUSTOMERS}, two 9;",
     ):
-        choose.parity_groups(asked(even="city").parity, groups, np.arange(len(label)) < LEAST + 9)
+        choose.parity_groups(parse_request(even="city").parity, groups, np.arange(len(label)) < MIN_CUSTOMERS + 9)
     assert choose.parity_groups(None, groups, may) is None
 
 
@@ -182,8 +186,8 @@ def test_groups_too_small_to_judge_and_unknown_ones_are_left_aside():
 def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     kit = kits[0]
     found, free = build(kit, ask(kit, even="gender 20", **limit), 1), build(kit, ask(kit, **limit), 1)
-    assert parity.gap(*sets(free)) > 1.5 * WITHIN
-    assert parity.gap(*sets(found)) <= WITHIN + 1e-9
+    assert parity.share_gap(*sets(free)) > 1.5 * WITHIN
+    assert parity.share_gap(*sets(found)) <= WITHIN + 1e-9
     assert len(found.sent) > 4
     if "budget" in limit:
         assert found.sent["spend"].sum() <= float(limit["budget"]) * (1 + 1e-9)
@@ -193,15 +197,17 @@ def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
         assert set(found.rows["percent"]) == {10.0}
     [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
     told = re.search(r"by at most ([\d.]+) points, and by ([\d.]+) if that is not asked", note)
-    assert [float(t) for t in told.groups()] == pytest.approx([100 * parity.gap(*sets(f)) for f in (found, free)], abs=0.051)
+    assert [float(t) for t in told.groups()] == pytest.approx(
+        [100 * parity.share_gap(*sets(f)) for f in (found, free)], abs=0.051
+    )
     promised = re.search(r"promises (-?[\d,]+) LKR instead of (-?[\d,]+)\.", note)
     assert [float(t.replace(",", "")) for t in promised.groups()] == pytest.approx(
-        [found.sent["gain"].sum(), free.sent["gain"].sum()], abs=0.51
+        [found.sent["predicted_profit"].sum(), free.sent["predicted_profit"].sum()], abs=0.51
     )
     owed = found.sent["reason"].str.endswith(PARITY_NOTE.format("gender"))
     assert owed.any()
     assert set(found.groups["gender"][found.people.who["customer_id"].isin(found.sent.loc[owed, "customer_id"])]) == {"Male"}
-    lose = int((found.sent["gain"] < 0).sum())
+    lose = int((found.sent["predicted_profit"] < 0).sum())
     more = f"; with {lose:,} of them the offer is expected to lose money." if lose else "."
     assert note.endswith(f"{owed.sum():,} of {len(found.sent):,} are written to only so that groups are alike{more}")
     assert not [n for n in free.notes if n.startswith("Alike by")]
@@ -210,7 +216,7 @@ def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
 @pytest.mark.slow
 def test_with_the_line_of_promises_the_note_gives_what_the_summary_gives(kits, small, monkeypatch):
     kit = kits[0]
-    line = Line(-0.1, 0.6, ((0.01, 0.0), (0.0, 0.01)), 0.1)
+    line = Calibration(-0.1, 0.6, ((0.01, 0.0), (0.0, 0.01)), 0.1)
     monkeypatch.setattr(Kit, "lines", {"profit": line})
     found, free = build(kit, ask(kit, even="gender 20", budget="400"), 1), build(kit, ask(kit, budget="400"), 1)
     [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
@@ -221,13 +227,13 @@ def test_with_the_line_of_promises_the_note_gives_what_the_summary_gives(kits, s
 
 @pytest.mark.slow
 def test_what_undoes_a_choice_undoes_it_at_the_price_of_her_group(kits, small, monkeypatch):
-    kit, seen, flips = kits[0], [], counterfactual.flips
+    kit, seen, flips = kits[0], [], counterfactual.smallest_flips
 
     def spied(net, x, *more, **named):
         seen.append((net(x), x))
         return flips(net, x, *more, **named)
 
-    monkeypatch.setattr(counterfactual, "flips", spied)
+    monkeypatch.setattr(counterfactual, "smallest_flips", spied)
     found = build(kit, ask(kit, even="gender 20", budget="400", holdout=0.0), 1)
     view, chosen = found.view, found.chosen
     assert len(set(chosen.slot_price)) == 2
@@ -247,10 +253,10 @@ def test_customers_without_a_group_are_counted_and_bound_by_nothing(kits, small)
     kit = kits[1]
     found = build(kit, ask(kit, even="gender 20"), 1)
     [note] = [n for n in found.notes if n.startswith("Alike by gender: ")]
-    assert "4 of them are held to no share" in note
+    assert "4 of them are in no group" in note
     on, gender = sets(found)
     assert pd.isna(found.groups["gender"][found.view.eligible]).sum() == 4
-    assert parity.gap(on, gender) <= WITHIN + 1e-9
+    assert parity.share_gap(on, gender) <= WITHIN + 1e-9
 
 
 @pytest.mark.slow
@@ -259,11 +265,11 @@ def test_without_a_name_the_product_is_the_one_that_earns_most_evenly(kits, smal
     best = build(kit, ask(kit, product="", even="gender 20", budget="400", holdout=0.0), 1)
     each = [
         build(kit, ask(kit, product=str(kit.items["name"].iloc[i]), even="gender 20", budget="400", holdout=0.0), 1)
-        .rows["gain"]
+        .rows["predicted_profit"]
         .sum()
         for i in kit.tried()
     ]
-    assert best.rows["gain"].sum() == pytest.approx(max(each))
+    assert best.rows["predicted_profit"].sum() == pytest.approx(max(each))
 
 
 def test_an_empty_list_says_whether_it_is_the_offers_or_the_limits(kits, small):
@@ -295,21 +301,21 @@ def test_the_menu_offers_what_the_shop_records_and_asks_for_it(kits, small, tmp_
     assert [n for n in seen[0].notes if n.startswith("Alike by gender: ")]
     [file] = tmp_path.glob("*_audit.csv")
     assert "gender" in set(contacted.read_audit(file)["attribute"])
-    assert len(list_files.read(file.with_name(file.name.replace("_audit", "")))) == len(seen[0].sent)
+    assert len(list_files.read_campaign_file(file.with_name(file.name.replace("_audit", "")))) == len(seen[0].sent)
 
 
 @pytest.mark.slow
 def test_what_cannot_be_even_is_refused(kits, tmp_path):
     kit = kits[0]
     with pytest.raises(
-        AskError, match="EVEN=income: the shop records no income of its customers; it records gender, age, city, segm"
+        RequestError, match="EVEN=income: the shop records no income of its customers; it records gender, age, city, segm"
     ):
         build(kit, ask(kit, even="income"), 1)
     with pytest.raises(
-        AskError, match=r"EVEN=age: what a list gives up .* only where a trial tells what offers earn: 60 % is deeper"
+        RequestError, match=r"EVEN=age: what a list gives up .* only where a trial tells what offers earn: 60 % is deeper"
     ):
         build(kit, ask(kit, even="age", discount="60"), 1)
-    with pytest.raises(AskError, match=rf"EVEN=gender: at least two groups need {LEAST} customers"):
+    with pytest.raises(RequestError, match=rf"EVEN=gender: at least two groups need {MIN_CUSTOMERS} customers"):
         build(kit, ask(kit, even="gender"), 1)
     bare = shop_of(tmp_path, Gender=None, Age=None, Location=None, CustomerSegment=None)
     assert groups_of(bare, bare.frame("customers")["customer_id"]).empty

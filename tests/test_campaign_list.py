@@ -12,16 +12,16 @@ from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
 
 from promo_helpers.audit import contacted, counterfactual, wording
-from promo_helpers.audit.fairness import LEAST
-from promo_helpers.audit.wording import beside
+from promo_helpers.audit.fairness import MIN_CUSTOMERS
+from promo_helpers.audit.wording import background_rows
 from promo_helpers.campaign import list_files
-from promo_helpers.campaign.build import RESPONSE, UPLIFT, build, why
-from promo_helpers.campaign.choose import by_gain
-from promo_helpers.campaign.kit import Kit, contactable, with_arm
+from promo_helpers.campaign.build import RESPONSE, UPLIFT, build, explain_selection
+from promo_helpers.campaign.choose import select_by_gain
+from promo_helpers.campaign.kit import Kit, contactable, with_interpolated_arm
 from promo_helpers.campaign.menu import menu
-from promo_helpers.campaign.outcome import compared, strategies, summary, widened
-from promo_helpers.campaign.request import CHANNELS, AskError, asked
-from promo_helpers.decide.forecast import Line, at_level
+from promo_helpers.campaign.outcome import strategies, strategy_table, summary, widened
+from promo_helpers.campaign.request import CHANNELS, RequestError, parse_request
+from promo_helpers.decide.forecast import Calibration, at_level
 from promo_helpers.shop.sheets import RISKY, read_sheet, safe, safe_phone, write_sheet
 from tests.campaigns import facts, response_of, shop_of
 
@@ -40,7 +40,7 @@ def made(tmp_path_factory):
 
 
 def ask(**more):
-    return asked(**{"costs": COSTS, "bundle": False, **more})
+    return parse_request(**{"costs": COSTS, "bundle": False, **more})
 
 
 def offered(kit):
@@ -84,27 +84,27 @@ def test_a_shop_without_consent_and_addresses_gets_ids_and_is_told_so(tmp_path):
 
 
 def test_all_customers_opted_out(tmp_path):
-    with pytest.raises(AskError, match=r"Nobody of 40 customers may be written to by SMS \(40 did not agree"):
+    with pytest.raises(RequestError, match=r"Nobody of 40 customers may be written to by SMS \(40 did not agree"):
         contactable(shop_of(tmp_path, Consent="false"), CHANNELS["SMS"])
 
 
 @pytest.mark.slow
 def test_only_the_channels_address_leaves_the_shop(made, tmp_path):
     for channel, heading, other in (("SMS", "PhoneNumber", "Email"), ("e-mail", "Email", "PhoneNumber")):
-        files = list_files.write(build(made, ask(product=offered(made), channel=channel), 1), tmp_path)
-        frame = list_files.read(files["list"])
+        files = list_files.write_campaign(build(made, ask(product=offered(made), channel=channel), 1), tmp_path)
+        frame = list_files.read_campaign_file(files["list"])
         assert heading in frame
         assert other not in frame
         assert (frame[heading] != "").all()
         for part in ("holdout", "responses"):
-            assert not {"Email", "PhoneNumber", "Name"} & set(list_files.read(files[part]))
+            assert not {"Email", "PhoneNumber", "Name"} & set(list_files.read_campaign_file(files[part]))
 
 
 @pytest.mark.slow
 def test_files_are_safe_whole_and_read_back(made, tmp_path):
     found = build(made, ask(product=offered(made), holdout=0.0), 1)
-    files = list_files.write(found, tmp_path)
-    pd.testing.assert_frame_equal(list_files.read(files["list"]), list_files.listed(found))
+    files = list_files.write_campaign(found, tmp_path)
+    pd.testing.assert_frame_equal(list_files.read_campaign_file(files["list"]), list_files.list_table(found))
     for file in files.values():
         if file.suffix == ".csv":
             cells = [c for row in csv.reader(file.open(encoding="utf-8", newline="")) for c in row]
@@ -117,37 +117,37 @@ def test_files_are_safe_whole_and_read_back(made, tmp_path):
 @pytest.mark.slow
 def test_a_form_that_was_filled_is_never_overwritten(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
-    files = list_files.write(found, tmp_path)
-    list_files.write(found, tmp_path, mine=files.values())  # a blank form of this run is made anew
-    form = list_files.read(files["responses"]).assign(Units=0.0)
+    files = list_files.write_campaign(found, tmp_path)
+    list_files.write_campaign(found, tmp_path, replaceable=files.values())  # a blank form of this run is made anew
+    form = list_files.read_campaign_file(files["responses"]).assign(Units=0.0)
     write_sheet(form, files["responses"], list_files.TEXT)
     files["list"].write_text("sent")
-    with pytest.raises(AskError, match="holds responses, so this campaign was sent; choose another DATE"):
-        list_files.write(found, tmp_path, mine=files.values())
+    with pytest.raises(RequestError, match="holds responses, so this campaign was sent; choose another DATE"):
+        list_files.write_campaign(found, tmp_path, replaceable=files.values())
     assert files["list"].read_text() == "sent"
-    pd.testing.assert_frame_equal(list_files.read(files["responses"]), form)
+    pd.testing.assert_frame_equal(list_files.read_campaign_file(files["responses"]), form)
 
 
 @pytest.mark.slow
 def test_a_run_finds_a_filled_form_among_the_results(made, tmp_path, monkeypatch):
     found = build(made, ask(product=offered(made)), 1)
-    files = list_files.write(found, tmp_path / "data" / "campaigns")
-    write_sheet(list_files.read(files["responses"]).assign(Units=0.0), files["responses"], list_files.TEXT)
+    files = list_files.write_campaign(found, tmp_path / "data" / "campaigns")
+    write_sheet(list_files.read_campaign_file(files["responses"]).assign(Units=0.0), files["responses"], list_files.TEXT)
     own = tmp_path / "build" / "running" / "18_campaign.1"
     monkeypatch.setenv("PROMO_OUT", str(tmp_path))
     monkeypatch.setenv("PROMO_WRITE", str(own))
-    with pytest.raises(AskError, match="holds responses, so this campaign was sent"):
-        list_files.write(found, own / "data" / "campaigns", mine=files.values())
+    with pytest.raises(RequestError, match="holds responses, so this campaign was sent"):
+        list_files.write_campaign(found, own / "data" / "campaigns", replaceable=files.values())
     assert not own.exists()
 
 
 @pytest.mark.slow
 def test_a_second_campaign_of_the_same_request_gets_a_number_and_overwrites_nothing(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
-    first = list_files.write(found, tmp_path, told=summary(found, made))
+    first = list_files.write_campaign(found, tmp_path, summary=summary(found, made))
     before = {f: f.read_bytes() for f in tmp_path.iterdir()}
-    second = list_files.write(found, tmp_path, told=summary(found, made))
-    third = list_files.write(found, tmp_path, mine=second.values())
+    second = list_files.write_campaign(found, tmp_path, summary=summary(found, made))
+    third = list_files.write_campaign(found, tmp_path, replaceable=second.values())
     assert {f: f.read_bytes() for f in before} == before
     assert second["list"].name == first["list"].name.replace(".csv", "_2.csv")
     assert third["list"] == second["list"]
@@ -177,12 +177,12 @@ def test_cells_that_would_be_formulas(given, wanted):
 def test_the_holdout_is_apart_random_and_of_the_size_asked_for(made, tmp_path):
     found = build(made, ask(product=offered(made), holdout=0.5), 1)
     again, other = (build(made, ask(product=offered(made), holdout=0.5), s) for s in (1, 2))
-    held = set(found.rows.loc[found.rows["held"], "customer_id"])
+    held = set(found.rows.loc[found.rows["held_out"], "customer_id"])
     assert 0.25 < len(held) / len(found.rows) < 0.75
-    assert held == set(again.rows.loc[again.rows["held"], "customer_id"])
-    assert held != set(other.rows.loc[other.rows["held"], "customer_id"])
-    files = list_files.write(found, tmp_path)
-    sent, out = list_files.read(files["list"]), list_files.read(files["holdout"])
+    assert held == set(again.rows.loc[again.rows["held_out"], "customer_id"])
+    assert held != set(other.rows.loc[other.rows["held_out"], "customer_id"])
+    files = list_files.write_campaign(found, tmp_path)
+    sent, out = list_files.read_campaign_file(files["list"]), list_files.read_campaign_file(files["holdout"])
     assert set(sent["Holdout"]) == {"no"}
     assert set(out["Holdout"]) == {"yes"}
     assert set(out["CustomerID"]) == {str(c) for c in held}
@@ -197,7 +197,7 @@ def test_a_budget_binds_what_is_spent_and_more_never_earns_less(made):
             found = build(made, ask(product=offered(made), budget=budget, holdout=share), 1)
             if budget:
                 assert found.sent["spend"].sum() <= float(budget) * (1 + 1e-9)
-        gains.append(found.rows["gain"].sum())
+        gains.append(found.rows["predicted_profit"].sum())
     assert all(a <= b + 1e-9 for a, b in itertools.pairwise(gains))
     assert gains[0] < gains[-1]
 
@@ -222,7 +222,7 @@ def test_the_list_does_not_depend_on_the_order_of_the_customers(made):
         eligible=view.eligible[order],
     )
     for limit in ({"budget": "6"}, {"customers": "4"}):
-        one, two = (by_gain(v, ask(**limit), 1) for v in (view, mixed))
+        one, two = (select_by_gain(v, ask(**limit), 1) for v in (view, mixed))
         told = [set(zip(v.customer[c.row], c.arm.tolist(), c.held.tolist(), strict=True)) for v, c in ((view, one), (mixed, two))]
         assert told[0] == told[1]
 
@@ -236,13 +236,13 @@ def test_a_fixed_discount_is_every_offers(made):
 @pytest.mark.slow
 def test_an_arm_between_two_lies_between_them(made):
     features = build(made, ask(product=offered(made)), 1).view.features
-    old, new = made.response.expected(features), with_arm(made.response, 12).expected(features)
-    assert with_arm(made.response, 12).arms == ("none", "0", "5", "10", "12", "15", "20", "25")
+    old, new = made.response.expected(features), with_interpolated_arm(made.response, 12).expected(features)
+    assert with_interpolated_arm(made.response, 12).arms == ("none", "0", "5", "10", "12", "15", "20", "25")
     assert np.allclose(new.units[:, [0, 1, 2, 3, 5, 6, 7]], old.units)
     assert np.allclose(new.units[:, 4], old.units[:, 3] + 0.4 * (old.units[:, 4] - old.units[:, 3]))
-    assert with_arm(made.response, 10) is made.response
+    assert with_interpolated_arm(made.response, 10) is made.response
     with pytest.raises(ValueError, match=r"40 % is deeper than the trial's deepest discount, 25%"):
-        with_arm(made.response, 40)
+        with_interpolated_arm(made.response, 40)
 
 
 def test_a_discount_that_no_trial_tried_gives_a_response_ranking_and_a_warning(made):
@@ -250,19 +250,19 @@ def test_a_discount_that_no_trial_tried_gives_a_response_ranking_and_a_warning(m
     assert found.basis == RESPONSE
     assert "60 % is deeper than the trial's deepest" in found.why
     assert any(n.startswith("Warning: a discount of 60% is not below the margin") for n in found.notes)
-    assert set(list_files.listed(found)["Discount"]) == {60.0}
+    assert set(list_files.list_table(found)["Discount"]) == {60.0}
 
 
 def test_a_response_ranking_says_so_and_promises_nothing(made):
     kit = replace(made, response=None, why="the shop has had no trial")
     found = build(kit, ask(product=offered(made), customers="6"), 1)
-    frame = list_files.listed(found)
-    assert set(frame["Basis"]) == {RESPONSE}
+    frame = list_files.list_table(found)
+    assert set(frame["RankedBy"]) == {RESPONSE}
     assert len(found.sent) == 6
-    for column in ("ProbabilityWith", "Uplift", "UpliftLow", "UpliftHigh", "ExpectedProfit"):
+    for column in ("ProbabilityWithOffer", "Uplift", "UpliftConfidenceLow", "UpliftConfidenceHigh", "ExpectedProfit"):
         assert frame[column].isna().all()
     assert set(frame["Discount"]) == {0.0}
-    chance = frame["ProbabilityWithout"]
+    chance = frame["ProbabilityWithoutOffer"]
     assert chance.is_monotonic_decreasing
     told = summary(found, kit).set_index("name")
     for name in ("uplift", "profit", "return_on_investment", "revenue"):
@@ -273,13 +273,13 @@ def test_a_response_ranking_says_so_and_promises_nothing(made):
 @pytest.mark.slow
 def test_an_uplift_ranking_says_so_and_adds_up(made):
     found = build(made, ask(product=offered(made)), 1)
-    frame = list_files.listed(found)
-    assert set(frame["Basis"]) == {UPLIFT}
-    assert np.allclose(frame["ProbabilityWith"] - frame["ProbabilityWithout"], frame["Uplift"], atol=2e-4)
-    assert (frame["UpliftLow"] <= frame["Uplift"]).all()
-    assert (frame["Uplift"] <= frame["UpliftHigh"]).all()
+    frame = list_files.list_table(found)
+    assert set(frame["RankedBy"]) == {UPLIFT}
+    assert np.allclose(frame["ProbabilityWithOffer"] - frame["ProbabilityWithoutOffer"], frame["Uplift"], atol=2e-4)
+    assert (frame["UpliftConfidenceLow"] <= frame["Uplift"]).all()
+    assert (frame["Uplift"] <= frame["UpliftConfidenceHigh"]).all()
     assert frame["ExpectedProfit"].is_monotonic_decreasing
-    assert frame["Relevance"].between(0, 100).all()
+    assert frame["RedemptionPercentile"].between(0, 100).all()
     high = frame["Priority"] == "high"
     assert frame.loc[high, "ExpectedProfit"].min() >= frame.loc[~high, "ExpectedProfit"].max()
     assert frame.loc[high, "ExpectedProfit"].iloc[:-1].sum() <= frame["ExpectedProfit"].sum() / 2
@@ -289,35 +289,38 @@ def test_an_uplift_ranking_says_so_and_adds_up(made):
 
 def test_promises_are_told_as_they_were_kept(made):
     cov = ((0.01, 0.0), (0.0, 0.01))
-    kept = {n: Line(-0.1, 0.5, cov, 1.0).facts() for n in ("profit", "revenue", "buys")}
+    kept = {n: Calibration(-0.1, 0.5, cov, 1.0).facts() for n in ("profit", "revenue", "buys")}
     kit = replace(made, facts=facts(made.shop, forecast=kept))
     found, plain = (build(k, ask(product=offered(made)), 1) for k in (kit, made))
-    gain = found.sent["gain"]
+    gain = found.sent["predicted_profit"]
     assert found.sent["profit"].sum() == pytest.approx((0.5 * gain - 0.1).sum())  # what the forecast says of all
-    assert np.allclose(found.rows["profit"] / found.rows["gain"], found.sent["profit"].sum() / gain.sum())  # as promised
+    assert np.allclose(
+        found.rows["profit"] / found.rows["predicted_profit"], found.sent["profit"].sum() / gain.sum()
+    )  # as promised
     assert np.allclose(found.rows["uplift"], 0.5 * plain.rows["uplift"] - 0.1)
     told = summary(found, kit).set_index("name")
     assert told.loc["profit", "value"] == pytest.approx(found.sent["profit"].sum())
     for name in ("profit", "revenue"):
-        low, high, least, most = told.loc[name, ["low", "high", "least", "most"]]
+        low, high, least, most = told.loc[name, ["confidence_low", "confidence_high", "prediction_low", "prediction_high"]]
         assert least < low < told.loc[name, "value"] < high < most
     assert told.loc["return_on_investment", "value"] == pytest.approx(found.sent["profit"].sum() / found.sent["spend"].sum())
     unsaid = summary(found, replace(kit, facts={"forecast": kept})).set_index("name")
     assert np.isnan(unsaid.loc["return_on_investment", "value"])
     assert "not said by the saved response" not in unsaid.loc["profit", "meaning"]
     assert "no return on investment is given" in unsaid.loc["return_on_investment", "meaning"]
-    assert widened({"expected": 1.0, "low": -2.0, "high": 4.0, "least": -3.0, "most": 5.0}, 4.0)["high"] == pytest.approx(6.0)
+    ends = {"expected": 1.0, "confidence_low": -2.0, "confidence_high": 4.0, "prediction_low": -3.0, "prediction_high": 5.0}
+    assert widened(ends, 4.0)["confidence_high"] == pytest.approx(6.0)
 
 
 def test_ways_of_sending_spend_what_the_list_spends(made):
     found = build(made, ask(product=offered(made), budget="8"), 1)
     arms = strategies(found, found.view, 1)
-    table = compared(found, found.view, arms).set_index("strategy")
+    table = strategy_table(found, found.view, arms).set_index("strategy")
     assert table.loc["this list", "contacts"] == len(found.sent)
     assert table.loc["everybody", "contacts"] == len(found.view.customer)
     for name in ("likeliest buyers, same spend", "at random, same spend"):
         assert table.loc[name, "spend"] <= table.loc["this list", "spend"] + 1e-9
-    assert table.loc["this list", "promised"] == pytest.approx(found.sent["gain"].sum())
+    assert table.loc["this list", "promised"] == pytest.approx(found.sent["predicted_profit"].sum())
 
 
 @pytest.mark.slow
@@ -344,8 +347,8 @@ def test_reasons_are_the_topics_that_add_most(made):
     found = build(made, ask(product=offered(made), budget="60", holdout=0.0), 1)
     view, chosen = found.view, found.chosen
     x = view.features[view.eligible].reset_index(drop=True)
-    others = beside(x, view.forecast.gain[view.eligible].max(axis=1), 10)
-    told = why(view, chosen, "Tea", "Drinks", 1)
+    others = background_rows(x, view.forecast.gain[view.eligible].max(axis=1), 10)
+    told = explain_selection(view, chosen, "Tea", "Drinks", 1)
     groups = wording.topics_in(list(x))
     for i, row in enumerate(chosen.row):
         mine = view.features.iloc[[row]]
@@ -383,26 +386,26 @@ def test_where_nothing_was_tried_reasons_are_habits(made):
 @pytest.mark.slow
 def test_a_list_has_its_audit_beside_it(made, tmp_path):
     found = build(made, ask(product=offered(made)), 1)
-    files = list_files.write(found, tmp_path)
+    files = list_files.write_campaign(found, tmp_path)
     table = contacted.read_audit(files["audit"])
     assert files["audit"].name == files["list"].name.replace(".csv", "_audit.csv")
     row = table.query("attribute == 'gender' and measure == 'contacted'").set_index("group")
     people = made.shop.frame("customers").set_index("customer_id")["gender"]
     reachable = people[found.people.who["customer_id"]]
     assert row["customers"].sum() == len(reachable)
-    assert row["note"].str.startswith("too few to judge").all() == (reachable.value_counts() < LEAST).all()
-    assert "No group is large enough" in contacted.said(table)
-    sent = list_files.read(files["list"]).set_index("CustomerID")
+    assert row["note"].str.startswith("too few to judge").all() == (reachable.value_counts() < MIN_CUSTOMERS).all()
+    assert "No group is large enough" in contacted.audit_sentence(table)
+    sent = list_files.read_campaign_file(files["list"]).set_index("CustomerID")
     ids = found.people.who["customer_id"]
     table, _ = contacted.audit_list(files["list"], ids, found.groups, 1, 20, least=1)
     judged = table.query("attribute == 'gender'").set_index(["group", "measure"])["value"]
     for gender, mine in ids.groupby(reachable.to_numpy()):
         on = sent.reindex(mine[mine.isin(sent.index)])
         assert judged[gender, "contacted"] == pytest.approx(len(on) / len(mine))
-        assert judged[gender, "promised profit"] == pytest.approx(on["ExpectedProfit"].sum() / len(mine))
-        assert judged[gender, "promised saving"] == pytest.approx(on["ExpectedDiscount"].sum() / len(mine))
+        assert judged[gender, "predicted profit"] == pytest.approx(on["ExpectedProfit"].sum() / len(mine))
+        assert judged[gender, "predicted saving"] == pytest.approx(on["ExpectedDiscount"].sum() / len(mine))
     bare = replace(found, groups=found.groups[[]])
-    assert "audit" not in list_files.write(bare, tmp_path, "_bare")
+    assert "audit" not in list_files.write_campaign(bare, tmp_path, "_bare")
 
 
 @pytest.mark.slow
@@ -420,7 +423,14 @@ def test_the_menu_does_nothing_before_the_button_and_then_writes_the_list(made, 
     box.parts["button"].click()
     assert (calls[0].discount, calls[0].customers) == (10.0, 4)
     assert "<b>4 customers; the expected profit is not available" in box.parts["state"].value
-    assert len(list_files.read(next(p for p in tmp_path.glob("*.csv") if p.stem.count("_") == 2 or p.stem[-1].isdigit()))) == 4
+    assert (
+        len(
+            list_files.read_campaign_file(
+                next(p for p in tmp_path.glob("*.csv") if p.stem.count("_") == 2 or p.stem[-1].isdigit())
+            )
+        )
+        == 4
+    )
     box.parts["product"].value = "Bakry 1"
     box.parts["button"].click()
     assert "the nearest" in box.parts["state"].value

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from promo_helpers import __main__ as command_line
 from promo_helpers.campaign import evaluation, list_files, outcome, trial
 from promo_helpers.campaign.list_files import ResponseError, read_responses
-from promo_helpers.campaign.outcome import contrast, evaluate, measured
+from promo_helpers.campaign.outcome import evaluate_responses, holdout_difference, measured_effects
 from promo_helpers.report import Report
 
 
@@ -19,16 +19,23 @@ def plan_of(n=40, held=10):
     rng = np.random.default_rng(0)
     base = rng.gamma(2, 1, n)
     frame = pd.DataFrame({"contact_id": [f"C-{i}" for i in range(n)], "customer_id": [f"CUST{i:05d}" for i in range(n)]})
-    frame = frame.assign(product_id="P1", held=np.arange(n) < held, percent=10.0, send=pd.Timestamp("2026-01-02 17:00"))
-    frame = frame.assign(without=0.3, with_it=0.4, units_none=base, units=1.3 * base, revenue_none=100 * base, revenue=117 * base)
+    frame = frame.assign(product_id="P1", held_out=np.arange(n) < held, percent=10.0, send=pd.Timestamp("2026-01-02 17:00"))
+    frame = frame.assign(
+        probability_without=0.3,
+        probability_with=0.4,
+        units_without=base,
+        units=1.3 * base,
+        revenue_without=100 * base,
+        revenue=117 * base,
+    )
     return frame.assign(
         discount=13 * base,
         spend=13 * base + 1.5,
-        gain=5.0,
+        predicted_profit=5.0,
         price=100.0,
         margin=0.3,
-        tied=4.0,
-        leaving=0.5,
+        displacement=4.0,
+        opt_out_loss=0.5,
         message=1.5,
         currency="LKR",
     )
@@ -105,7 +112,7 @@ def test_the_contrast_covers_and_the_forecast_narrows_it():
         x = rng.gamma(2, 1, 150)
         sent = rng.permutation(150) >= 30
         y = 1.5 * x + truth * sent + rng.normal(0, 0.7, 150)
-        one, two = contrast(y, sent), contrast(y, sent, x)
+        one, two = holdout_difference(y, sent), holdout_difference(y, sent, x)
         plain.append(one["low"] <= truth <= one["high"])
         adjusted.append((two["low"] <= truth <= two["high"], two["estimate"]))
         widths.append((two["high"] - two["low"]) / (one["high"] - one["low"]))
@@ -118,17 +125,17 @@ def test_the_contrast_covers_and_the_forecast_narrows_it():
 def test_measured_adds_up_by_hand():
     plan = plan_of(6, 3)
     got = pd.DataFrame({"units": [1.0, 0, 0, 2, 1, 0], "paid": [100.0, 0, 0, 180, 90, 0]})
-    table = measured(got, plan).set_index("figure")
-    assert table.loc["units", "plain"] == pytest.approx(3 * (3 / 3 - 1 / 3))
-    assert table.loc["revenue", "plain"] == pytest.approx(3 * (270 / 3 - 100 / 3))
+    table = measured_effects(got, plan).set_index("figure")
+    assert table.loc["units", "unadjusted"] == pytest.approx(3 * (3 / 3 - 1 / 3))
+    assert table.loc["revenue", "unadjusted"] == pytest.approx(3 * (270 / 3 - 100 / 3))
     profit = [
         (180 - 2 * 74 - 2) + (90 - 74 - 2) + (0 - 2),
         100 - 74,
     ]  # of each unit 70 are cost, 4 other sales' margin; 2 a contact
-    assert table.loc["profit", "plain"] == pytest.approx(3 * (profit[0] / 3 - profit[1] / 3))
-    assert table.loc["profit", "promised"] == 15.0
-    none = measured(got, plan.assign(held=False))
-    assert none["estimate"].isna().all()
+    assert table.loc["profit", "unadjusted"] == pytest.approx(3 * (profit[0] / 3 - profit[1] / 3))
+    assert table.loc["profit", "predicted"] == 15.0
+    none = measured_effects(got, plan.assign(held_out=False))
+    assert none["adjusted"].isna().all()
 
 
 def test_responses_from_a_shops_lines():
@@ -155,15 +162,39 @@ def test_a_form_is_held_against_the_plan_that_lies_beside_it(tmp_path, capsys):
     outcome.print_outcome(path)
     said = capsys.readouterr().out
     assert "The campaign's profit beyond the holdout's" in said
-    assert "Promised were 150." in said
+    assert "Predicted: 150." in said
     assert (tmp_path / "campaign_tea_2026-01-02_measured.csv").is_file()
     with pytest.raises(ResponseError, match="no plan lies beside it"):
-        evaluate(form_of(plan, tmp_path / "other.csv"))
+        evaluate_responses(form_of(plan, tmp_path / "other.csv"))
     with pytest.raises(SystemExit, match="no plan lies beside it"):
         outcome.print_outcome(tmp_path / "other.csv")
     asked = CliRunner().invoke(command_line.main, ["responses"])
     assert asked.exit_code == 1
     assert "Which file?" in str(asked.exception)
+
+
+def test_a_plan_and_a_form_of_the_version_before_are_still_read(tmp_path):
+    """Their headings changed: a campaign that went out with the old ones is measured to the same figures."""
+    plan, old = plan_of(), {new: name for name, new in list_files.RENAMED_PLAN.items()}
+    results = []
+    for name, written in (("new", plan), ("old", plan.rename(columns=old))):
+        assert ("held" in written) == (name == "old")
+        written.to_parquet(tmp_path / f"campaign_{name}_2026-01-02_plan.parquet")
+        results.append(evaluate_responses(form_of(plan, tmp_path / f"campaign_{name}_2026-01-02_responses.csv")))
+    pd.testing.assert_frame_equal(results[0][0], results[1][0])
+    assert results[0][1] == results[1][1]
+
+
+def test_a_list_of_the_version_before_is_still_read(tmp_path):
+    heads = list(list_files.RENAMED_LIST)
+    row = {"ContactID": "C-1", "CustomerID": "0001"} | {h: "a fact" if h in ("Unless", "Basis") else "0.5" for h in heads}
+    path = tmp_path / "list.csv"
+    pd.DataFrame([row]).to_csv(path, index=False)
+    found = list_files.read_campaign_file(path)
+    assert list(found) == ["ContactID", "CustomerID", *list_files.RENAMED_LIST.values()]
+    assert found["CustomerID"].tolist() == ["0001"]
+    assert found["WouldNotBeListedIf"].tolist() == ["a fact"]
+    assert found["UpliftConfidenceLow"].tolist() == [0.5]
 
 
 def test_precision_and_recall_by_hand():
@@ -173,26 +204,26 @@ def test_precision_and_recall_by_hand():
 
 
 def test_the_trial_sees_what_it_says_it_sees():
-    plan = trial.proposed(0.1, 190, 0.31, 1.5, 9000)
+    plan = trial.propose_trial(0.1, 190, 0.31, 1.5, 9000)
     row = plan.arms.set_index("arm").loc["10%"]
     rng, n = np.random.default_rng(1), row["contacts"].astype(int)
     control = int(plan.arms["contacts"].iloc[0])
-    a, b = rng.binomial(n, 0.1 + row["sees"], 4000) / n, rng.binomial(control, 0.1, 4000) / control
+    a, b = rng.binomial(n, 0.1 + row["detectable_gain"], 4000) / n, rng.binomial(control, 0.1, 4000) / control
     seen = np.abs(a - b) > 1.96 * np.sqrt(a * (1 - a) / n + b * (1 - b) / control)
     assert 0.75 < seen.mean() < 0.83
     assert plan.contacts <= 20_000 + 9_000
-    assert (190 * (0.31 - 0.10)) * row["pays"] == pytest.approx(190 * 0.10 * 0.1 + 1.5)
+    assert (190 * (0.31 - 0.10)) * row["break_even_gain"] == pytest.approx(190 * 0.10 * 0.1 + 1.5)
     assert plan.arms["share"].sum() == pytest.approx(1)
-    assert set(trial.proposed(0.1, 190, 0.12, 1.5, 90).arms["arm"]) == {
+    assert set(trial.propose_trial(0.1, 190, 0.12, 1.5, 90).arms["arm"]) == {
         "none",
         "a reminder",
         "5%",
         "10%",
     }  # below the margin only
     with pytest.raises(ValueError, match="no customers may be written to"):
-        trial.proposed(0.1, 190, 0.3, 1.5, 0)
+        trial.propose_trial(0.1, 190, 0.3, 1.5, 0)
     with pytest.raises(ValueError, match="all must be above 0"):
-        trial.proposed(0.0, 190, 0.3, 1.5, 10)
+        trial.propose_trial(0.0, 190, 0.3, 1.5, 10)
 
 
 def test_what_more_contacts_are_worth():
@@ -200,11 +231,11 @@ def test_what_more_contacts_are_worth():
     kept = pd.DataFrame(
         [*rows, ("null", 0, 5_000, "dose-response", 99.0)], columns=["case", "seed", "contacts", "learner", "value"]
     )
-    table = trial.worth(kept)
+    table = trial.trial_value(kept)
     assert table["value"].tolist() == pytest.approx([1.15, 1.75])
     assert table["more"].tolist() == pytest.approx([1.15, 0.2])
     assert table.loc[1, "more_high"] - table.loc[1, "more_low"] == pytest.approx(0, abs=1e-9)  # paired by market
-    said = trial.worth_said(table, 1000)
+    said = trial.trial_value_sentences(table, 1000)
     assert said[1].startswith("5,000 more contacts, between 5,000 and 20,000, earn Rs 200 ")
     assert all("to 1,000 customers, in the simulated market (4 markets)" in s for s in said)
 
@@ -219,7 +250,7 @@ def test_the_evaluation_reads_the_ledgers(out, capsys):
     said = (out / "data" / "campaigns" / "evaluation_report.txt").read_text()
     assert "campaign: White Bread" in said
     assert "10 LKR (-5 to 25 LKR): profit measured" in said
-    assert "0 of 1 campaigns surely earned more" in said
+    assert "0 of 1 campaigns earned distinguishably more" in said
     assert json.loads((out / "data" / "numbers" / "campaign.json").read_text())
 
 
@@ -228,7 +259,7 @@ def test_a_holdout_in_which_nobody_bought_is_no_proof():
     rng, wrong, naive = np.random.default_rng(0), 0, 0
     for _ in range(400):
         y, sent = (rng.random(70) < 0.15) * 100.0, np.arange(70) >= 7
-        wrong += contrast(y, sent, few=True)["low"] > 0
-        naive += contrast(y, sent)["low"] > 0
+        wrong += holdout_difference(y, sent, few=True)["low"] > 0
+        naive += holdout_difference(y, sent)["low"] > 0
     assert naive > 60  # an eighth and more, where a fortieth was promised
     assert wrong <= 400 * 0.05

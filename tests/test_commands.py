@@ -107,7 +107,7 @@ def test_a_campaign_ends_with_its_answer_and_a_second_one_keeps_the_first(campai
         path = Path(told[3])
         assert path.name == f"campaign_item_3_2025-02-04_own_asked_customers10_off10_sms{again}.csv"
         assert path in files
-        assert len(list_files.read(path)) == int(told[1]) == 10  # written to; those held out are chosen besides
+        assert len(list_files.read_campaign_file(path)) == int(told[1]) == 10  # written to; those held out are chosen besides
         assert int(told[2]) > 0
         run = f"own_asked_item_3_customers10_off10_sms{again}"
         assert path.name in "".join(ledger(typed.out, f"campaign_{run}")["files"])

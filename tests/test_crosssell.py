@@ -45,7 +45,7 @@ def test_a_product_nobody_bought_has_no_candidates():
     purchases = purchases_of([0, 1], [1, 1], [0, 5], items=4)
     assert bundles.candidates(purchases, 6, 0, 1, KINDS).empty
     seen = bundles.observed(purchases, [3], 0, 1, KINDS)
-    assert bundles.chance(bundles.learnt(seen), seen).shape == (0,)
+    assert bundles.suggestion_probability(bundles.fit_suggestion(seen), seen).shape == (0,)
 
 
 def test_outcomes_are_those_of_the_window():
@@ -63,22 +63,22 @@ def drawn(rng, n):
 
 def test_promises_are_kept_on_other_customers():
     rng = np.random.default_rng(1)
-    model = bundles.learnt(drawn(rng, 8000)[0])
+    model = bundles.fit_suggestion(drawn(rng, 8000)[0])
     other, true = drawn(rng, 8000)
-    promised = bundles.chance(model, other)
+    promised = bundles.suggestion_probability(model, other)
     assert np.abs(promised - true).mean() < 0.01
-    table = bundles.calibration(promised, other["buys"].to_numpy())
+    table = bundles.suggestion_calibration(promised, other["buys"].to_numpy())
     assert len(table) == 10
     assert table["customers"].sum() == 8000
     assert ((table["low"] <= table["promised"]) & (table["promised"] <= table["high"])).sum() >= 8
-    bold = bundles.calibration(np.clip(promised * 1.6, 0, 1), other["buys"].to_numpy())
+    bold = bundles.suggestion_calibration(np.clip(promised * 1.6, 0, 1), other["buys"].to_numpy())
     assert ((bold["low"] <= bold["promised"]) & (bold["promised"] <= bold["high"])).sum() <= 5
 
 
 def test_few_purchases_give_everybody_the_common_rate():
     seen = pd.DataFrame({f: [0.0] * 98 for f in bundles.FEATURES}).assign(buys=[True] * 9 + [False] * 89)
-    np.testing.assert_allclose(bundles.chance(bundles.learnt(seen), seen), 0.1)
-    assert len(bundles.calibration(np.full(98, 0.1), seen["buys"].to_numpy())) == 1
+    np.testing.assert_allclose(bundles.suggestion_probability(bundles.fit_suggestion(seen), seen), 0.1)
+    assert len(bundles.suggestion_calibration(np.full(98, 0.1), seen["buys"].to_numpy())) == 1
 
 
 def test_the_level_of_promises_has_an_interval_that_keeps_a_customer_together():
@@ -87,7 +87,7 @@ def test_the_level_of_promises_has_an_interval_that_keeps_a_customer_together():
     who = np.repeat(np.arange(300), rng.integers(1, 8, 300))
     chance = np.repeat(rng.beta(0.3, 2, 300), np.bincount(who))  # who buys one buys the others
     buys, promised = rng.random(len(who)) < chance, np.full(len(who), 0.1)
-    table = bundles.level(promised, buys, who)
+    table = bundles.suggestion_level(promised, buys, who)
     rows = [np.flatnonzero(who == c) for c in range(300)]
     drawn = [buys[np.concatenate([rows[c] for c in rng.integers(300, size=300)])].mean() for _ in range(1000)]
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -98,7 +98,7 @@ def test_the_level_of_promises_has_an_interval_that_keeps_a_customer_together():
     np.testing.assert_allclose(table.loc["promised"], 0.1)
     plain = 2 * 1.96 * np.sqrt(buys.mean() * (1 - buys.mean()) / len(buys))
     assert high - low > 1.2 * plain
-    assert bundles.level(promised[:3], buys[:3], np.zeros(3, int))["low"].isna().all()
+    assert bundles.suggestion_level(promised[:3], buys[:3], np.zeros(3, int))["low"].isna().all()
 
 
 names = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\x00\r"), min_size=1, max_size=12)
@@ -109,8 +109,8 @@ names = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 def test_a_list_reads_back_as_it_was_written_and_starts_no_formula(tmp_path_factory, customers, bought, suggested):
     path = tmp_path_factory.mktemp("list") / "crosssell.csv"
     chances = np.linspace(0, 1, len(customers))
-    rows = bundles.write(bundles.listed(customers, bought, suggested, 2.2345678, 1.2345678, chances), path)
-    pd.testing.assert_frame_equal(bundles.read(path), rows)
+    rows = bundles.write_suggestions(bundles.suggestion_list(customers, bought, suggested, 2.2345678, 1.2345678, chances), path)
+    pd.testing.assert_frame_equal(bundles.read_suggestions(path), rows)
     assert rows["Probability"].is_monotonic_decreasing
     assert rows["SuggestedDiscount"].isna().all()
     for column in bundles.LIST_COLUMNS[:3]:
@@ -118,25 +118,25 @@ def test_a_list_reads_back_as_it_was_written_and_starts_no_formula(tmp_path_fact
 
 
 def test_names_that_a_spreadsheet_would_run_are_quoted(tmp_path):
-    rows = bundles.listed(["=cmd()", "NA", "007"], "@Bread", "+Jam", 2.17, 1.35, np.array([0.1, 0.2, 0.3]))
-    bundles.write(rows, tmp_path / "c.csv")
+    rows = bundles.suggestion_list(["=cmd()", "NA", "007"], "@Bread", "+Jam", 2.17, 1.35, np.array([0.1, 0.2, 0.3]))
+    bundles.write_suggestions(rows, tmp_path / "c.csv")
     text = (tmp_path / "c.csv").read_text(encoding="utf-8")
     assert "007,'@Bread,'+Jam,2.17,1.35,0.3," in text
-    assert bundles.read(tmp_path / "c.csv")["CustomerID"].tolist() == ["007", "NA", "'=cmd()"]
+    assert bundles.read_suggestions(tmp_path / "c.csv")["CustomerID"].tolist() == ["007", "NA", "'=cmd()"]
 
 
 def test_an_empty_list_has_its_columns(tmp_path):
-    rows = bundles.write(bundles.listed([], "Bread", "", 1.0, 1.0, np.array([])), tmp_path / "c.csv")
+    rows = bundles.write_suggestions(bundles.suggestion_list([], "Bread", "", 1.0, 1.0, np.array([])), tmp_path / "c.csv")
     assert (tmp_path / "c.csv").read_text().strip() == ",".join(bundles.LIST_COLUMNS)
-    assert list(bundles.read(tmp_path / "c.csv").columns) == list(rows.columns)
+    assert list(bundles.read_suggestions(tmp_path / "c.csv").columns) == list(rows.columns)
 
 
 def test_a_bad_list_is_refused_and_nothing_is_left(tmp_path):
-    rows = bundles.listed(["a", "b"], "Bread", "Jam", 2.17, 1.35, np.array([0.1, 0.2]))
+    rows = bundles.suggestion_list(["a", "b"], "Bread", "Jam", 2.17, 1.35, np.array([0.1, 0.2]))
     with pytest.raises(ValueError, match=r"Probability: 1 rows are not in 0\.\.1, the first b"):
-        bundles.write(rows.assign(Probability=[0.1, 1.2]), tmp_path / "c.csv")
+        bundles.write_suggestions(rows.assign(Probability=[0.1, 1.2]), tmp_path / "c.csv")
     with pytest.raises(ValueError, match="CustomerID: a is listed twice"):
-        bundles.write(pd.concat([rows, rows]), tmp_path / "c.csv")
+        bundles.write_suggestions(pd.concat([rows, rows]), tmp_path / "c.csv")
     with pytest.raises(ValueError, match="must be"):
-        bundles.write(rows[["CustomerID"]], tmp_path / "c.csv")
+        bundles.write_suggestions(rows[["CustomerID"]], tmp_path / "c.csv")
     assert list(tmp_path.iterdir()) == []

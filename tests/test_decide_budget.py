@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from promo_helpers.decide import holdout, parity, shadow_prices
-from promo_helpers.decide.allocate import Allocation, Cap, Limits, Parity, allocate, contacted, share_cap
+from promo_helpers.decide.allocate import Allocation, Cap, Limits, Parity, allocate, contact_use, share_cap
 from promo_helpers.evaluate.cost_curves import assigned, policy_path
 
 SEEDS = st.integers(0, 100_000)
@@ -41,7 +41,7 @@ def relaxed(gain, uses, groups, limits, customer=None, most=1):
             upper.append(at_most)
     if customer is not None:
         for c in np.unique(customer):
-            lines.append(np.where((customer == c)[:, None], contacted(rows, arms), 0).ravel())
+            lines.append(np.where((customer == c)[:, None], contact_use(rows, arms), 0).ravel())
             upper.append(most)
     found = linprog(-gain.ravel(), np.array(lines), upper, one, np.ones(rows), bounds=(0, 1), method="highs")
     return -found.fun
@@ -120,7 +120,7 @@ def test_several_limits_against_linear_programming(seed, whole, many):
     rows, arms = gain.shape
     city, product = rng.choice(["Galle", "Jaffna", "Kandy"], rows), rng.integers(0, 4, rows)
     customer, most = (np.arange(rows) // 3, int(rng.integers(1, 3))) if many else (None, None)
-    units = np.where(contacted(rows, arms) > 0, rng.gamma(2, 1, gain.shape), 0)
+    units = np.where(contact_use(rows, arms) > 0, rng.gamma(2, 1, gain.shape), 0)
     budget, contacts = float(rng.uniform(0, 150)), int(rng.integers(0, 40))
     share = {"Galle": rng.uniform(), "Kandy": rng.uniform()}
     stock = dict(enumerate(rng.uniform(0, 15, 4)))
@@ -129,7 +129,7 @@ def test_several_limits_against_linear_programming(seed, whole, many):
 
     counted = {c: share[c] * (city == c).sum() for c in share}
     limits = [{0: budget}, {0: contacts}, counted, stock]
-    uses = [spend, contacted(rows, arms), contacted(rows, arms), units]
+    uses = [spend, contact_use(rows, arms), contact_use(rows, arms), units]
     groups = [np.zeros(rows), np.zeros(rows), city, product]
     best = relaxed(gain, uses, groups, limits, customer, most)
     at = np.arange(rows)
@@ -265,8 +265,8 @@ def test_parity_among_more_rows_than_one_linear_programme_holds(monkeypatch, con
     found = allocate(gain, spend, limits)
     free = allocate(gain, spend, Limits(2000.0, contacts))
     for plan in (whole, found):
-        assert parity.gap(free.arm, group) > 0.1
-        assert parity.gap(plan.arm, group) <= 0.03 + 1e-9
+        assert parity.share_gap(free.arm, group) > 0.1
+        assert parity.share_gap(plan.arm, group) <= 0.03 + 1e-9
         assert plan.spend <= 2000 * (1 + 1e-12)
         assert contacts is None or (plan.arm > 0).sum() <= contacts
         assert plan.gain <= whole.bound + 1e-6
@@ -278,7 +278,7 @@ def test_parity_among_more_rows_than_one_linear_programme_holds(monkeypatch, con
 def parity_relaxed(gain, spend, budget, contacts, group, tolerance):
     """Bound with parity by HiGHS, from the definition: no group's share is above another's by more than the tolerance."""
     rows, arms = gain.shape
-    to = contacted(rows, arms)
+    to = contact_use(rows, arms)
     lines, upper = [spend.ravel(), to.ravel()], [budget, contacts]
     for a, b in itertools.permutations(np.unique(group), 2):
         share = to * ((group == a) / (group == a).sum() - (group == b) / (group == b).sum())[:, None]
@@ -300,17 +300,17 @@ def test_budget_contacts_and_parity_against_linear_programming(seed, tolerance, 
     found = allocate(gain, spend, Limits(budget, contacts, parity=Parity(group, tolerance)))
     best = parity_relaxed(gain, spend, budget, contacts, group, tolerance)
     free = allocate(gain, spend, Limits(budget, contacts))
-    if parity.gap(free.arm, group) > tolerance + 1e-9:
+    if parity.share_gap(free.arm, group) > tolerance + 1e-9:
         assert found.bound == pytest.approx(best, abs=1e-5)
     else:
         assert (found.arm == free.arm).all()
     assert found.spend <= budget * (1 + 1e-12)
     assert (found.arm > 0).sum() <= contacts
     sizes = [(group == g).sum() for g in np.unique(group)]
-    assert parity.gap(found.arm, group) <= max(tolerance, 1 / min(sizes)) + 1e-9
+    assert parity.share_gap(found.arm, group) <= max(tolerance, 1 / min(sizes)) + 1e-9
     assert found.gain >= 0
     if tolerance >= 0.1:
-        assert parity.gap(found.arm, group) <= tolerance + 1e-9 or min(sizes) < 10
+        assert parity.share_gap(found.arm, group) <= tolerance + 1e-9 or min(sizes) < 10
         assert best - found.gain <= 6 * np.ptp(gain, axis=1).max()
 
 
@@ -336,7 +336,7 @@ def test_who_is_held_out_and_who_is_not_are_chosen_by_one_rule(what, whole):
             assert (found.arm[~held] == alone.arm).all()
             assert (found.gain, found.spend, found.bound) == (alone.gain, alone.spend, alone.bound)
         else:
-            assert parity.gap(found.arm[~held], group[~held]) <= 0.1 + 1e-9
+            assert parity.share_gap(found.arm[~held], group[~held]) <= 0.1 + 1e-9
         assert found.spend == pytest.approx(spend[who, found.arm][~held].sum())
         to, worth = found.arm > 0, gain[who, found.arm]
         shares.append(to[held].mean() - to[~held].mean())
@@ -379,7 +379,7 @@ def test_limits_that_arms_relieve_are_kept_too():
     for seed in range(20):
         gain, spend = some(seed, save=seed % 2 == 0)
         there = np.arange(60) < 40
-        use = np.where(there[:, None], 0.7, -0.3) * contacted(60, 5)
+        use = np.where(there[:, None], 0.7, -0.3) * contact_use(60, 5)
         found = allocated(gain, spend, 40.0, caps=[Cap("city", use, 0)])
         assert found.spend <= 40 * (1 + 1e-12)
         assert found.caps["used"].iloc[1] <= 1e-12

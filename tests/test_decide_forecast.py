@@ -6,10 +6,16 @@ import pytest
 from scipy import stats
 
 from promo_helpers.decide import fatigue, forecast
-from promo_helpers.decide.forecast import Line, foretold, foretold_against_holdout, learn_line, learn_lines
-from promo_helpers.decide.policies import profit
-from promo_helpers.evaluate.value import scores_for, shop_profit
-from promo_helpers.models.demand import fit_response, unseen
+from promo_helpers.decide.forecast import (
+    Calibration,
+    calibrated_forecast,
+    fit_calibration,
+    fit_calibrations,
+    forecast_against_holdout,
+)
+from promo_helpers.decide.policies import profit_policy
+from promo_helpers.evaluate.value import outcome_scores, shop_profit
+from promo_helpers.models.demand import fit_demand_response, out_of_fold_forecast
 from promo_helpers.shop import Shop, ShopWriter
 from tests.test_models_response import COSTS, trial
 
@@ -19,12 +25,17 @@ def test_both_intervals_cover():
     for _ in range(400):
         promised, scale = rng.gamma(2, 1, 500), rng.gamma(2, 1, 500)
         came = 0.5 + 0.6 * promised + np.repeat(rng.normal(size=250), 2) + rng.normal(size=500) * np.sqrt(scale)
-        line = learn_line(promised, came, np.repeat(np.arange(250), 2), came - 0.5 - 0.6 * promised, scale)
+        line = fit_calibration(promised, came, np.repeat(np.arange(250), 2), came - 0.5 - 0.6 * promised, scale)
         ahead, size = rng.gamma(2, 1, 200), rng.gamma(2, 1, 200)
         truth = (0.5 + 0.6 * ahead).sum()
         realised = truth + (np.sqrt((scale + 1).sum() / scale.sum()) * rng.normal(size=200) * np.sqrt(size)).sum()
-        found = foretold(line, ahead, size)
-        inside.append((found["low"] <= truth <= found["high"], found["least"] <= realised <= found["most"]))
+        found = calibrated_forecast(line, ahead, size)
+        inside.append(
+            (
+                found["confidence_low"] <= truth <= found["confidence_high"],
+                found["prediction_low"] <= realised <= found["prediction_high"],
+            )
+        )
     bounds = stats.binom.ppf([0.0005, 0.9995], 400, 0.95)
     for covered in np.sum(inside, axis=0):
         assert bounds[0] <= covered <= bounds[1]
@@ -33,33 +44,33 @@ def test_both_intervals_cover():
 def test_a_flat_promise_gets_its_level_and_a_holdout_its_noise():
     rng = np.random.default_rng(1)
     score = rng.normal(3, 1, 400)
-    line = learn_line(np.full(400, 5.0), score, np.arange(400), score - 3, np.ones(400))
+    line = fit_calibration(np.full(400, 5.0), score, np.arange(400), score - 3, np.ones(400))
     assert line.slope == 1
     assert line.intercept == pytest.approx(score.mean() - 5)
-    assert foretold(line, np.full(10, 5.0), np.ones(10))["expected"] == pytest.approx(10 * score.mean())
-    line = Line(0.0, 1.0, ((0.0, 0.0), (0.0, 0.0)), 4.0)
-    found = foretold_against_holdout(line, np.ones(90), np.ones(90), np.ones(10))
-    assert found["most"] - found["expected"] == pytest.approx(1.959963985 * np.sqrt(4 * (90 + 10 * 81)))
-    assert np.isnan(foretold_against_holdout(line, np.ones(90), np.ones(90), np.ones(0))["most"])
-    assert Line.of_facts(line.facts()) == line
+    assert calibrated_forecast(line, np.full(10, 5.0), np.ones(10))["expected"] == pytest.approx(10 * score.mean())
+    line = Calibration(0.0, 1.0, ((0.0, 0.0), (0.0, 0.0)), 4.0)
+    found = forecast_against_holdout(line, np.ones(90), np.ones(90), np.ones(10))
+    assert found["prediction_high"] - found["expected"] == pytest.approx(1.959963985 * np.sqrt(4 * (90 + 10 * 81)))
+    assert np.isnan(forecast_against_holdout(line, np.ones(90), np.ones(90), np.ones(0))["prediction_high"])
+    assert Calibration.of_facts(line.facts()) == line
     with pytest.raises(ValueError, match="9 decisions are too few"):
-        learn_line(np.ones(9), np.ones(9), np.arange(9), np.ones(9), np.ones(9))
+        fit_calibration(np.ones(9), np.ones(9), np.arange(9), np.ones(9), np.ones(9))
 
 
 @pytest.mark.slow
 def test_lines_of_a_sound_model_are_near_one():
     made, _ = trial(6000)
-    response, part = fit_response(made, COSTS, 1, 2)
-    found = unseen(response, made.features, part)
+    response, part = fit_demand_response(made, COSTS, 1, 2)
+    found = out_of_fold_forecast(response, made.features, part)
     tied = np.array(response.tied)[part]
-    scores = scores_for(made, {"profit": shop_profit(made, COSTS, tied)}, 1)["profit"]
-    lines = learn_lines(made, found, profit(found), scores, tied, COSTS)
+    scores = outcome_scores(made, {"profit": shop_profit(made, COSTS, tied)}, 1)["profit"]
+    lines = fit_calibrations(made, found, profit_policy(found), scores, tied, COSTS)
     revenue = lines["revenue"]
     assert abs(revenue.slope - 1) < 4 * np.sqrt(revenue.cov[1][1])
-    sent = profit(found) > 0
+    sent = profit_policy(found) > 0
     size = np.ones(sent.sum())
-    told = foretold(revenue, found.revenue[sent, made.arm[sent]], size)
-    assert told["low"] < made.outcome("revenue")[sent].sum() < told["high"]
+    told = calibrated_forecast(revenue, found.revenue[sent, made.arm[sent]], size)
+    assert told["confidence_low"] < made.outcome("revenue")[sent].sum() < told["confidence_high"]
 
 
 def test_tiredness_is_the_sum_over_earlier_contacts():
@@ -68,10 +79,10 @@ def test_tiredness_is_the_sum_over_earlier_contacts():
     at = pd.DataFrame(
         {"customer_id": ["b", "a", "a", "c"], "time": [day + pd.Timedelta(days=60), day + pd.Timedelta(days=60), day, day]}
     )
-    np.testing.assert_allclose(fatigue.tiredness(sent, at, 30.0), [0.25, 0.75, 0.0, 0.0])
-    np.testing.assert_allclose(fatigue.tiredness(sent, at, 0.1), 0, atol=1e-12)  # long forgotten, and nothing overflows
+    np.testing.assert_allclose(fatigue.fatigue_level(sent, at, 30.0), [0.25, 0.75, 0.0, 0.0])
+    np.testing.assert_allclose(fatigue.fatigue_level(sent, at, 0.1), 0, atol=1e-12)  # long forgotten, and nothing overflows
     with pytest.raises(ValueError, match="half_life = 0"):
-        fatigue.tiredness(sent, at, 0)
+        fatigue.fatigue_level(sent, at, 0)
 
 
 def test_fatigue_is_found_again_and_groups_are_pooled():
@@ -95,7 +106,7 @@ def test_fatigue_is_found_again_and_groups_are_pooled():
 
 def test_pooling_is_that_of_dersimonian_and_laird():
     own, error = np.array([1.0, 2.0, 6.0]), np.array([0.5, 1.0, 0.5])
-    pooled, errors, variance = fatigue.pooled(own, error)
+    pooled, errors, variance = fatigue.partial_pooling(own, error)
     w = 1 / error**2
     q = (w * (own - (w * own).sum() / w.sum()) ** 2).sum()
     assert variance == pytest.approx((q - 2) / (w.sum() - (w**2).sum() / w.sum()))
@@ -103,7 +114,7 @@ def test_pooling_is_that_of_dersimonian_and_laird():
     assert pooled[0] > own[0]
     assert pooled[2] < own[2]
     assert (errors < 1.0).all()
-    alike, _, none = fatigue.pooled(np.array([1.0, 1.1, 0.9]), error)
+    alike, _, none = fatigue.partial_pooling(np.array([1.0, 1.1, 0.9]), error)
     assert none == 0
     assert np.ptp(alike) < 1e-12
 
@@ -112,7 +123,7 @@ def test_a_rhythm_is_the_geometric_sum_and_tired_customers_earn_less():
     by_hand = sum(2.0 ** (-k * 10 / 30) for k in range(1, 500))
     assert fatigue.steady(np.array([10.0]), 30.0)[0] == pytest.approx(by_hand)
     every = np.array([5.0, 20.0, 60.0])
-    none, some = (fatigue.a_month(every, 10.0, 1.5, 0.0, phi, 30.0) for phi in (0.0, 0.6))
+    none, some = (fatigue.monthly_profit(every, 10.0, 1.5, 0.0, phi, 30.0) for phi in (0.0, 0.6))
     np.testing.assert_allclose(none, 8.5 * 30 / every)
     assert (some < none).all()
     assert some.argmax() > none.argmax()
@@ -123,14 +134,14 @@ def test_the_season_is_the_pace_of_a_year_ago():
     units = pd.Series(100.0, index=days)
     units[(days >= "2024-12-01") & (days < "2025-01-01")] = 200.0
     learnt = pd.DatetimeIndex(["2025-06-01", "2025-07-01"])
-    assert forecast.level(units, learnt, pd.Timestamp("2025-06-20"))[0] == pytest.approx(1)
-    after, sentence = forecast.level(
+    assert forecast.season_level(units, learnt, pd.Timestamp("2025-06-20"))[0] == pytest.approx(1)
+    after, sentence = forecast.season_level(
         units, learnt, pd.Timestamp("2025-12-31")
     )  # a year ago: January, after a December of twice the trade
     assert after == pytest.approx(0.5, abs=0.02)
     assert "less than the weeks before" in sentence
-    assert forecast.level(units, learnt, pd.Timestamp("2025-12-01"))[0] == pytest.approx(2, abs=0.15)
-    none, sentence = forecast.level(units, learnt, pd.Timestamp("2024-12-31"))
+    assert forecast.season_level(units, learnt, pd.Timestamp("2025-12-01"))[0] == pytest.approx(2, abs=0.15)
+    none, sentence = forecast.season_level(units, learnt, pd.Timestamp("2024-12-31"))
     assert none == 1
     assert "no year to look back on" in sentence
 
@@ -144,7 +155,7 @@ def test_daily_units_have_every_day(tmp_path):
 
 def test_a_level_moves_what_is_sold_and_not_what_a_contact_costs():
     made, _ = trial(1500)
-    response, _ = fit_response(made, COSTS, 1, 0)
+    response, _ = fit_demand_response(made, COSTS, 1, 0)
     x = made.features.iloc[:40]
     found = response.expected(x)
     half = forecast.at_level(response, found, x, 0.5)

@@ -9,9 +9,9 @@ import pytest
 from scipy import stats
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.experiment.contacts import disguised, experiments, one_offer, would_pay
+from promo_helpers.experiment.contacts import arm_from_outcome, break_even_effects, experiments, one_offer
 from promo_helpers.experiment.gates import gates
-from promo_helpers.experiment.mailings import campaign_gates, directions, mailing_experiment
+from promo_helpers.experiment.mailings import campaign_gates, difference_in_differences, mailing_experiment
 from promo_helpers.models import refute
 from promo_helpers.models.effects import Design
 from promo_helpers.shop.shop import Shop, ShopWriter
@@ -43,7 +43,7 @@ def drawn(rng: np.random.Generator, n: int = 4_000) -> pd.DataFrame:
 
 
 def test_the_search_finds_a_graph_that_can_be_found():
-    found = refute.search(drawn(np.random.default_rng(0))).set_index(["left", "right"])["mark"].to_dict()
+    found = refute.search_links(drawn(np.random.default_rng(0))).set_index(["left", "right"])["mark"].to_dict()
     assert found == {("w", "z"): "<-", ("x", "z"): "->", ("y", "z"): "->"}
 
 
@@ -51,13 +51,13 @@ def test_a_found_graph_is_held_against_the_truth_over_samples():
     rng = np.random.default_rng(1)
     frame, customer = drawn(rng), np.repeat(np.arange(2_000), 2)
     truth = nx.DiGraph([("x", "z"), ("z", "y"), ("z", "w")])  # one arrow is the wrong way round
-    table = refute.against(frame, customer, truth, 4, 2_000, 1).set_index(["left", "right"])
+    table = refute.compare_links(frame, customer, truth, 4, 2_000, 1).set_index(["left", "right"])
     assert len(table) == 6
     assert table.loc[("x", "z"), ["truth", "linked", "right_way"]].tolist() == ["->", 1.0, 1.0]
     assert table.loc[("y", "z"), ["truth", "linked", "reversed"]].tolist() == ["<-", 1.0, 1.0]
     assert table.loc[("x", "y"), "truth"] == ""
     assert np.allclose(table[["right_way", "reversed", "open"]].sum(axis=1), table["linked"])
-    tally = refute.tally(table.reset_index())
+    tally = refute.link_counts(table.reset_index())
     assert tally == {"links": 3, "found": 3, "missed": 0, "invented": 0, "right": 2, "reversed": 1}
 
 
@@ -156,8 +156,8 @@ def test_mailings_are_counted_by_hand(tmp_path):
 
 def test_directions_and_gates_go_by_campaign(tmp_path):
     e = mailing_experiment(mailed_shop(tmp_path / "shop"))
-    assert directions(e, least=20).to_numpy().tolist() == [["B", "down", True]]  # change 25 to 54 against 60 to 79
-    assert directions(e, least=50).empty
+    assert difference_in_differences(e, least=20).to_numpy().tolist() == [["B", "down", True]]  # change 25 to 54 against 60 to 79
+    assert difference_in_differences(e, least=50).empty
     table = campaign_gates(e, 0, least=20)
     assert table["campaign"].tolist() == ["B"]
     assert not table["holds"][0]  # the mailed are those who spend least: nobody could have been in both arms
@@ -198,16 +198,16 @@ def test_one_offer_against_none_is_that_asked_for_or_the_commonest():
 
 def test_what_would_pay_is_worked_out_by_hand():
     two = one_offer(offers(), "15")
-    pays = would_pay(two)
+    pays = break_even_effects(two)
     base = two.outcome("units")[two.arm == 0].mean()
     assert pays["units"] == pytest.approx(base * 0.15 / (0.3 - 0.15))  # as many again
     assert pays["profit"] == pays["whole"] == pytest.approx(two.outcome("spend")[two.arm == 1].mean())
     poor = dataclasses.replace(two, features=two.features.assign(margin=0.1))
-    assert "units" not in would_pay(poor)  # no number of units earns it back
+    assert "units" not in break_even_effects(poor)  # no number of units earns it back
 
 
 def test_a_treatment_made_from_the_outcome_is_caught_at_the_gate():
-    wrong = disguised(offers())
+    wrong = arm_from_outcome(offers())
     assert wrong.counts.sum() == 3_000
     assert (wrong.outcome("units")[wrong.arm == 1] == 1).all()
     assert "arm is not the outcome" in gates(wrong, "units").failed

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.evaluate.cost_curves import PRICES, Frontier, fit_informed, followed, frontier, one_variable
+from promo_helpers.evaluate.cost_curves import PRICES, Frontier, apply_rule, best_one_variable_rule, fit_informed_oracle, frontier
 
 
 def decisions(rng, n=400, arms=4):
@@ -95,18 +95,18 @@ def test_one_variable_against_brute_force():
         edges = np.unique(x[name].quantile(np.arange(1, 10) / 10))
         cell = [sum(v >= e for e in edges) if v == v else len(edges) for v in x[name]]  # what is missing goes with the largest
         totals[name] = sum(gain[np.array(cell) == c].sum(axis=0).max() for c in set(cell))
-    rule = one_variable(x, gain)
-    arm = followed(rule, x)
+    rule = best_one_variable_rule(x, gain)
+    arm = apply_rule(rule, x)
     assert rule[0] == max(totals, key=totals.get) == "age"
     assert gain[np.arange(600), arm].sum() == pytest.approx(totals["age"])
     assert len(rule[2]) == len(rule[1]) + 1
-    assert one_variable(x[["rare", "noise"]], gain)[0] == max(("rare", "noise"), key=totals.get)
+    assert best_one_variable_rule(x[["rare", "noise"]], gain)[0] == max(("rare", "noise"), key=totals.get)
 
 
 def test_a_rule_is_followed_on_other_rows():
     rule = ("age", np.array([20.0, 40.0]), np.array([2, 0, 1]))
     x = pd.DataFrame({"other": 0.0, "age": [-5.0, 19.9, 20.0, 39.9, 40.0, 99.0, np.nan]})
-    assert followed(rule, x).tolist() == [2, 2, 0, 0, 1, 1, 1]
+    assert apply_rule(rule, x).tolist() == [2, 2, 0, 0, 1, 1, 1]
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_the_fit_recovers_a_function_without_noise():
         return gain, np.column_stack([np.zeros(len(x)), np.exp(x["a"] / 2), 1 + (x["b"] > 0)])
 
     x, fresh = (pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd")).clip(-2, 2) for n in (12_000, 2_000))
-    oracle = fit_informed(x, *truth(x), seed=1)
+    oracle = fit_informed_oracle(x, *truth(x), seed=1)
     gain, spend = oracle.expected(fresh[list("dbca")])  # by name, not by place
     assert (gain[:, 0] == 0).all()
     assert (spend[:, 0] == 0).all()
@@ -126,7 +126,7 @@ def test_the_fit_recovers_a_function_without_noise():
         left = ((found - true)[:, 1:] ** 2).mean(axis=0)
         assert (left < 0.05 * true[:, 1:].var(axis=0)).all()
     assert frontier((gain, spend), *truth(fresh)).best > 0.97 * truth(fresh)[0].max(axis=1).mean()
-    again = fit_informed(x, *truth(x), seed=1).expected(fresh)
+    again = fit_informed_oracle(x, *truth(x), seed=1).expected(fresh)
     np.testing.assert_array_equal(again[0], gain)
-    none = fit_informed(x, truth(x)[0], np.zeros((12_000, 3)) - 1).expected(fresh)[1]
+    none = fit_informed_oracle(x, truth(x)[0], np.zeros((12_000, 3)) - 1).expected(fresh)[1]
     assert (none == 0).all()  # no offer is expected to be paid for by the customer

@@ -43,7 +43,7 @@ def test_ndcg_and_auc_agree_with_scikit_learn():
     kept = relevant.any(axis=1)
     ours = ranking.at_k(scores, relevant, [10], 0)["ndcg"].mean()
     assert ours == pytest.approx(ndcg_score(relevant[kept].astype(float), scores[kept], k=10))
-    each = ranking.auc(np.round(scores, 1), relevant)
+    each = ranking.auc_by_group(np.round(scores, 1), relevant)
     for row in np.flatnonzero(kept):
         assert each[row] == pytest.approx(roc_auc_score(relevant[row], np.round(scores[row], 1)))
     assert np.isnan(each[~kept]).all()
@@ -93,7 +93,7 @@ def test_differences_are_paired_by_date():
     frame = pd.DataFrame(
         {"date": [1, 2, 3] * 2, "method": ["a"] * 3 + ["b"] * 3, "metric": "m", "value": [1.0, 5.0, 9.0, 1.5, 5.5, 9.5]}
     )
-    row = ranking.against(frame, "a", ["metric"]).iloc[0]
+    row = ranking.paired_differences(frame, "a", ["metric"]).iloc[0]
     assert (row["method"], row["mean"], row["low"], row["high"]) == ("b", 0.5, 0.5, 0.5)
 
 
@@ -146,7 +146,7 @@ def test_fewer_buyers_make_precision_at_k_small_for_the_very_same_score():
     rng = np.random.default_rng(0)
     chance = rng.beta(0.3, 5, (30, 2000))
     bought = rng.random(chance.shape) < chance
-    table = ranking.thinned(chance, bought, 100, [0.05, 1.0], 0)
+    table = ranking.precision_by_candidates(chance, bought, 100, [0.05, 1.0], 0)
     assert table["buyers"].iloc[1] == pytest.approx(bought.sum(axis=1).mean())
     assert table["value"].iloc[1] == pytest.approx(ranking.at_k(chance, bought, [100], 0)["precision"].mean())
     assert table["value"].iloc[0] < 0.6 * table["value"].iloc[1]
@@ -158,7 +158,7 @@ def test_a_newer_model_is_told_from_the_saved_one(edge, said):
     rng = np.random.default_rng(0)
     bought = rng.random((400, 50)) < 0.1
     noise = rng.random((2, 400, 50))
-    verdict = ranking.newer(
+    verdict = ranking.compare_with_saved(
         {"saved": noise[0], "new": noise[0 if edge == 0 else 1] + edge * bought}, bought, 0, np.arange(400), np.arange(50)
     )
     assert said in verdict["sentence"]

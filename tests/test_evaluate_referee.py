@@ -122,7 +122,7 @@ def test_agreement_is_rank_correlation_pairs_and_regret():
 @pytest.mark.slow
 def test_a_weight_of_one_over_q_lets_random_tie_with_good():
     """1,000 rows: a good score loses to a random one far more often by CausalML's AUTOC than by the others (Fisher's exact test)."""
-    table = referee.lost(referee.duels(1000, 150, 0)).set_index("definition")
+    table = referee.share_misranked(referee.duels(1000, 150, 0)).set_index("definition")
     wrong = {name: [row["share"] * 150, 150 - row["share"] * 150] for name, row in table.iterrows()}
     for other in ("grf AUTOC", "CausalML rate_score, qini"):
         table_of_both = np.rint([wrong["CausalML rate_score, autoc"], wrong[other]])
@@ -150,7 +150,7 @@ def test_the_pictures_draw_what_the_frames_hold():
         figure, axes = plt.subplots(2, 2)
         plots.toc(rates.curve, axes[0, 0], "rupees")
         plots.budget(curves.curve, axes[0, 1], "rupees")
-        plots.calibration(groups, axes[1, 0], "rupees")
+        plots.uplift_calibration(groups, axes[1, 0], "rupees")
         plots.attainable(frame, axes[1, 1], goal=0.85)
         figure.canvas.draw()
     lines = {line.get_label(): line for line in axes[0, 0].get_lines()}

@@ -27,20 +27,20 @@ def trial(rows: int, seed: int = 0) -> tuple[np.ndarray, ...]:
 
 def test_a_score_is_what_its_formula_says_row_by_row():
     _, arm, y, chance, _, means = trial(200)
-    found = value.doubly_robust(y, arm, means + 1, chance)
+    found = value.doubly_robust_scores(y, arm, means + 1, chance)
     for i in range(200):
         for j in range(3):
             expected = means[i, j] + 1 + ((y[i] - means[i, j] - 1) / chance[i] if arm[i] == j else 0)
             assert found[i, j] == pytest.approx(expected)
     wide = np.tile([0.5, 0.3, 0.2], (200, 1))
-    assert value.doubly_robust(y, arm, means + 1, wide) == pytest.approx(found)
+    assert value.doubly_robust_scores(y, arm, means + 1, wide) == pytest.approx(found)
 
 
 @pytest.mark.parametrize("model", ["none", "wrong"])
 def test_the_mean_is_right_whatever_the_model_says(model):
     _, arm, y, chance, _, means = trial(60_000, 1)
     guess = np.zeros_like(means) if model == "none" else 3 - 2 * means
-    found = value.doubly_robust(y, arm, guess, chance)
+    found = value.doubly_robust_scores(y, arm, guess, chance)
     error = (found - means).mean(axis=0) / ((found - means).std(axis=0) / np.sqrt(len(y)))
     assert np.abs(error).max() < 4
 
@@ -48,8 +48,8 @@ def test_the_mean_is_right_whatever_the_model_says(model):
 def test_a_fitted_model_makes_scores_more_precise_and_leaves_no_bias():
     x, arm, y, chance, customer, means = trial(12_000, 2)
     model = value.outcome_means(x, arm, y, 3, customer, 4, 0)
-    fitted = value.doubly_robust(y, arm, model, chance)
-    none = value.doubly_robust(y, arm, np.zeros_like(means), chance)
+    fitted = value.doubly_robust_scores(y, arm, model, chance)
+    none = value.doubly_robust_scores(y, arm, np.zeros_like(means), chance)
     assert np.corrcoef(model[:, 0], means[:, 0])[0, 1] > 0.9
     assert (fitted.var(axis=0) < 0.75 * none.var(axis=0)).all()
     assert np.abs((fitted - means).mean(axis=0) / (fitted - means).std(axis=0) * np.sqrt(len(y))).max() < 4
@@ -72,7 +72,7 @@ def test_a_constant_outcome_and_an_arm_of_five():
     x, arm, y, chance, customer, _ = trial(900, 4)
     flat = value.outcome_means(x, arm, np.full(900, 7.0), 3, customer, 3, 0)
     assert (flat == 7).all()
-    assert (value.doubly_robust(np.full(900, 7.0), arm, flat, chance) == 7).all()
+    assert (value.doubly_robust_scores(np.full(900, 7.0), arm, flat, chance) == 7).all()
     few = np.where(np.arange(900) < 5, 2, arm % 2)
     assert np.isfinite(value.outcome_means(x, few, y, 3, customer, 3, 0)).all()
 
@@ -80,11 +80,11 @@ def test_a_constant_outcome_and_an_arm_of_five():
 def test_what_the_scores_refuse():
     x, arm, y, chance, customer, means = trial(60)
     with pytest.raises(ValueError, match="probability of the arms is missing"):
-        value.doubly_robust(y, arm, means, None)
+        value.doubly_robust_scores(y, arm, means, None)
     with pytest.raises(ValueError, match="must lie above 0 and at most at 1 \\(60 rows"):
-        value.doubly_robust(y, arm, means, chance * 0)
+        value.doubly_robust_scores(y, arm, means, chance * 0)
     with pytest.raises(ValueError, match="arm has 59 rows, y 60"):
-        value.doubly_robust(y, arm[:59], means, chance)
+        value.doubly_robust_scores(y, arm[:59], means, chance)
     with pytest.raises(ValueError, match="nobody got arm 1"):
         value.outcome_means(x, np.where(arm == 1, 0, arm), y, 3, customer, 3, 0)
     with pytest.raises(ValueError, match="1 arm: an effect needs two"):
@@ -97,7 +97,7 @@ def test_what_the_scores_refuse():
 
 def test_selection_takes_the_better_model_and_keeps_the_constant_where_none_is():
     _, arm, y, chance, customer, means = trial(9000, 5)
-    judged = value.doubly_robust(y, arm, means, chance)
+    judged = value.doubly_robust_scores(y, arm, means, chance)
     effect = means - means[:, :1]
     noise = effect + np.random.default_rng(0).normal(size=effect.shape) * [0, 2, 2]
     name, table = uplift.select({"true": effect, "noise": noise}, effect.mean(axis=0), judged, customer)
@@ -146,7 +146,7 @@ def pairs(rows: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, 
     outcome = both[:, None] < chances
     arm = rng.integers(0, 2, rows)
     model = np.tile([0.35, 0.45], (rows, 1))
-    found = value.doubly_robust(outcome[np.arange(rows), arm].astype(float), arm, model, np.full(rows, 0.5))
+    found = value.doubly_robust_scores(outcome[np.arange(rows), arm].astype(float), arm, model, np.full(rows, 0.5))
     return found, chances, {"persuadable": 0.3, "sleeping dog": 0.2, "sure thing": 0.15, "lost cause": 0.35}
 
 

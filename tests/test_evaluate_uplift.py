@@ -14,7 +14,7 @@ from scipy import stats
 from promo_helpers import inference, paths
 from promo_helpers.evaluate import uplift
 from promo_helpers.evaluate.uplift import contrast_at_k
-from promo_helpers.evaluate.value import scores_of
+from promo_helpers.evaluate.value import experiment_scores
 from tests.trials import trial
 
 REFERENCE = paths.ROOT / "tests" / "reference"
@@ -245,7 +245,7 @@ def test_uplift_of_one_arm_of_three_counts_the_two_arms_with_their_own_chances()
     assert found["estimate"].iloc[0] == pytest.approx(true, abs=1e-9)
     assert abs(found["estimate"].iloc[1] - true) < 0.3 * found["se"].iloc[1]
     # the chances of three arms on the rows of two weigh every surprise half as much again
-    thirds = scores_of(replace(two, probability=np.full(len(two), 1 / 3)), "bought", 1)
+    thirds = experiment_scores(replace(two, probability=np.full(len(two), 1 / 3)), "bought", 1)
     assert (thirds[:, 1] - thirds[:, 0]).std() / np.sqrt(len(two)) > 1.3 * found["se"].iloc[1]
 
 
@@ -265,5 +265,5 @@ def test_policies_against_the_truth_and_against_none():
 
 def test_nobody_is_labelled_by_a_gain_that_is_not_known():
     gain = np.array([[0.0, 1.0], [0.0, -1.0], [0.0, -1.0], [np.nan, np.nan]])
-    kinds = uplift.labelled(gain, np.array([0.1, 0.5, 0.1, 0.1]))
+    kinds = uplift.customer_types(gain, np.array([0.1, 0.5, 0.1, 0.1]))
     assert kinds.tolist() == ["persuadable", "sure thing", "lost cause", "not available"]

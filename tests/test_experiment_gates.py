@@ -270,7 +270,7 @@ def test_thin_overlap_is_caught_and_a_rare_arm_is_not():
 def test_the_smallest_effect_is_that_of_the_textbook():
     sound = trial(rng(), repeats=1)
     y = sound.outcome("units")
-    for row in design.detectable(sound, "units", np.ones(len(y))).itertuples():
+    for row in design.detectable_effects(sound, "units", np.ones(len(y))).itertuples():
         a, c = y[sound.arm == sound.arms.index(row.arm)], y[sound.arm == 0]
         error = math.sqrt(a.var(ddof=1) / len(a) + c.var(ddof=1) / len(c))
         assert row.error == pytest.approx(error)
@@ -286,7 +286,7 @@ def test_that_effect_is_seen_four_times_in_five_also_where_customers_come_back()
         draw = rng([6, i])
         sound = trial(draw, 1000, shares=(0.5, 0.5), repeats=10, whole=True, effect=0)
         level = draw.normal(size=1000)[sound.customer] + draw.normal(size=1000)
-        row = design.detectable(replace(sound, outcomes=pd.DataFrame({"y": level})), "y", np.ones(1000)).iloc[0]
+        row = design.detectable_effects(replace(sound, outcomes=pd.DataFrame({"y": level})), "y", np.ones(1000)).iloc[0]
         y = level + sound.arm * row["detectable"]
         estimate = y[sound.arm == 1].mean() - y[sound.arm == 0].mean()
         seen += abs(estimate) > 1.96 * row["error"]

@@ -165,7 +165,7 @@ def frames_of(shop):
     return [
         trips,
         daily,
-        explore.sizes(shop),
+        explore.table_sizes(shop),
         explore.week_hours(shop),
         explore.weekly_sales(daily),
         explore.gaps(trips).to_frame(),

@@ -16,7 +16,7 @@ def daily(corner):
 
 
 def test_sizes(corner):
-    table = explore.sizes(corner).set_index("table")
+    table = explore.table_sizes(corner).set_index("table")
     given = shop_frames()
     assert table["rows"].to_dict() == {name: len(frame) for name, frame in given.items()}
     derived = {"transactions": 3 - 1}  # list and paid cents and is_return; the amount paid is held as cents

@@ -10,7 +10,7 @@ import pytest
 from promo_helpers.experiment import contacts as module
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.features import contact_history as features_module
-from promo_helpers.features.contact_history import Ledger
+from promo_helpers.features.contact_history import PrefixSums
 from promo_helpers.market import parameters, simulate
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import load_shop
@@ -409,7 +409,7 @@ def test_shops_without_what_it_takes_are_refused(hand, tmp_path):
 def test_the_ledger_sums_as_a_loop_does(rows):
     rng = np.random.default_rng(rows)
     group, second, units = rng.integers(0, 9, rows), rng.integers(0, 50, rows), rng.integers(-3, 9, rows)
-    ledger = Ledger.of(group, second, {"units": units})
+    ledger = PrefixSums.of(group, second, {"units": units})
     asked, since, until = rng.integers(0, 11, 300), rng.integers(-9, 60, 300), rng.integers(-9, 60, 300)
     until = np.maximum(since, until)
     got, last = ledger.between(asked, since, until), ledger.last(asked, until)

@@ -116,22 +116,24 @@ def test_folds_of_outcome_means(monkeypatch):
 
 def test_folds_of_the_dose_response_and_of_the_displaced_share(monkeypatch):
     whole = trial()
-    assert_own(lambda rows: people_of(trained_on(monkeypatch, lambda: demand.fit_dose([whole.only(rows)], 4))))
+    assert_own(lambda rows: people_of(trained_on(monkeypatch, lambda: demand.fit_dose_response([whole.only(rows)], 4))))
     units = np.random.default_rng(5).gamma(2, 1, (ROWS, len(whole.arms)))
     with_outcomes = replace(whole, outcomes=whole.outcomes.assign(substitutes=1.0 * np.arange(ROWS), product_after=0.0))
     assert_own(
-        lambda rows: people_of(trained_on(monkeypatch, lambda: demand.tied_share(with_outcomes.only(rows), units[rows], 4)))
+        lambda rows: people_of(
+            trained_on(monkeypatch, lambda: demand.estimate_displacement(with_outcomes.only(rows), units[rows], 4))
+        )
     )
 
 
 def test_parts_of_a_response(monkeypatch):
     whole = trial()
     fitted = SimpleNamespace(expected=lambda features: (np.ones((len(features), 1)), None))
-    monkeypatch.setattr(demand, "fit_dose", lambda *_: fitted)
-    monkeypatch.setattr(demand, "tied_share", lambda *_: SimpleNamespace(share=0.0))
+    monkeypatch.setattr(demand, "fit_dose_response", lambda *_: fitted)
+    monkeypatch.setattr(demand, "estimate_displacement", lambda *_: SimpleNamespace(share=0.0))
     monkeypatch.setattr(demand, "_link", lambda *_: (0.0, 1.0))
     costs = demand.Costs()
-    assert_own(lambda rows: by_customer(rows, demand.fit_response(whole.only(rows), costs, 4)[1]))
+    assert_own(lambda rows: by_customer(rows, demand.fit_demand_response(whole.only(rows), costs, 4)[1]))
 
 
 def test_folds_of_effects_and_of_probabilities(monkeypatch):
@@ -224,11 +226,11 @@ def test_samples_of_the_search_for_a_graph(monkeypatch):
         taken.append(frame["row"].astype(int).value_counts())
         return pd.DataFrame(columns=["left", "right", "mark"])
 
-    monkeypatch.setattr(refute, "search", search)
+    monkeypatch.setattr(refute, "search_links", search)
 
     def draw(rows):
         taken.clear()
-        refute.against(X.iloc[rows], CUSTOMER[rows], nx.DiGraph([("x", "y")]), 5, 10**6, 4)
+        refute.compare_links(X.iloc[rows], CUSTOMER[rows], nx.DiGraph([("x", "y")]), 5, 10**6, 4)
         return {CUSTOMER[r]: [int(t.get(r, 0)) for t in taken] for r in rows}
 
     assert_own(draw)

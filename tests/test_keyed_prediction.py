@@ -66,7 +66,7 @@ def test_resamples_are_the_rows_of_the_bootstrap_whatever_the_blocks(monkeypatch
 
 
 def stub(who, items=8):
-    """What `purchase.drawn` asks of a panel: a few customers and items, with purchases that belong to the pair."""
+    """What `purchase.sample_day` asks of a panel: a few customers and items, with purchases that belong to the pair."""
     goods = pd.Index([f"PROD{k:03d}" for k in range(items)])
     bought = np.add.outer(np.array([int(c[4:]) for c in ID[who]]), 3 * np.arange(items)) % 5 == 0
     return SimpleNamespace(
@@ -80,7 +80,7 @@ def taken(who, pairs=300):
     x = np.stack(
         [np.add.outer(np.array([int(c[4:]) for c in ID[who]], float), np.zeros(8)), np.tile(np.arange(8.0), (len(who), 1))], 2
     )
-    return purchase.drawn(panel, x, ["customer", "item"], 100, pairs, 1)
+    return purchase.sample_day(panel, x, ["customer", "item"], 100, pairs, 1)
 
 
 def test_examples_of_purchases_are_those_of_their_pairs():
@@ -125,7 +125,7 @@ def test_ties_are_broken_by_the_candidate_and_not_by_her_column():
     whole = ranking.at_k(scores, relevant, ids=ID, **args)
     pd.testing.assert_frame_equal(ranking.at_k(scores[:, SHUFFLED], relevant[:, SHUFFLED], ids=ID[SHUFFLED], **args), whole)
     assert not whole.equals(ranking.at_k(scores[:, SHUFFLED], relevant[:, SHUFFLED], **args))  # without ids the column counts
-    for name, found in (("judged", judged.judged), ("thinned", None)):
+    for name, found in (("judged", judged.list_scores), ("thinned", None)):
         if found:
             one, two = found(scores, relevant, 5, 1, ID), found(scores[:, SHUFFLED], relevant[:, SHUFFLED], 5, 1, ID[SHUFFLED])
             assert {k: one[k] for k in judged.METRICS} == {k: two[k] for k in judged.METRICS}, name
@@ -157,7 +157,7 @@ def test_rankings_of_a_date_and_of_a_smaller_crowd_belong_to_the_candidates():
     args = dict(seed=1, date=5)
     for found in (
         lambda s, r, i: ranking.per_date({"a": s, "b": -s}, r, [5], ids=i, **args),
-        lambda s, r, i: ranking.thinned(s, r, 5, [0.2, 0.6], ids=i, **args),
+        lambda s, r, i: ranking.precision_by_candidates(s, r, 5, [0.2, 0.6], ids=i, **args),
     ):
         whole = found(scores, relevant, ID)
         pd.testing.assert_frame_equal(found(scores[:, SHUFFLED], relevant[:, SHUFFLED], ID[SHUFFLED]), whole)
@@ -181,7 +181,9 @@ def test_a_newer_model_is_compared_on_the_same_resamples():
     both = {"saved": rng.random((n, 12)) + 0.2 * bought, "new": rng.random((n, 12)) + 0.3 * bought}
 
     def ends(rows):
-        found = ranking.newer({n: s[rows] for n, s in both.items()}, bought[rows], 1, MANY[rows], np.arange(12), draws=300)
+        found = ranking.compare_with_saved(
+            {n: s[rows] for n, s in both.items()}, bought[rows], 1, MANY[rows], np.arange(12), draws=300
+        )
         return found["low"], found["high"]
 
     np.testing.assert_allclose(ends(rng.permutation(n)), ends(np.arange(n)))
@@ -214,12 +216,12 @@ def test_intervals_hang_on_customers_and_not_on_draws_of_others(what):
             scores = {"score": (score + actual)[part], "other": score[part]}
             table = customer_value.compare(customer_value.gini, actual[part], scores, "other", MANY[part], 1, 200)
         elif what == "targeted":
-            table = customer_value.targeted(
+            table = customer_value.targeting_gain(
                 actual[part] - 1, {"score": np.round(score)[part]}, np.array([0.3, 1]), MANY[part], 1, 200
             )
         else:
             forecast = {"one": survival.of_curve(curves[part]), "base": survival.of_curve(curves[part] ** 2)}
-            table = survival.off_points(forecast, rows.iloc[part], "base", MANY[part], 1, draws=200)
+            table = survival.calibration_error(forecast, rows.iloc[part], "base", MANY[part], 1, draws=200)
         return table.loc[0, ["low", "high"]].to_numpy(float)
 
     whole = found(np.arange(n))
@@ -267,7 +269,7 @@ def test_a_search_takes_the_same_rows_and_folds(monkeypatch):
     for kept in (np.arange(N), FEWER):
         part = rows[np.isin(rows["number"], kept)].reset_index(drop=True)
         who = ID[part["number"].astype(int)]
-        timing.search(None, part, part["number"].to_numpy(), "x", who, 1, ["number"], most=100)
+        timing.search_wait_forest(None, part, part["number"].to_numpy(), "x", who, 1, ["number"], most=100)
     assert set(seen[0].rows) - {3, 77, 200} <= set(seen[1].rows)
     table = next_product.clean(next_product.generate(1, N))[0].dropna().reset_index(drop=True)
     for kept in (table, table.drop([5, 60]).reset_index(drop=True)):
@@ -387,12 +389,14 @@ def test_hybrids_change_only_where_a_row_that_left_was_part():
 def test_importances_alike_and_places_settled_go_by_row():
     rng = np.random.default_rng(6)
     one, other = rng.random((2, N, 6)) * np.arange(1, 7)
-    whole = shapley.alike(one, other, ID, 1)
-    np.testing.assert_allclose(shapley.alike(one[SHUFFLED], other[SHUFFLED], ID[SHUFFLED], 1), whole)
+    whole = shapley.importance_agreement(one, other, ID, 1)
+    np.testing.assert_allclose(shapley.importance_agreement(one[SHUFFLED], other[SHUFFLED], ID[SHUFFLED], 1), whole)
     empty = np.vstack([np.zeros((1, 6)), one]), np.vstack([np.zeros((1, 6)), other])
-    np.testing.assert_allclose(shapley.alike(*empty, np.append("NEW", ID), 1), whole)  # a row of nothing, and nobody's draw moves
+    np.testing.assert_allclose(
+        shapley.importance_agreement(*empty, np.append("NEW", ID), 1), whole
+    )  # a row of nothing, and nobody's draw moves
     plane, chosen = rng.normal(size=(N, 2)), rng.random(N) < 0.4
-    assert shapley.settled(plane, chosen, ID, 1) == shapley.settled(plane[SHUFFLED], chosen[SHUFFLED], ID[SHUFFLED], 1)
+    assert shapley.plane_purity(plane, chosen, ID, 1) == shapley.plane_purity(plane[SHUFFLED], chosen[SHUFFLED], ID[SHUFFLED], 1)
 
 
 def test_an_audit_is_untouched_by_a_customer_of_no_group_and_no_weight(tmp_path):
@@ -428,13 +432,13 @@ def test_folds_of_the_null_are_those_of_the_customers(monkeypatch):
         seen.append(dict(zip(x[:, 0], part, strict=True)))
         return np.zeros(len(y))
 
-    monkeypatch.setattr(nulls, "_foretold", recorded)
+    monkeypatch.setattr(nulls, "_cross_fit", recorded)
     monkeypatch.setattr(nulls, "SMALLEST", 5)
     rng = np.random.default_rng(8)
     x, labels, value = pd.DataFrame({"n": np.arange(N) * 1.0}), pd.DataFrame({"g": rng.choice(["x", "y"], N)}), rng.random(N)
     for rows in (np.arange(N), SHUFFLED, FEWER):
         measure = [Measure("m", value[rows], np.ones(len(rows)))]
-        nulls.equal_given(
+        nulls.equal_given_features(
             measure, labels.iloc[rows].reset_index(drop=True), ID[rows], x.iloc[rows].reset_index(drop=True), 1, least=10
         )
     assert seen[0] == seen[1]
@@ -446,18 +450,18 @@ def test_customers_of_an_audit_and_thresholds_at_random():
     def asked(rows):
         shop = SimpleNamespace(frame=lambda table: pd.DataFrame({"customer_id": ID[rows]}))
         known = SimpleNamespace(customers=pd.Index(ID[rows]), seen=lambda day: np.arange(len(rows)))
-        return set(contacted.who(shop, known, 5, 60, 1)["customer_id"])
+        return set(contacted.audited_customers(shop, known, 5, 60, 1)["customer_id"])
 
     assert asked(np.arange(N)) == asked(SHUFFLED)
     assert asked(np.arange(N)) & set(ID[FEWER]) <= asked(FEWER)
     rng = np.random.default_rng(9)
     group, chances = rng.choice(["x", "y"], N), rng.random(N)
     label, fit = rng.random(N) < chances, rng.random(N) < 0.5
-    whole = contacted.rules(chances, label, group, fit, ID, 1)
-    other = contacted.rules(*(v[SHUFFLED] for v in (chances, label, group, fit, ID)), 1)
+    whole = contacted.threshold_rules(chances, label, group, fit, ID, 1)
+    other = contacted.threshold_rules(*(v[SHUFFLED] for v in (chances, label, group, fit, ID)), 1)
     for name in whole:
         assert np.array_equal(other[name], whole[name][SHUFFLED]), name
-    everybody = contacted.fitted(chances, label, group, fit, np.ones(N, bool), ID, 1)
+    everybody = contacted.fit_threshold_rules(chances, label, group, fit, np.ones(N, bool), ID, 1)
     assert all(np.array_equal(everybody[n], whole[n]) for n in whole)
 
 
@@ -505,7 +509,7 @@ def test_customers_taken_together_and_asked_for_bundles_stay_so(monkeypatch):
     for ids in (ID, ID[1:]):
         p = SimpleNamespace(customers=pd.Index(ids), days=9, seen=dict.fromkeys([9], np.arange(len(ids))).get)
         kit = SimpleNamespace(purchases=p, purchase=model, purchase_facts={"customers": 60}, shop=None, item="product_id")
-        choose.chances(kit, ids, 0)
+        choose.buying_probabilities(kit, ids, 0)
         groups.append({c: k for k, (_, names) in enumerate(parts) for c in names})
         parts.clear()
     assert groups[1].items() <= groups[0].items()

@@ -6,7 +6,7 @@ import pytest
 from scipy import integrate, stats
 
 from promo_helpers.evaluate import customer_value as judge
-from promo_helpers.features.repeats import ValuedDays, cdnow, happened, summaries
+from promo_helpers.features.repeats import ValuedDays, cdnow, later_purchases, summaries
 from promo_helpers.models.lifetime import (
     BgNbd,
     GammaGamma,
@@ -15,7 +15,7 @@ from promo_helpers.models.lifetime import (
     fit_gamma_gamma,
     fit_worth,
     independence,
-    tilt,
+    rate_tilt,
     weekly,
 )
 from promo_helpers.shop.loading import load_shop
@@ -264,7 +264,7 @@ def test_summaries_against_plain_pandas(corner):
     assert len(table) == before.loc[before["date"] < cut, "customer_id"].nunique()
     each = summaries(days, np.where(np.arange(len(days.customers)) == table.index[0], moment, 0))
     pd.testing.assert_frame_equal(each, summaries(days, moment).iloc[:1])
-    later = happened(days, table.index.to_numpy(), moment, days.length)
+    later = later_purchases(days, table.index.to_numpy(), moment, days.length)
     assert later["purchases"].sum() + table["repeats"].sum() + len(table) == np.isin(days.who, table.index).sum()
 
 
@@ -277,7 +277,7 @@ def test_a_day_counts_to_the_ninetieth_and_before_the_moment():
     assert (row["repeats"], row["recency"], row["age"], row["value"]) == (2, 90, 91, 2)
     assert (row["spend_90"], row["spend"], row["value_365"]) == (2, 3, 6)
     assert summaries(days, 380)["spend_365"].item() == 3
-    assert happened(days, np.array([0]), 99, 300).to_dict("records") == [{"purchases": 2.0, "value": 4.0, "spend": 2.0}]
+    assert later_purchases(days, np.array([0]), 99, 300).to_dict("records") == [{"purchases": 2.0, "value": 4.0, "spend": 2.0}]
 
 
 @pytest.mark.slow
@@ -324,7 +324,7 @@ def test_worth_is_purchases_times_value_and_survives_saving():
         again = Worth.from_parts({k: v.copy() for k, v in worth.parts().items()})
         pd.testing.assert_frame_equal(again.forecast(known, 50), ahead)
     assert (ahead["purchases"] <= 50 * worth.purchases.rate(known["repeats"], known["age"]) + 1e-9).all()
-    assert tilt(worth.purchases, known.assign(repeats=0.0, age=0.0)) == pytest.approx(np.zeros(len(known)))
+    assert rate_tilt(worth.purchases, known.assign(repeats=0.0, age=0.0)) == pytest.approx(np.zeros(len(known)))
 
 
 def test_weeks_add_up_to_all_repeat_purchases():
@@ -377,7 +377,7 @@ def test_gini_and_auc_against_their_definitions():
     )
     yes, tied = actual > 1, np.round(score)
     pairs = np.sign(tied[yes][:, None] - tied[~yes][None])
-    assert judge.auc(yes, tied)(one) == pytest.approx((pairs.mean() + 1) / 2)
+    assert judge.weighted_auc(yes, tied)(one) == pytest.approx((pairs.mean() + 1) / 2)
 
 
 @pytest.mark.slow
@@ -414,7 +414,7 @@ def test_groups_tenths_bins_and_ratios():
     value, low, high = judge.ratio(2 * actual, actual)
     assert value == low == high == 2
     chance = rng.random(4000)
-    bins = judge.share_true(chance, rng.random(4000) < chance, np.linspace(0, 1, 5))
+    bins = judge.probability_calibration(chance, rng.random(4000) < chance, np.linspace(0, 1, 5))
     assert bins["customers"].sum() == 4000
     assert ((bins["low"] < bins["forecast"]) & (bins["forecast"] < bins["high"])).sum() >= 3
 
@@ -423,7 +423,9 @@ def test_targeting_against_counting():
     rng = np.random.default_rng(10)
     gain, score = rng.normal(1, 2, 400), rng.normal(size=400)
     shares = np.array([0, 0.25, 0.5, 1])
-    table = judge.targeted(gain, {"score": score, "gain": gain}, shares, np.arange(400), 10, 100).set_index(["method", "share"])
+    table = judge.targeting_gain(gain, {"score": score, "gain": gain}, shares, np.arange(400), 10, 100).set_index(
+        ["method", "share"]
+    )
     first = gain[np.argsort(-score)]
     for share in shares:
         row = table.loc[("score", share)]
@@ -433,4 +435,4 @@ def test_targeting_against_counting():
     assert table.loc[("gain", 0.5), "more_low"] > 0
     assert table.loc[("gain", 1), ["more", "more_low", "more_high"]].abs().max() < 1e-12
     with pytest.raises(ValueError, match="they must end at 1"):
-        judge.targeted(gain, {"score": score}, shares[:-1], np.arange(400), 10)
+        judge.targeting_gain(gain, {"score": score}, shares[:-1], np.arange(400), 10)

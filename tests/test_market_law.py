@@ -9,7 +9,7 @@ import pytest
 
 from promo_helpers.market import BRIDGE, PRESETS, Truth, parameters, replay, respond
 from promo_helpers.market.law import DAY
-from promo_helpers.market.truth import within
+from promo_helpers.market.truth import oracle_within_budget
 from promo_helpers.studies.market_calibration import calibrate, lived, sample_after, sample_contacts
 
 CONTACTS = 20_000  # each preset here; the replications and the notebook take 200,000
@@ -190,7 +190,7 @@ def test_the_oracle_keeps_its_budget_and_finds_the_optimum() -> None:
             np.hstack([np.zeros((5, 1)), rng.uniform(0.1, 4, (5, 3))]),
         )
         budget = float(rng.uniform(0, 10))
-        arms, price = within(gain, spend, budget)
+        arms, price = oracle_within_budget(gain, spend, budget)
         rows = np.arange(5)
         assert spend[rows, arms].sum() <= budget + 1e-9
         options = [np.array(c) for c in product(range(4), repeat=5)]
@@ -199,7 +199,7 @@ def test_the_oracle_keeps_its_budget_and_finds_the_optimum() -> None:
         assert gain[rows, arms].sum() <= best + 1e-9 <= dual + 1e-6
         assert best - gain[rows, arms].sum() <= np.abs(gain).max() * 2
     with pytest.raises(ValueError, match="budget = -1"):
-        within(gain, spend, -1)
+        oracle_within_budget(gain, spend, -1)
 
 
 def test_expected_refuses_what_it_does_not_know() -> None:

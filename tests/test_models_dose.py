@@ -11,7 +11,15 @@ from scipy.special import expit
 
 from promo_helpers.experiment import Experiment
 from promo_helpers.models import demand as module
-from promo_helpers.models.demand import TIED, TIED_SPREAD, Costs, Dose, fit_dose, gain, tied_share
+from promo_helpers.models.demand import (
+    PRIOR_DISPLACEMENT,
+    PRIOR_DISPLACEMENT_SD,
+    Costs,
+    DoseResponse,
+    estimate_displacement,
+    expected_gain,
+    fit_dose_response,
+)
 
 DEPTH = np.array([np.nan, 0.0, 0.05, 0.15, 0.25])
 LIFTS, ANSWER, LEVEL, NOTICE = np.array([0.3, 0.8, 1.2]), np.array([0.4, 0.0]), -0.4, np.array([0.0, 0.6])
@@ -123,7 +131,7 @@ def test_expected_units_follow_the_formula():
         def predict(self, x):
             return np.full(len(x), 2.0)
 
-    dose = Dose(
+    dose = DoseResponse(
         bases=(Flat(), Flat()), steps=np.array([0.5, 0.25]), answer=np.array([0.3, 0.0]), level=0.2, notice=np.array([0.1, -0.4]),
         centre=np.array([1.0, 0.5]), scale=np.array([2.0, np.inf]), columns=("x",), depth=np.array([np.nan, 0, 0.1, 0.2]),
     )  # fmt: skip
@@ -141,14 +149,14 @@ def test_a_fit_to_a_trial_is_near_the_truth_and_the_same_again():
     rng = np.random.default_rng(6)
     trial, _ = dose_trial(rng)
     fresh, truth = dose_trial(rng)
-    dose = fit_dose([trial], 1)
+    dose = fit_dose_response([trial], 1)
     units = dose.expected(fresh.features)[0]
     np.testing.assert_allclose(units.mean(axis=0)[[0, 2, 3, 4]], truth.mean(axis=0)[[0, 2, 3, 4]], rtol=0.08)
     assert np.sqrt(((units - truth) ** 2).mean()) < 0.6 * truth[:, 4].std()
     assert (np.diff(units[:, 1:], axis=1) > 0).all()
     assert np.corrcoef(units[:, 4] - units[:, 0], truth[:, 4] - truth[:, 0])[0, 1] > 0.8
-    np.testing.assert_array_equal(units, fit_dose([trial], 1).expected(fresh.features)[0])
-    assert not np.array_equal(units, fit_dose([trial], 2).expected(fresh.features)[0])
+    np.testing.assert_array_equal(units, fit_dose_response([trial], 1).expected(fresh.features)[0])
+    assert not np.array_equal(units, fit_dose_response([trial], 2).expected(fresh.features)[0])
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:Degrees of freedom")
@@ -158,25 +166,25 @@ def test_rows_without_outcome_and_a_second_experiment():
     holes = replace(trial, outcomes=trial.outcomes.assign(units=trial.outcomes["units"].mask(missing)))
     wild = trial.outcomes["redeemed"].mask(missing, 1e6)
     unread = replace(holes, outcomes=holes.outcomes.assign(redeemed=wild))
-    np.testing.assert_array_equal(fit_dose([unread], 1).steps, fit_dose([holes], 1).steps)
+    np.testing.assert_array_equal(fit_dose_response([unread], 1).steps, fit_dose_response([holes], 1).steps)
     halves = [trial.only(trial.customer < 400), trial.only(trial.customer >= 400)]
-    np.testing.assert_allclose(fit_dose(halves, 1).steps, fit_dose([trial], 1).steps, rtol=0.1)
+    np.testing.assert_allclose(fit_dose_response(halves, 1).steps, fit_dose_response([trial], 1).steps, rtol=0.1)
 
 
 def test_what_is_no_dose_is_refused():
     trial, _ = dose_trial(np.random.default_rng(7), 300)
     with pytest.raises(ValueError, match="different arms"):
-        fit_dose([trial, replace(trial, arms=("none", "0", "5", "15", "30"))], 0)
+        fit_dose_response([trial, replace(trial, arms=("none", "0", "5", "15", "30"))], 0)
     with pytest.raises(ValueError, match="a control and two ordered discounts"):
-        fit_dose([trial.contrast("15")], 0)
+        fit_dose_response([trial.contrast("15")], 0)
     with pytest.raises(ValueError, match="a control and two ordered discounts"):
-        fit_dose([replace(trial, depth=DEPTH[[0, 1, 3, 2, 4]])], 0)
+        fit_dose_response([replace(trial, depth=DEPTH[[0, 1, 3, 2, 4]])], 0)
     with pytest.raises(ValueError, match="a control and two ordered discounts"):
-        fit_dose([replace(trial, depth=np.array([0.01, 0.02, 0.05, 0.15, 0.25]))], 0)
+        fit_dose_response([replace(trial, depth=np.array([0.01, 0.02, 0.05, 0.15, 0.25]))], 0)
     with pytest.raises(ValueError, match="no contact with the arm '15'"):
-        fit_dose([trial.only(trial.arm != 3)], 0)
+        fit_dose_response([trial.only(trial.arm != 3)], 0)
     with pytest.raises(KeyError, match="no outcome 'redeemed'"):
-        fit_dose([replace(trial, outcomes=trial.outcomes[["units"]])], 0)
+        fit_dose_response([replace(trial, outcomes=trial.outcomes[["units"]])], 0)
 
 
 def test_gain_as_computed_by_hand():
@@ -184,7 +192,7 @@ def test_gain_as_computed_by_hand():
     features = pd.DataFrame({"product_price": [100.0, 100.0], "margin": [0.3, 0.3], "promotion_ahead": [0.1, 0.0]})
     units, redeemed = np.array([[2, 2, 2.5, 3]] * 2), np.array([[0, 0, 1, 1.5]] * 2)
     depth = np.array([np.nan, 0, 0.05, 0.2])
-    profit, spend = gain(features, units, redeemed, depth, np.array([2.0, 3.0]), 0.3)
+    profit, spend = expected_gain(features, units, redeemed, depth, np.array([2.0, 3.0]), 0.3)
     np.testing.assert_allclose(profit[0], [0, -2, 0.7 * 10 - 0 - 2, 0.7 * 20 - 15 - 2])
     np.testing.assert_allclose(spend[0], [0, 2, 2, 17])
     np.testing.assert_allclose(profit[1], [0, -3, 0.7 * 15 - 5 - 3, 0.7 * 30 - 30 - 3])
@@ -217,11 +225,11 @@ def tied_trial(rng, share, n=900, bare=False):
 def test_the_share_that_other_sales_pay_for_is_recovered_within_its_error():
     z, found, many = [], [], 60
     for seed in range(many):
-        tied = tied_share(*tied_trial(np.random.default_rng([8, seed]), 0.4), seed)
+        tied = estimate_displacement(*tied_trial(np.random.default_rng([8, seed]), 0.4), seed)
         z.append((tied.measured - 0.4) / tied.error)
         found.append(tied.measured)
-        weight = TIED_SPREAD**2 / (TIED_SPREAD**2 + tied.error**2)
-        assert tied.share == pytest.approx(weight * tied.measured + (1 - weight) * TIED)
+        weight = PRIOR_DISPLACEMENT_SD**2 / (PRIOR_DISPLACEMENT_SD**2 + tied.error**2)
+        assert tied.share == pytest.approx(weight * tied.measured + (1 - weight) * PRIOR_DISPLACEMENT)
     covered = int((np.abs(z) < 1.96).sum())
     assert covered >= stats.binom.ppf(0.001, many, 0.95)
     assert 0.7 < np.std(z) < 1.35  # neither too small nor too large an error
@@ -231,8 +239,8 @@ def test_the_share_that_other_sales_pay_for_is_recovered_within_its_error():
 def test_the_share_needs_a_plan_and_bears_rows_without_expected_margin():
     trial, units = tied_trial(np.random.default_rng(9), 0.4)
     with pytest.raises(ValueError, match="the share needs a trial"):
-        tied_share(replace(trial, planned=None), units, 0)
+        estimate_displacement(replace(trial, planned=None), units, 0)
     for seed in range(6):
-        tied = tied_share(*tied_trial(np.random.default_rng([10, seed]), 0.4, n=3000, bare=True), 0)
+        tied = estimate_displacement(*tied_trial(np.random.default_rng([10, seed]), 0.4, n=3000, bare=True), 0)
         assert 0 < tied.error < 0.1  # a weight of the wrong sign made it negative, or a tenth and more
         assert abs(tied.measured - 0.4) < 4 * tied.error

@@ -245,11 +245,11 @@ def test_an_interval_goes_by_customer():
     """Rows written twice under the same customer tell nothing new; under other customers they seem to."""
     rng = np.random.default_rng(0)
     score, customer = rng.normal(size=500), np.arange(500)
-    mean, error = effects.interval(score, customer)
+    mean, error = effects.clustered_interval(score, customer)
     assert (mean, error) == (pytest.approx(score.mean()), pytest.approx(score.std(ddof=1) / np.sqrt(500)))
-    double = effects.interval(np.tile(score, 2), np.tile(customer, 2))
+    double = effects.clustered_interval(np.tile(score, 2), np.tile(customer, 2))
     assert double == (pytest.approx(mean), pytest.approx(error))
-    assert effects.interval(np.tile(score, 2), np.arange(1000))[1] == pytest.approx(error / np.sqrt(2), rel=0.01)
+    assert effects.clustered_interval(np.tile(score, 2), np.arange(1000))[1] == pytest.approx(error / np.sqrt(2), rel=0.01)
 
 
 @pytest.mark.slow

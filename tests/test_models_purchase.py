@@ -31,7 +31,7 @@ def panel(world):
 def learnt(panel):
     fit_days, tune_day, test_days = purchase.schedule(panel.purchases.days, 3, 2)
     fit, tune = purchase.sample(panel, fit_days, 20_000, 0), purchase.sample(panel, [tune_day], 10_000, 0)
-    search = purchase.search(fit.thinned(8_000, 0), 1)
+    search = purchase.search_purchase_settings(fit.thinned(8_000, 0), 1)
     settings = search[search["chosen"]].set_index("method")["setting"].to_dict()
     return purchase.PurchaseModel.fit(fit, tune, settings, 1), fit, tune, test_days
 
@@ -160,7 +160,7 @@ def test_models_beat_counting_and_nothing_beats_the_truth(world, panel, learnt):
         assert level["ensemble"] - level["personal frequency"] > (0.03 if turned else -0.02)
         assert level["personal frequency"] > level["RFM"]
         assert level["Bayes-optimal"] > level["ensemble"]
-    over = ranking.against(values, "Bayes-optimal", ["turned", "metric"])
+    over = ranking.paired_differences(values, "Bayes-optimal", ["turned", "metric"])
     assert not (over["low"] > 0).any()
 
 
@@ -177,9 +177,9 @@ def test_a_model_that_sees_the_window_is_caught_by_the_truth(world, panel, learn
         customers = panel.purchases.customers[panel.known(day)]
         best = truth.purchases(customers, panel.purchases.moment(day - 1), purchase.WINDOW)[:, panel.what]
         flat = np.column_stack([x.reshape(-1, x.shape[2]), bought.ravel()])
-        scores = {"leaky": purchase.chance(leaky, flat).reshape(bought.shape), "Bayes-optimal": best}
+        scores = {"leaky": purchase.predicted_probability(leaky, flat).reshape(bought.shape), "Bayes-optimal": best}
         rows.append(ranking.per_date(scores, bought, [10], 0, date=day).assign(date=day))
-    over = ranking.against(pd.concat(rows), "Bayes-optimal", ["metric"])
+    over = ranking.paired_differences(pd.concat(rows), "Bayes-optimal", ["metric"])
     assert (over.loc[over["metric"] == "ndcg@10", "low"] > 0).all()
 
 
@@ -187,8 +187,8 @@ def test_settings_are_judged_on_a_later_day_than_they_are_fitted_on(learnt, monk
     _, fit, _, _ = learnt
     seen = []
     monkeypatch.setattr(purchase, "fit_one", lambda name, data, setting, seed: seen.append(data.day.max()))
-    monkeypatch.setattr(purchase, "chance", lambda model, x: np.arange(len(x), dtype=float))
-    table = purchase.search(fit, 1)
+    monkeypatch.setattr(purchase, "predicted_probability", lambda model, x: np.arange(len(x), dtype=float))
+    table = purchase.search_purchase_settings(fit, 1)
     assert max(seen) < fit.day.max()
     assert table.groupby("method")["chosen"].sum().tolist() == [1, 1, 1]
     assert len(table) == sum(np.prod([len(v) for v in grid.values()]) for grid in purchase.GRID.values())
@@ -199,7 +199,7 @@ def test_the_same_seed_gives_the_same_model_and_saving_keeps_it(learnt, out):
     model, fit, tune, _ = learnt
     again = purchase.fit_one("random forest", fit, {"min_samples_leaf": 40, "max_features": 0.3}, 1)
     twin = purchase.fit_one("random forest", fit, {"min_samples_leaf": 40, "max_features": 0.3}, 1)
-    assert np.array_equal(purchase.chance(again, tune.x), purchase.chance(twin, tune.x))
+    assert np.array_equal(purchase.predicted_probability(again, tune.x), purchase.predicted_probability(twin, tune.x))
     facts = {"features": dict.fromkeys(model.names, "float32"), "trained_from": "", "trained_to": "", "seed": 1, "command": ""}
     facts |= {"shop": {}}
     saved.save("purchase", model.parts(), facts)

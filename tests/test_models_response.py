@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.models.demand import Costs, Forecast, Response, fit_response, unseen
+from promo_helpers.models.demand import Costs, DemandForecast, DemandResponse, fit_demand_response, out_of_fold_forecast
 from tests.test_models_dose import dose_trial
 
 COSTS = Costs(1.5, 0.01, 0.05)
@@ -36,7 +36,7 @@ def trial(n=4000, seed=0):
 @pytest.fixture(scope="module")
 def fitted():
     made, expected = trial()
-    return (made, expected, *fit_response(made, COSTS, 1, 3))
+    return (made, expected, *fit_demand_response(made, COSTS, 1, 3))
 
 
 @pytest.mark.slow
@@ -45,11 +45,11 @@ def test_each_row_is_judged_by_a_model_that_left_its_customer_out(fitted):
     for customer in pd.unique(made.customer)[:200]:
         assert len(set(part[made.customer == customer])) == 1
     assert set(part) == {1, 2, 3}
-    found = unseen(response, made.features, part)
+    found = out_of_fold_forecast(response, made.features, part)
     two = response.expected(made.features[part == 2], 2)
     np.testing.assert_array_equal(found.gain[part == 2], two.gain)
     assert not np.allclose(two.gain, response.expected(made.features[part == 2]).gain)
-    without = fit_response(made.only(part != 2), COSTS, 1, 0)[0]  # the very rows that the second part's model has seen
+    without = fit_demand_response(made.only(part != 2), COSTS, 1, 0)[0]  # the very rows that the second part's model has seen
     np.testing.assert_allclose(without.expected(made.features[part == 2]).units, two.units)
 
 
@@ -70,7 +70,7 @@ def test_money_follows_from_units(fitted):
 
 def test_the_units_and_the_chance_of_buying_are_near_the_truth(fitted):
     made, expected, response, part = fitted
-    found = unseen(response, made.features, part)
+    found = out_of_fold_forecast(response, made.features, part)
     assert abs(found.units.mean() / expected.mean() - 1) < 0.05
     assert np.corrcoef(found.units[:, 4], expected[:, 4])[0, 1] > 0.8
     bought = made.outcome("bought")
@@ -107,7 +107,7 @@ def test_saved_and_loaded_it_says_the_same(fitted, out):
     response.save(
         "response", {"shop": {}, "trained_from": "2025-01-01", "trained_to": "2025-12-01", "seed": 1, "command": "make it"}
     )
-    again, facts = Response.load("response")
+    again, facts = DemandResponse.load("response")
     assert facts["command"] == "make it"
     for k in range(4):
         np.testing.assert_array_equal(again.expected(made.features[:20], k).gain, response.expected(made.features[:20], k).gain)
@@ -117,13 +117,13 @@ def test_saved_and_loaded_it_says_the_same(fitted, out):
 def test_what_is_missing_is_named(fitted, out):
     made, *_ = fitted
     with pytest.raises(ValueError, match="parts = 1: at least two"):
-        fit_response(made, COSTS, 1, 1)
+        fit_demand_response(made, COSTS, 1, 1)
     with pytest.raises(FileNotFoundError, match="12_budget makes it"):
-        Response.load("response")
+        DemandResponse.load("response")
 
 
 def test_a_forecast_gives_the_rows_and_arms_that_are_asked_for():
     values = np.arange(6.0).reshape(3, 2)
-    found = Forecast(*(values + k for k in range(7)))
+    found = DemandForecast(*(values + k for k in range(7)))
     np.testing.assert_array_equal(found.of(np.array([1, 0, 1]))["units"], [1, 2, 5])
     np.testing.assert_array_equal(found.only(np.array([2])).gain, [[9, 10]])

@@ -149,6 +149,24 @@ def test_heavy_packages_are_imported_where_they_are_called():
             assert not LATE & {name.partition(".")[0] for name in names}, file.name
 
 
+def test_no_file_name_twice():
+    files = [f.name for f in (ROOT / "promo_helpers").rglob("*.py") if f.stem not in {"__init__", "__main__"}]
+    assert sorted({name for name in files if files.count(name) > 1}) == []
+
+
+def test_no_public_name_twice_within_a_layer():
+    """Functions and classes: a reader who searches for a name finds one. A module's `main` is its command."""
+    for row in LAYERS:
+        where: dict[str, list[str]] = {}
+        for place in row:
+            folder = ROOT / "promo_helpers" / place
+            for file in sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]:
+                for node in ast.parse(file.read_text(encoding="utf-8")).body:
+                    if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_") and node.name != "main":
+                        where.setdefault(node.name, []).append(file.stem)
+        assert {name: files for name, files in where.items() if len(files) > 1} == {}
+
+
 BOOSTED = {  # who may import LightGBM: the one place, and what the layers keep away from it
     "models/trees.py",
     "experiment/design.py",

@@ -13,7 +13,7 @@ from promo_helpers.evaluate import ranking, recommendation
 from promo_helpers.models import recommend
 from promo_helpers.models.recommend import Suggester, customer_likeness, item_likeness, labels
 from promo_helpers.shop import Shop, ShopWriter
-from promo_helpers.shop.shop import find
+from promo_helpers.shop.shop import find_name
 from tests.baskets import purchases_of, random_purchases
 
 SMALL = {
@@ -126,7 +126,7 @@ def test_lists_are_judged_as_rankings_are(k, candidates, seed):
     rng = np.random.default_rng(seed)
     scores, relevant = rng.permuted(np.arange(6.0 * candidates)).reshape(6, candidates), rng.random((6, candidates)) < 0.4
     allowed = rng.random((6, candidates)) < 0.7
-    found = recommendation.judged(scores, relevant, k, seed, np.arange(candidates), allowed)
+    found = recommendation.list_scores(scores, relevant, k, seed, np.arange(candidates), allowed)
     table = ranking.at_k(scores, relevant, [k], seed, np.arange(candidates), allowed)
     assert found["customers"] == len(table)
     for metric in recommendation.METRICS:
@@ -135,14 +135,14 @@ def test_lists_are_judged_as_rankings_are(k, candidates, seed):
 
 def test_lists_hold_only_what_is_allowed_and_no_more_than_there_is():
     scores = np.array([[3.0, 1.0, 2.0], [1.0, 1.0, 1.0]])
-    np.testing.assert_array_equal(recommendation.top(scores, 5), [[0, 2, 1, -1, -1], [0, 1, 2, -1, -1]])
+    np.testing.assert_array_equal(recommendation.top_items(scores, 5), [[0, 2, 1, -1, -1], [0, 1, 2, -1, -1]])
     np.testing.assert_array_equal(
-        recommendation.top(scores, 2, np.array([[False, True, True], [False, False, False]])), [[2, 1], [-1, -1]]
+        recommendation.top_items(scores, 2, np.array([[False, True, True], [False, False, False]])), [[2, 1], [-1, -1]]
     )
     with pytest.raises(ValueError, match="k = 0: at least one place"):
-        recommendation.top(scores, 0)
+        recommendation.top_items(scores, 0)
     with pytest.raises(ValueError, match="1 scores are not finite"):
-        recommendation.top(np.array([[np.nan, 1.0]]), 1)
+        recommendation.top_items(np.array([[np.nan, 1.0]]), 1)
 
 
 def test_coverage_counts_different_items_on_any_list():
@@ -151,7 +151,7 @@ def test_coverage_counts_different_items_on_any_list():
     relevant = np.array([[True] * 10, [True] * 10, [False] * 10])  # the third row has nothing relevant, and no list
     allowed = np.ones((3, 10), bool)
     allowed[1] = np.arange(10) == 2
-    assert recommendation.judged(scores, relevant, 2, 0, None, allowed)["coverage"] == 0.2
+    assert recommendation.list_scores(scores, relevant, 2, 0, None, allowed)["coverage"] == 0.2
 
 
 def test_repeats_and_new_items_are_kept_apart():
@@ -226,7 +226,7 @@ def test_the_calendar_keeps_an_embargo_and_refuses_a_short_history():
 
 def test_only_some_customers(bought):
     who = np.array([3, 9, 41])
-    part = recommendation.only(bought, who)
+    part = recommendation.purchases_by(bought, who)
     np.testing.assert_array_equal(part.counts(0, 120).toarray(), bought.counts(0, 120)[who].toarray())
     assert (np.diff(part.basket) >= 0).all()
     assert list(part.customers) == ["C003", "C009", "C041"]
@@ -287,7 +287,7 @@ def test_unknown_names_suggest_the_nearest_and_the_unsold_has_nothing_similar(su
     with pytest.raises(KeyError, match=r"no product is called 'Thnig 7'; the nearest: .*Thing 7"):
         suggester.similar_items("Thnig 7")
     with pytest.raises(KeyError, match=r"no product is called 'xyzzy'\"$"):
-        find("xyzzy", ["Bread"])
+        find_name("xyzzy", ["Bread"])
     with pytest.raises(KeyError, match="no customer is called 'C0010'; the nearest: C010, C001"):
         suggester.similar_customers("C0010")
     with pytest.raises(ValueError, match="nobody bought Unsold"):

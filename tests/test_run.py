@@ -214,7 +214,7 @@ def test_an_error_that_is_meant_for_people_is_one_sentence(project, capsys):
 def test_the_errors_for_people_are_classes_of_the_package():
     named = {node.name for file in (ROOT / "promo_helpers").rglob("*.py") for node in ast.parse(file.read_text(encoding="utf-8")).body
              if isinstance(node, ast.ClassDef)}  # fmt: skip
-    assert set(series.FOR_PEOPLE) <= named
+    assert set(series.USER_ERRORS) <= named
 
 
 @pytest.mark.parametrize(

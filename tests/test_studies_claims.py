@@ -29,13 +29,13 @@ def effects(change=lambda covered, alarms, turned: None):
 
 def noise():
     kept = read_study("explanation_noise").groupby("case", sort=False)
-    return explanation_noise.counted(pd.concat([explanation_noise.judged(p).assign(contacts=c) for c, p in kept]))
+    return explanation_noise.noise_counts(pd.concat([explanation_noise.noise_verdicts(p).assign(contacts=c) for c, p in kept]))
 
 
 def kept_claims():
     yield from effects()
     yield from study_claims.of_uplift(read_study("uplift_markets"), read_study("uplift_nothing"))
-    covering = policy_markets.covered(read_study("forecast_coverage"))
+    covering = policy_markets.coverage_of_figures(read_study("forecast_coverage"))
     yield from study_claims.of_policies(read_study("policy_markets"), covering)
     yield from study_claims.of_noise(noise())
     yield from study_claims.of_parity(read_study("parity_markets"))
@@ -69,7 +69,7 @@ def test_claims_on_learners_turn_with_their_markets(tmp_path, monkeypatch):
 
 def test_claims_on_policies_turn_with_their_markets(tmp_path, monkeypatch):
     markets = read_study("policy_markets")
-    covering = policy_markets.covered(read_study("forecast_coverage"))
+    covering = policy_markets.coverage_of_figures(read_study("forecast_coverage"))
     worse = markets.assign(
         value=np.where(markets["policy"] == "expected profit", -markets["value"], markets["value"]),
         promised=-10.0,
@@ -106,5 +106,5 @@ def test_the_count_of_kinds_whose_promise_is_too_high():
         {"case": ["a"] * 4 + ["b"] * 4, "policy": "expected profit", "promised": [3.0, 3.1, 2.9, 3.0, 1, -1, 1, -1]}
     )
     kept["value"] = 0.0
-    assert policy_markets.promised_beyond(kept) == (1, 2)
-    assert policy_markets.promised_beyond(kept.assign(promised=-kept["promised"])) == (0, 2)
+    assert policy_markets.overpromising_cases(kept) == (1, 2)
+    assert policy_markets.overpromising_cases(kept.assign(promised=-kept["promised"])) == (0, 2)

@@ -10,7 +10,7 @@ from promo_helpers.studies import forecast_coverage, policy_markets
 
 @pytest.mark.slow
 def test_one_small_market_has_a_row_a_policy():
-    rows = policy_markets._market(policy_markets.Case("null", contacts=1_500, judged=200), None, 3).set_index("policy")
+    rows = policy_markets._market(policy_markets.PolicyCase("null", contacts=1_500, judged=200), None, 3).set_index("policy")
     assert {policy_markets.PERSONAL, policy_markets.BROADCAST, "nobody", "everybody, 25 %", "RFM", "omniscient oracle"} <= set(
         rows.index
     )
@@ -25,7 +25,7 @@ def test_one_small_market_has_a_row_a_policy():
 
 @pytest.mark.slow
 def test_one_replication_has_every_figure_and_its_truth():
-    rows = forecast_coverage._market(forecast_coverage.Case(draws=2, learners=1_200, pool=300, trial=150, sent=60), 5)
+    rows = forecast_coverage._market(forecast_coverage.CoverageCase(draws=2, learners=1_200, pool=300, trial=150, sent=60), 5)
     assert len(rows) == 2 * 10
     fixed = rows.groupby("figure")["truth"].nunique()
     assert fixed["doubly robust"] == 1  # the value of one policy in one population
@@ -85,7 +85,7 @@ def test_personal_is_held_against_the_best_constant_of_these_markets():
 
 
 def test_the_ledger_holds_promise_estimate_truth_and_claims():
-    table = policy_markets.ledger(frame()).set_index(["case", "policy"])
+    table = policy_markets.policy_values(frame()).set_index(["case", "policy"])
     row = table.loc[("a", "expected profit")]
     assert row["promised"] == pytest.approx(row["value"] + 1)
     assert row["share"] == pytest.approx(row["value"] / 4)
@@ -99,7 +99,7 @@ def test_coverage_is_counted():
     kept = pd.DataFrame(
         {"figure": ["x"] * 4 + ["y"], "truth": 1.0, "estimate": 1.0, "low": [0, 0, 2, 1, np.nan], "high": [2, 1, 3, 1, np.nan]}
     )
-    table = policy_markets.covered(kept)
+    table = policy_markets.coverage_of_figures(kept)
     assert table["figure"].tolist() == ["x"]
     assert table["cover"].iloc[0] == 0.75
     assert table["replications"].iloc[0] == 4

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.evaluate.uplift import labelled
+from promo_helpers.evaluate.uplift import customer_types
 from promo_helpers.kept import read_study
 from promo_helpers.studies.uplift_markets import gain_over, shares_of_attainable
-from promo_helpers.studies.uplift_nothing import claims_of_nothing
+from promo_helpers.studies.uplift_nothing import false_claims
 
 
 def kept(values, attainable, omniscient):
@@ -43,7 +43,7 @@ def test_a_claim_is_a_bound_above_zero_and_a_promise_is_one_of_the_model():
     rows = pd.DataFrame(
         {"case": "null", "learner": "a", "promised": [1, 2, -1, 3], "estimated": [0.5, -1, 0, 0.1], "bound": [0.1, -2, -1, -1]}
     )
-    row = claims_of_nothing(rows).iloc[0]
+    row = false_claims(rows).iloc[0]
     assert (row["trials"], row["claims"], row["promises"]) == (4, 0.25, 0.75)
     assert row["low"] == pytest.approx(0.04559, abs=1e-4)  # Wilson's interval for 1 of 4
     assert row["high"] == pytest.approx(0.69936, abs=1e-4)
@@ -51,7 +51,7 @@ def test_a_claim_is_a_bound_above_zero_and_a_promise_is_one_of_the_model():
 
 def test_labels_go_by_the_sign_of_the_best_arm_and_then_by_the_chance_of_buying():
     gain = np.array([[0, -1, 2], [0, -1, -2], [0, -1, -1]])
-    assert labelled(gain, np.array([0.9, 0.3, 0.1])).tolist() == ["persuadable", "sure thing", "lost cause"]
+    assert customer_types(gain, np.array([0.9, 0.3, 0.1])).tolist() == ["persuadable", "sure thing", "lost cause"]
 
 
 @pytest.mark.parametrize("noun", ["uplift_markets", "uplift_nothing"])

@@ -9,7 +9,7 @@ import pytest
 from promo_helpers.decide import parity, policies
 from promo_helpers.decide.allocate import Limits, Parity, allocate
 from promo_helpers.draws import rounded
-from promo_helpers.evaluate.cost_curves import one_variable, policy_path
+from promo_helpers.evaluate.cost_curves import best_one_variable_rule, policy_path
 from promo_helpers.evaluate.uplift import select
 from promo_helpers.evaluate.value import by_share
 
@@ -64,7 +64,7 @@ def test_the_same_customers_are_the_top_and_the_same_arm_is_theirs():
     for seed in range(5):
         np.testing.assert_array_equal(policies.top(nudged(score, seed), 0.3, 1), policies.top(score, 0.3, 1))
         found.gain = nudged(gain, seed)
-        assert (policies.profit(found) == np.where(score > 0, 1, 0)).all()
+        assert (policies.profit_policy(found) == np.where(score > 0, 1, 0)).all()
         np.testing.assert_array_equal(policies.best_constant(nudged(gain, seed), np.arange(300) % 3), 1)
 
 
@@ -94,7 +94,7 @@ def test_of_equal_models_the_first_is_chosen_and_of_equal_rules_the_first_featur
         assert "b" not in chosen
     x = rng.normal(size=500)
     features = pd.DataFrame({"one": x, "same": x})
-    assert {one_variable(features, nudged(scores, s))[0] for s in range(8)} == {"one"}
+    assert {best_one_variable_rule(features, nudged(scores, s))[0] for s in range(8)} == {"one"}
 
 
 def test_the_same_rows_are_within_parity():
@@ -104,7 +104,7 @@ def test_the_same_rows_are_within_parity():
     for limits in (Limits(200.0), Limits(200.0, contacts=60)):
         even = replace(limits, parity=Parity(group, 0.05))
         plain = allocate(gain, spend, even, key=key).arm
-        assert parity.gap(allocate(gain, spend, limits, key=key).arm, group) > 0.1
-        assert parity.gap(plain, group) <= 0.05 + 1e-9
+        assert parity.share_gap(allocate(gain, spend, limits, key=key).arm, group) > 0.1
+        assert parity.share_gap(plain, group) <= 0.05 + 1e-9
         for seed in range(5):
             np.testing.assert_array_equal(allocate(nudged(gain, seed), spend, even, key=key).arm, plain)

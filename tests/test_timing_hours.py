@@ -65,10 +65,10 @@ def test_without_any_habit_the_hour_is_the_shops():
     counts = np.zeros((300, 24), int)
     counts[:, 9:13] = rng.multinomial(3, np.full(4, 0.25), 300)
     flat = st.fit_habit(counts, {0.0: st.hour_kernel(0.0)})
-    np.testing.assert_allclose(st.own_hours(flat, counts), 10.5, atol=0.2)
+    np.testing.assert_allclose(st.personal_hours(flat, counts), 10.5, atol=0.2)
     assert (flat.prior[counts.sum(axis=0) == 0] < 1e-12).all()  # nobody prefers an hour at which the shop is closed
     tilted = st.fit_habit(counts, {2.0: st.hour_kernel(2.0)})
-    assert (np.abs(st.own_hours(tilted, counts) - 10.5) <= 2).all()
+    assert (np.abs(st.personal_hours(tilted, counts) - 10.5) <= 2).all()
 
 
 def test_the_clock_has_no_ends():
@@ -77,7 +77,7 @@ def test_the_clock_has_no_ends():
     assert st.circular_mean(night)[0] % 24 == pytest.approx(0, abs=1e-9)
     assert st.near(np.array([23.5]), night)[0] == 1
     assert st.window(night)[0, 0] == 10
-    before, after = (st.noticed(np.array([h]), np.array([1.0]), 0.8)[0] for h in (23.0, 3.0))
+    before, after = (st.notice_factor(np.array([h]), np.array([1.0]), 0.8)[0] for h in (23.0, 3.0))
     assert before == pytest.approx(after)
     assert before < 1
 
@@ -95,13 +95,13 @@ def test_the_method_is_chosen_by_later_visits(known):
     assert method in ("her busiest hour", "her most frequent hour")
     assert by[method] == by.max() > by["mean of her hours"]
     habit = st.fit_habit(before, {p: st.hour_kernel(p) for p in st.PULLS})
-    assert by["her own hour"] == pytest.approx(np.nanmean(st.near(st.own_hours(habit, before), after)))
+    assert by["her own hour"] == pytest.approx(np.nanmean(st.near(st.personal_hours(habit, before), after)))
     given = st.best_hours(habit, np.zeros((1, 24)), 13.5)
     assert given["one hour for all"][0] == given["mean of her hours"][0] == 13.5
 
 
 def test_noticing_and_shares_by_hand():
-    assert st.noticed(np.array([6.0, 18.0]), np.array([6.0, 6.0]), 0.8).tolist() == pytest.approx([1, np.exp(-1.6)])
+    assert st.notice_factor(np.array([6.0, 18.0]), np.array([6.0, 6.0]), 0.8).tolist() == pytest.approx([1, np.exp(-1.6)])
     later = np.array([[1, 0, 3, 0, 0, 0, 0], [0] * 7])
     share = st.on_day(np.array([2, 2]), later)
     assert share[0] == 0.75

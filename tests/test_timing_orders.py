@@ -53,9 +53,9 @@ def test_the_impossible_and_the_repeated():
 
 def test_the_generated_table_goes_to_a_file_and_back_the_same_twice(tmp_path):
     made = [next_product.generate(3, 400) for _ in range(2)]
-    files = [next_product.write(t, tmp_path / f"{i}.csv") for i, t in enumerate(made)]
+    files = [next_product.write_orders(t, tmp_path / f"{i}.csv") for i, t in enumerate(made)]
     assert files[0].read_bytes() == files[1].read_bytes()
-    back = next_product.read(files[0])
+    back = next_product.read_orders(files[0])
     assert tuple(back) == next_product.COLUMNS
     assert (back == "N/A").any().sum() >= 5
     clean, done = next_product.clean(back)
@@ -69,10 +69,10 @@ def test_a_file_that_lacks_columns_or_rows_is_refused(tmp_path):
     file = tmp_path / "orders.csv"
     pd.DataFrame([row()]).drop(columns=["has_knife", "Name"]).to_csv(file, index=False)
     with pytest.raises(ValueError, match="lacks the columns Name, has_knife"):
-        next_product.read(file)
+        next_product.read_orders(file)
     pd.DataFrame([row()]).head(0).to_csv(file, index=False)
     with pytest.raises(ValueError, match="headings and no rows"):
-        next_product.read(file)
+        next_product.read_orders(file)
 
 
 def test_the_next_product_is_the_first_that_is_not_owned():

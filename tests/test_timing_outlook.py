@@ -80,7 +80,7 @@ def test_the_sending_day_follows_the_weekday_of_the_curve_and_not_beyond_the_mid
 
 def test_whom_to_show_where_a_shop_has_neither():
     def made(low, middle, high):
-        return judge.Forecast(np.array(middle, float), np.array(low, float), np.array(high, float))
+        return judge.WaitForecast(np.array(middle, float), np.array(low, float), np.array(high, float))
 
     assert outlook.pick(made([1, 2, 3], [2, 7, 8], [3, 9, 9]), 28) == {"regular": 2}  # nobody is silent
     assert outlook.pick(made([1, 9], [2, 29], [3, 29]), 28) == {"regular": 0, "silent": 1}  # nobody is due in four days or more
@@ -108,7 +108,7 @@ def fitted(corner):
         "newcomers": timing.after_first(*waiting.newcomers(days, np.arange(30), 0, 49)[:2], 14),
         "hours": outlook.habit_frame(send_time.fit_habit(hours, {1.0: send_time.hour_kernel(1.0)})),
     }
-    what = {"labels": label_encoder(classes.classes), "prior": next_product.popular(lines, 1)[0]}
+    what = {"labels": label_encoder(classes.classes), "prior": next_product.popularity_shares(lines, 1)[0]}
     settings = (
         {"horizon": 14, "columns": columns, "hour_method": "her busiest hour", "hour_for_all": 18.2},
         {"weight": 10.0, "durable": []},
@@ -148,7 +148,9 @@ def test_a_saved_forest_has_the_same_bytes_twice(fitted, out):
     features = np.random.default_rng(0).random((80, 3))
     files, models = [], []
     for name in ("a", "b"):
-        model = next_product.forest(features, (features[:, 0] > 0.5).astype(int), {"n_estimators": 4, "max_depth": 3}, 1)
+        model = next_product.fit_class_forest(
+            features, (features[:, 0] > 0.5).astype(int), {"n_estimators": 4, "max_depth": 3}, 1
+        )
         files.append((saved.save(name, {"forest": model}, facts) / "forest.skops").read_bytes())
         models.append(model)
     assert files[0] == files[1]

@@ -82,7 +82,7 @@ def test_of_customers_keeps_their_numbers(purchases, kinds):
 
 def test_own_shares_and_their_weight():
     past, prior = np.array([[8.0, 2.0], [0.0, 0.0]]), np.array([0.5, 0.5])
-    np.testing.assert_allclose(next_product.own_share(past, prior, 10.0), [[13 / 20, 7 / 20], [0.5, 0.5]])
+    np.testing.assert_allclose(next_product.personal_share(past, prior, 10.0), [[13 / 20, 7 / 20], [0.5, 0.5]])
     rng = np.random.default_rng(0)
     for total in (5.0, 200.0):  # customers of a Dirichlet with that total: the weight that foretells best
         taste = rng.dirichlet(np.full(4, total / 4), 3000)
@@ -94,14 +94,14 @@ def test_own_shares_and_their_weight():
 def test_scores_by_hand():
     lines = np.array([[3.0, 1, 0], [0, 0, 2]])
     chance = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
-    np.testing.assert_allclose(next_product.top(chance, lines, 1), [0.75, 0])
-    np.testing.assert_allclose(next_product.top(chance, lines, 2), [1, 0])
+    np.testing.assert_allclose(next_product.top_k_probability(chance, lines, 1), [0.75, 0])
+    np.testing.assert_allclose(next_product.top_k_probability(chance, lines, 2), [1, 0])
     np.testing.assert_allclose(next_product.log_loss(chance, lines), [-0.75 * np.log(0.5) - 0.25 * np.log(0.3), -np.log(0.2)])
-    table = next_product.scores({"a": chance}, lines, np.array([1, 1]), ks=(1,)).set_index("metric")["value"]
+    table = next_product.next_product_scores({"a": chance}, lines, np.array([1, 1]), ks=(1,)).set_index("metric")["value"]
     assert table["accuracy@1"] == 0.375
     assert table["hit@1"] == 0.5
     with pytest.raises(ValueError, match=r"k = 4: must lie in 1 .. 3"):
-        next_product.top(chance, lines, 4)
+        next_product.top_k_probability(chance, lines, 4)
 
 
 def test_a_drawn_product_has_the_shares_of_the_basket():
@@ -113,7 +113,7 @@ def test_the_forest_learns_a_taste_and_gives_an_unseen_class_a_chance():
     rng = np.random.default_rng(0)
     features = rng.random((600, 2))
     taste = (features[:, 0] > 0.5).astype(int)
-    model = next_product.forest(features, taste, {"n_estimators": 20, "max_depth": 3}, 1)
+    model = next_product.fit_class_forest(features, taste, {"n_estimators": 20, "max_depth": 3}, 1)
     chance = next_product.chances(model, features, 3, np.full(3, 1 / 3))
     np.testing.assert_allclose(chance.sum(axis=1), 1)
     assert (chance.argmax(axis=1) == taste).mean() > 0.97
@@ -129,6 +129,6 @@ def test_what_is_owned_once_is_not_offered_again():
 
 
 def test_popularity_is_the_mean_share_and_leaves_no_class_at_zero():
-    chance = next_product.popular(np.array([[3.0, 1, 0], [0, 1, 0]]), 4)
+    chance = next_product.popularity_shares(np.array([[3.0, 1, 0], [0, 1, 0]]), 4)
     assert chance.shape == (4, 3)
     np.testing.assert_allclose(chance[0], np.array([1.25, 1.75, 0.5]) / 3.5)

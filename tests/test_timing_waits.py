@@ -31,7 +31,7 @@ def world():
 
 def test_features_against_plain_loops(world):
     days = world[0]
-    table = waiting.known(days, 200).set_index("customer")
+    table = waiting.known_at(days, 200).set_index("customer")
     for who in (0, 5, 17, 100):
         mine = days.day[(days.who == who) & (days.day < 200)]
         row = table.loc[who]
@@ -57,7 +57,7 @@ def test_features_are_blind_to_the_future(world):
     days = world[0]
     early = days.day < 200
     cut = waiting.ShoppingDays(days.start, days.length, days.who[early], days.day[early], days.spend[early])
-    pd.testing.assert_frame_equal(waiting.known(days, 200), waiting.known(cut, 200))
+    pd.testing.assert_frame_equal(waiting.known_at(days, 200), waiting.known_at(cut, 200))
 
 
 def test_waits_against_plain_loops_and_who_waits_stays(world):
@@ -70,13 +70,13 @@ def test_waits_against_plain_loops_and_who_waits_stays(world):
             assert s == (len(later) > 0)
             assert w == (later[0] - 240 + 1 if len(later) else (until or days.length) - 240)
     rows = waiting.moments(days, [240], customers)
-    assert len(rows) == len(waiting.known(days, 240))
+    assert len(rows) == len(waiting.known_at(days, 240))
     assert (~rows["seen"]).any()
 
 
 def test_sizes_by_hand(world):
     rows = waiting.moments(world[0], [300, 360], np.arange(50))
-    table = waiting.sizes(world[0], {"a": rows}, H).iloc[0]
+    table = waiting.part_sizes(world[0], {"a": rows}, H).iloc[0]
     assert (table["dates"], table["customers"], table["number"]) == (2, rows["customer"].nunique(), len(rows))
     assert table["first"] == pd.Timestamp("2025-01-06") + pd.Timedelta(days=300)
     assert table["never"] == pytest.approx(1 - rows["seen"].mean())
@@ -86,7 +86,7 @@ def test_sizes_by_hand(world):
 def test_a_moment_outside_the_data_is_refused(world):
     for moment in (0, -3, 401):
         with pytest.raises(ValueError, match=rf"moment = {moment}: must lie in 1 .. 400"):
-            waiting.known(world[0], moment)
+            waiting.known_at(world[0], moment)
 
 
 @settings(max_examples=60, deadline=None)
@@ -170,14 +170,14 @@ def test_the_truth_has_the_least_crps_and_is_calibrated():
     curve = -np.expm1(-rate[:, None] * np.arange(1, H + 1))
     forecasts = {name: judge.of_curve(-np.expm1(np.log1p(-curve) * f)) for name, f in (("truth", 1), ("half", 0.5), ("twice", 2))}
     forecasts["all"] = judge.of_curve(np.tile(curve.mean(axis=0), (4000, 1)))
-    values = judge.scores(forecasts, rows, H)
+    values = judge.wait_scores(forecasts, rows, H)
     crps = values[values["metric"] == "crps"].set_index("method")["value"]
     assert crps.idxmin() == "truth"
     share = judge.attained(values, "truth", "all").set_index("method")["value"]
     assert share["truth"] == 1
     assert share["all"] == 0
     assert share["half"] < 1
-    table = judge.calibration(forecasts, rows)
+    table = judge.wait_calibration(forecasts, rows)
     gap = (table["happened"] - table["foretold"]).abs().groupby(table["method"]).mean()
     assert gap["truth"] < 0.02 < gap["twice"]
 
@@ -247,9 +247,9 @@ def test_off_points_by_hand_and_between_methods():
     flat = {"right": chance, "over": np.minimum(chance + 0.1, 1), "all": np.full(n, 0.5)}
     forecasts = {m: judge.of_curve(np.tile(c[:, None], (1, H))) for m, c in flat.items()}
     forecasts["point"] = judge.of_points(np.full(n, 4.0), H)
-    table = judge.off_points(forecasts, rows, "right", rows["customer"], 0, draws=200).set_index("method")
+    table = judge.calibration_error(forecasts, rows, "right", rows["customer"], 0, draws=200).set_index("method")
     assert list(table.index) == ["right", "over", "all"]
-    plain = judge.calibration(forecasts, rows)
+    plain = judge.wait_calibration(forecasts, rows)
     plain = (plain["happened"] - plain["foretold"]).abs().groupby(plain["method"]).mean()
     for name in table.index:
         assert table.loc[name, "off"] == pytest.approx(plain[name])
@@ -302,14 +302,14 @@ def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):
     test = waiting.moments(days, [300, 329, 358], np.arange(450, 900))
     columns = timing.usable(fit)
     usual = float(fit["gap_median"].median())
-    forest = timing.forest(fit, H, {"n_estimators": 60, "max_depth": 8}, columns, 1)
+    forest = timing.fit_wait_forest(fit, H, {"n_estimators": 60, "max_depth": 8}, columns, 1)
     chances = timing.fit_daily(fit, days.weekday(fit["date"].to_numpy()), H, columns, 1)
     who, date = test["customer"].to_numpy(), test["date"].to_numpy()
     left = np.clip(stop[who] - date, 0, H)[:, None]
     true = -np.expm1(-rate[who][:, None] * np.minimum(np.arange(1, H + 1), left))
     forecasts = {
         "all": timing.everybody(fit, len(test), H),
-        "gap": timing.own_gap(test, usual, H),
+        "gap": timing.personal_gap_forecast(test, usual, H),
         "rate": timing.constant_rate(test, H),
         "forest": timing.forest_mean(forest, test, H, columns),
         "leaves": timing.forest_curve(forest, fit, test, H, columns),
@@ -318,12 +318,12 @@ def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):
         "daily": timing.daily_curve(chances, test, days.weekday(date), H, columns),
         "truth": judge.of_curve(true),
     }
-    crps = judge.scores(forecasts, test, H).query("metric == 'crps'").groupby("method")["value"].mean()
+    crps = judge.wait_scores(forecasts, test, H).query("metric == 'crps'").groupby("method")["value"].mean()
     assert crps.idxmin() == "truth"
     assert crps[["leaves", "daily", "weibull"]].max() < crps[["all", "gap", "rate", "forest"]].min()
     share = (crps["all"] - crps) / (crps["all"] - crps["truth"])
     assert share["daily"] > 0.7
-    scores = judge.scores(forecasts, test, H).query("metric == 'coverage'").groupby("method")["value"].mean()
+    scores = judge.wait_scores(forecasts, test, H).query("metric == 'coverage'").groupby("method")["value"].mean()
     assert (scores[["leaves", "daily", "quantiles"]] > 0.77).all()
 
 
@@ -331,7 +331,7 @@ def test_the_leaves_are_the_distribution_whose_mean_the_forest_tells(world):
     fit = waiting.moments(world[0], [120, 149, 178])
     columns = timing.usable(fit)
     # without resampling every leaf's value is the mean of the very rows that lie in it
-    forest = timing.forest(fit, H, {"n_estimators": 5, "max_depth": 4}, columns, 1).set_params(bootstrap=False)
+    forest = timing.fit_wait_forest(fit, H, {"n_estimators": 5, "max_depth": 4}, columns, 1).set_params(bootstrap=False)
     forest.fit(fit[columns].to_numpy(float), timing.cut_waits(fit, H))
     curve = timing.forest_curve(forest, fit, fit, H, columns)
     np.testing.assert_allclose(curve.mean, forest.predict(fit[columns].to_numpy(float)))
@@ -357,7 +357,7 @@ def test_daily_rows_of_one_customer_by_hand():
     rows = pd.DataFrame({"recency": [3.0], **dict.fromkeys(timing.SHARES, 0.1), "wait": [3], "seen": [True]}).assign(
         share_tue=0.4
     )
-    table, source = timing.ahead(rows, np.array([6]), np.array([3]), ["recency", *timing.SHARES])
+    table, source = timing.day_rows(rows, np.array([6]), np.array([3]), ["recency", *timing.SHARES])
     assert table["ahead"].tolist() == [1, 2, 3]
     assert table["weekday"].tolist() == [6, 0, 1]
     assert table["habit"].tolist() == [0.1, 0.1, 0.4]
@@ -379,7 +379,7 @@ def test_two_runs_give_the_same_numbers(world):
     weekday = world[0].weekday(fit["date"].to_numpy())
 
     def once():
-        forest = timing.forest(fit, H, {"n_estimators": 20, "max_depth": 6}, columns, 1)
+        forest = timing.fit_wait_forest(fit, H, {"n_estimators": 20, "max_depth": 6}, columns, 1)
         chances = timing.fit_daily(fit, weekday, H, columns, 1)
         return [
             timing.forest_curve(forest, fit, rows, H, columns).curve.tobytes(),

@@ -120,7 +120,7 @@ def test_a_fault_in_a_release_is_caught(released, tmp_path, file, old, new, foun
     edit(released / file, old, new)
     assert found in different(release.read_build(released), release.read_build(tmp_path / "a"))
     assert found in different(sealed(released), release.read_build(tmp_path / "a"))
-    assert not verify.alike(compare(sealed(released), release.read_build(tmp_path / "a")))
+    assert not verify.is_same(compare(sealed(released), release.read_build(tmp_path / "a")))
 
 
 def test_a_third_digit_changed_by_hand_is_caught_even_inside_a_wide_interval(released, tmp_path):
@@ -202,7 +202,7 @@ def test_whom_lists_hold_is_told_and_is_no_difference_by_itself(tmp_path, monkey
     [row] = [r for r in compare(*sides) if r.what == "list"]
     assert row.texts == ("3 customers, 1 of them only here",) * 2
     assert row.by == pytest.approx(0.5)
-    assert verify.alike(compare(*sides))
+    assert verify.is_same(compare(*sides))
 
 
 def test_lists_alone_are_read_and_one_that_cannot_be_is_named(tmp_path, monkeypatch):
@@ -218,7 +218,7 @@ def test_lists_alone_are_read_and_one_that_cannot_be_is_named(tmp_path, monkeypa
     for made in (release.read_build(tmp_path / "a"), release.present("smoke")):
         assert made.lists == {"good.csv": ["C1"]}
         assert [line.partition(":")[0] for line in made.unread] == ["empty.csv", "ragged.csv", "western.csv"]
-        assert verify.alike(compare(made, made))
+        assert verify.is_same(compare(made, made))
         text = page(made, made, compare(made, made), release.aside(made, made), tmp_path / "verify.html").read_text(
             encoding="utf-8"
         )
@@ -292,7 +292,7 @@ def test_the_present_build_is_compared_with_its_profile_and_this_machine(tmp_pat
     assert set(made.runs) == {"market", "uplift"}
     assert made.facts["versions"]["numpy"] == np.__version__
     release.write_release(made, release.published("smoke"))
-    assert verify.alike(compare(*release.sides("smoke")))
+    assert verify.is_same(compare(*release.sides("smoke")))
 
 
 @pytest.mark.slow
@@ -322,8 +322,8 @@ def test_what_is_not_available_is_as_if_it_had_not_been_recorded(tmp_path, monke
         if name != "a":
             report.record("true_value", value, digits=1, interval=(value, value), meaning="m")
         builds.append(release.read_build(tmp_path / name))
-    assert verify.alike(verify.compare(builds[0], builds[1]))
-    assert verify.alike(verify.compare(builds[1], builds[0]))
-    assert verify.alike(verify.compare(builds[1], builds[1]))
-    assert not verify.alike(verify.compare(builds[1], builds[2]))
-    assert not verify.alike(verify.compare(builds[0], builds[2]))
+    assert verify.is_same(verify.compare(builds[0], builds[1]))
+    assert verify.is_same(verify.compare(builds[1], builds[0]))
+    assert verify.is_same(verify.compare(builds[1], builds[1]))
+    assert not verify.is_same(verify.compare(builds[1], builds[2]))
+    assert not verify.is_same(verify.compare(builds[0], builds[2]))

@@ -7,9 +7,9 @@ SMALL: dict[str, dict[str, Any]] = {
     "01_market": {"contacts": 2000, "twins": 150, "points": 60},
     "02_shop": {"draws": 50},
     "03_purchase": {"customers": 100, "items": 40, "pairs": 5000},
-    "04_recommendation": {"learners": 150, "judged": 100},
+    "04_recommendation": {"learners": 150, "evaluated": 100},
     "05_timing": {"customers": 120},
-    "07_lifetime": {"draws": 30, "told": 200},
+    "07_lifetime": {"draws": 30, "scored": 200},
     "08_effect": {"samples": 3, "size": 400, "rows": 600},
     "09_uplift": {"draws": 20},
     "12_budget": {"parts": 2},
@@ -17,18 +17,18 @@ SMALL: dict[str, dict[str, Any]] = {
         "customers": 100,
         "items": 40,
         "explained": 30,
-        "beside": 6,
+        "background": 6,
         "refits": 6,
         "hybrids": 1000,
-        "listed_beside": 3,
+        "list_background": 3,
     },
-    "17_fairness": {"customers": 300, "least": 20, "draws": 50},
+    "17_fairness": {"customers": 300, "minimum": 20, "draws": 50},
 }
 
 # notebook -> parameters changed in its run with seed 2, and with seed 3
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "01_market": [{"preset": "uniform"}, {"preset": "hidden"}],
-    "02_shop": [{"least": 5}, {"least": 1000}],  # the second: no campaign can be judged
+    "02_shop": [{"minimum": 5}, {"minimum": 1000}],  # the second: no campaign can be judged
     "03_purchase": [{"until": "2025-09-01"}, {"tests": 2, "trains": 2}],
     "04_recommendation": [{"product": "White Bread", "k": 5}, {"item": "name", "dates": 1}],  # one date: no interval
     "05_timing": [{"horizon": 21, "classes": 5}, {"embargo": 28, "tests": 1}],
@@ -39,8 +39,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"learners": ["dose-response"], "message": 30.0, "arm": "20"},
     ],
     "12_budget": [{"arm": "0", "half_life": 14.0}, {"arm": "25", "message": 10.0, "held_out": 0.3}],
-    "16_explanation": [{"arm": "20", "half": 0.2}, {"arm": "0", "half": 1.0}],
-    "17_fairness": [{"even": "gender", "product": ""}, {"protected": ["age"], "spent": 0.1, "allowed": 0.0}],
+    "16_explanation": [{"arm": "20", "budget_share": 0.2}, {"arm": "0", "budget_share": 1.0}],
+    "17_fairness": [{"parity_attribute": "gender", "product": ""}, {"protected": ["age"], "budget_share": 0.1, "tolerance": 0.0}],
     "18_campaign": [
         {"product": "", "budget": "", "channel": "e-mail", "holdout": 0.0},
         {"product": "", "budget": "", "customers": "3", "discount": "25"},

@@ -8,8 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.metrics import balanced_accuracy_score
 
 from promo_helpers import draws
-from promo_helpers.audit.fairness import LEAST, Measure, audit, varying
-from promo_helpers.audit.nulls import ALPHA, adjusted, equal_shares
+from promo_helpers.audit.fairness import MIN_CUSTOMERS, Measure, audit, varying
+from promo_helpers.audit.nulls import ALPHA, adjusted_p, equal_shares
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.files import written_whole
 from promo_helpers.shop import Shop
@@ -17,8 +17,8 @@ from promo_helpers.shop.sheets import read_sheet, write_sheet
 
 AGES = ("under 30", "30 to 44", "45 to 59", "60 and over")
 BORDERS = (30, 45, 60)
-KINDS = ("gender", "age_band", "city", "segment", "income_band", "household_size")
-BOTH = "gender and age"
+ATTRIBUTES = ("gender", "age_band", "city", "segment", "income_band", "household_size")
+GENDER_AND_AGE = "gender and age"
 
 
 def in_words(kind: str) -> str:
@@ -32,23 +32,23 @@ def attributes(customers: pd.DataFrame) -> pd.DataFrame:
     Ages are cut below 30, 45 and 60. Raises ValueError where the table has none of them.
     """
     out = pd.DataFrame(index=customers.index)
-    for kind in KINDS:
+    for kind in ATTRIBUTES:
         if kind == "age_band" and "age" in customers:
             band = np.searchsorted(BORDERS, customers["age"].to_numpy(float), side="right")
             out[kind] = pd.Series(np.array(AGES, object)[band], customers.index).where(customers["age"].notna())
         elif kind in customers and customers[kind].notna().any():
             out[kind] = customers[kind].astype(object).where(customers[kind].notna())
     if not len(out.columns):
-        raise ValueError(f"the customers have none of {', '.join(KINDS)}: there are no groups to compare")
+        raise ValueError(f"the customers have none of {', '.join(ATTRIBUTES)}: there are no groups to compare")
     if {"gender", "age_band"} <= set(out):
         both = out["gender"].astype(str) + ", " + out["age_band"].astype(str)
-        out[BOTH] = both.astype(object).where(out["gender"].notna() & out["age_band"].notna())
+        out[GENDER_AND_AGE] = both.astype(object).where(out["gender"].notna() & out["age_band"].notna())
     return out
 
 
 def groups_of(shop: Shop, customer: pd.Series) -> pd.DataFrame:
     """[customer, attribute] labels of these ids, as `attributes` makes them; no column where the shop records none."""
-    known = [c for c in (*KINDS, "age") if shop.has("customers", c)]
+    known = [c for c in (*ATTRIBUTES, "age") if shop.has("customers", c)]
     frame = shop.frame("customers", ["customer_id", *known]).set_index("customer_id").reindex(customer)
     try:
         return attributes(frame.reset_index())
@@ -59,14 +59,17 @@ def groups_of(shop: Shop, customer: pd.Series) -> pd.DataFrame:
 SHARES = ("contacted", "discount", "left out", "buyers contacted", "others contacted")
 
 
-def page(table: pd.DataFrame, shares: pd.DataFrame, given: pd.DataFrame | None, measures: tuple[str, ...]) -> pd.DataFrame:
+def audit_page(
+    table: pd.DataFrame, shares: pd.DataFrame, conditional: pd.DataFrame | None, measures: tuple[str, ...]
+) -> pd.DataFrame:
     """The audit as text: a row a group, its customers, each measure with its interval (shares in per cent), and what is found of contacts.
 
-    table: `fairness.audit`; shares, given: `nulls.equal_shares` and `nulls.equal_given`. Their columns say more or fewer where Holm, over
+    table: `fairness.audit`; shares, given: `nulls.equal_shares` and `nulls.equal_given_features`. Their columns say more or
+    fewer where Holm, over
     all rows of that test, leaves the difference to the other customers; blank where it does not, n/a where it is not tested.
     """
     rows = []
-    known = {"equal shares": _said(shares)} | ({} if given is None else {"given features": _said(given)})
+    known = {"equal shares": _said(shares)} | ({} if conditional is None else {"given features": _said(conditional)})
     for (attribute, group), part in table.groupby(["attribute", "group"], sort=False):
         part = part.set_index("measure")
         row = {"by": attribute, "group": group, "customers": int(part.loc["contacted", "customers"])}
@@ -97,13 +100,13 @@ def with_ends(table: pd.DataFrame, names: dict[str, str]) -> pd.DataFrame:
 
 
 def _said(tests: pd.DataFrame) -> dict[tuple[str, str], str]:
-    holm = adjusted(tests["p"]) < ALPHA
+    holm = adjusted_p(tests["p"]) < ALPHA
     words = np.where(holm, np.where(tests["z"] > 0, "more", "fewer"), "")
     mine = tests["measure"] == "contacted"
     return {(a, g): str(w) for a, g, w in zip(tests["attribute"][mine], tests["group"][mine], words[mine], strict=True)}
 
 
-def who(shop: Shop, purchases: Purchases, day: int, size: int, seed: int) -> pd.DataFrame:
+def audited_customers(shop: Shop, purchases: Purchases, day: int, size: int, seed: int) -> pd.DataFrame:
     """Rows of customers, sorted by id: those with a purchase before the day who agreed to be contacted (all, where no consent is
     recorded); at most `size`, drawn at random."""
     people = shop.frame("customers").sort_values("customer_id", kind="stable", ignore_index=True)
@@ -161,7 +164,7 @@ def write_list(path: Path, customer: np.ndarray, discount: np.ndarray, saving: n
 
 
 def measures_of(chosen: pd.DataFrame, people: pd.Series) -> list[Measure]:
-    """contacted, discount (of the contacted) and, where the list promises them, promised saving and profit a customer, contacted
+    """contacted, discount (of the contacted) and, where the list promises them, predicted saving and profit a customer, contacted
     or not: of `people` [row] ids who could be on the list."""
     if (strange := ~chosen["customer_id"].isin(people)).any():
         raise ValueError(
@@ -174,22 +177,22 @@ def measures_of(chosen: pd.DataFrame, people: pd.Series) -> list[Measure]:
         out.append(Measure("discount", at["discount"].fillna(0).to_numpy(float), sent))
     for name in ("saving", "profit"):
         if chosen[name].notna().all():
-            out.append(Measure(f"promised {name}", at[name].fillna(0).to_numpy(float), np.ones(len(sent))))
+            out.append(Measure(f"predicted {name}", at[name].fillna(0).to_numpy(float), np.ones(len(sent))))
     return out
 
 
 def audit_list(
-    path: Path, people: pd.Series, labels: pd.DataFrame, seed: int, draws: int = 400, least: int = LEAST
+    path: Path, people: pd.Series, labels: pd.DataFrame, seed: int, draws: int = 400, least: int = MIN_CUSTOMERS
 ) -> tuple[pd.DataFrame, Path]:
     """The audit of the list in `path`, and the file <list name>_audit.csv beside it that it is written to.
 
-    people: [row] ids of all who could have been on the list; labels: [row, attribute] theirs. Columns as `fairness.audit`, and p and Holm
+    people: [row] ids of all who could have been on the list; labels: [row, attribute] theirs. Columns as `fairness.audit`, and p and p_holm
     of the null of equal shares. Whoever the list holds must be among `people`.
     """
     measures = measures_of(read_list(path), people)
     table = audit(measures, labels, people.to_numpy(object), seed, draws, least)
     tests = equal_shares(varying(measures), labels, people.to_numpy(object), least)
-    tests["Holm"] = adjusted(tests["p"])
+    tests["p_holm"] = adjusted_p(tests["p"])
     table = table.round(12).merge(tests.drop(columns="z"), on=["attribute", "group", "measure"], how="left")
     file = path.with_name(f"{path.stem}_audit.csv")
     with written_whole(file) as scratch:
@@ -199,27 +202,27 @@ def audit_list(
 
 def read_audit(path: Path) -> pd.DataFrame:
     """The audit of a list as `audit_list` gave it."""
-    return pd.read_csv(path, dtype={"group": str}).fillna({"note": ""})
+    return pd.read_csv(path, dtype={"group": str}).rename(columns={"Holm": "p_holm"}).fillna({"note": ""})  # 0.1 wrote Holm
 
 
-def most_unlike(audited: pd.DataFrame) -> pd.DataFrame:
+def largest_difference(audited: pd.DataFrame) -> pd.DataFrame:
     """The row (or none) of the group whose share of contacts lies furthest from that of the others: of those that Holm leaves, where it
     leaves any."""
     judged = _judged(audited)
-    sure = judged[judged["Holm"] < ALPHA]
+    sure = judged[judged["p_holm"] < ALPHA]
     rows = sure if len(sure) else judged
     return rows.loc[rows["difference"].abs().sort_values(ascending=False, kind="stable").index[:1]]
 
 
-def said(audited: pd.DataFrame) -> str:
+def audit_sentence(audited: pd.DataFrame) -> str:
     """The finding of an audit in a sentence."""
     judged = _judged(audited)
     if judged.empty:
         return "No group is large enough to be judged."
-    sure = judged[judged["Holm"] < ALPHA]
+    sure = judged[judged["p_holm"] < ALPHA]
     if sure.empty:
         return f"No group's share of contacts can be told from that of the others ({len(judged)} groups)."
-    row = most_unlike(audited).iloc[0]
+    row = largest_difference(audited).iloc[0]
     kinds = [k.replace("_", " ") for k in dict.fromkeys(sure["attribute"])]
     ends = f"{100 * row['difference_low']:+.1f} to {100 * row['difference_high']:+.1f}"
     text = f"Groups by {', '.join(kinds)} are written to more or less often than others, by more than chance. Furthest off: "
@@ -228,16 +231,16 @@ def said(audited: pd.DataFrame) -> str:
 
 
 def _judged(audited: pd.DataFrame) -> pd.DataFrame:
-    return audited[(audited["measure"] == "contacted") & (audited["note"] == "") & audited["Holm"].notna()]
+    return audited[(audited["measure"] == "contacted") & (audited["note"] == "") & audited["p_holm"].notna()]
 
 
 CONSTRAINTS = {"demographic parity": "demographic_parity", "equalised odds": "equalized_odds"}
 
 
-class Given(ClassifierMixin, BaseEstimator):
+class FixedProbability(ClassifierMixin, BaseEstimator):
     """A classifier whose one feature is a chance that another model foretold."""
 
-    def fit(self, x: np.ndarray, y: np.ndarray) -> "Given":
+    def fit(self, x: np.ndarray, y: np.ndarray) -> "FixedProbability":
         """Nothing is learnt."""
         self.classes_ = np.array([0, 1])
         return self
@@ -248,7 +251,7 @@ class Given(ClassifierMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
 
-def fitted(
+def fit_threshold_rules(
     chance: np.ndarray,
     label: np.ndarray,
     group: np.ndarray,
@@ -257,8 +260,8 @@ def fitted(
     customer: np.ndarray,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    """`rules` of the rows whose group is known; the others are contacted by no rule."""
-    found = rules(chance[known], label[known], group[known], fit[known], customer[known], seed)
+    """`threshold_rules` of the rows whose group is known; the others are contacted by no rule."""
+    found = threshold_rules(chance[known], label[known], group[known], fit[known], customer[known], seed)
     out = {}
     for name, contacted in found.items():
         out[name] = np.zeros(len(chance), bool)
@@ -266,7 +269,7 @@ def fitted(
     return out
 
 
-def rules(
+def threshold_rules(
     chance: np.ndarray, label: np.ndarray, group: np.ndarray, fit: np.ndarray, customer: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
     """name -> [row] who is contacted: by one threshold for all, and by thresholds that hold to demographic parity and to equalised odds.
@@ -286,7 +289,7 @@ def rules(
     out = {"one threshold": chance >= best}
     for name, constraint in CONSTRAINTS.items():
         model = ThresholdOptimizer(
-            estimator=Given().fit(x, label), constraints=constraint, objective="balanced_accuracy_score", prefit=True,
+            estimator=FixedProbability().fit(x, label), constraints=constraint, objective="balanced_accuracy_score", prefit=True,
             predict_method="predict_proba",
         )  # fmt: skip
         model.fit(x[fit], label[fit].astype(int), sensitive_features=group[fit])

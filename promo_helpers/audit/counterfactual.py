@@ -61,7 +61,7 @@ def consistent(x: pd.DataFrame) -> np.ndarray:
     return fits
 
 
-def changes(observed: pd.DataFrame, leave: Sequence[str] = ()) -> list[Change]:
+def changes(observed: pd.DataFrame, excluded: Sequence[str] = ()) -> list[Change]:
     """Events (a purchase last week, none in 90 days, an offer lately, discounts never used), and SINGLE features at quantiles of what is
     observed; those of the features `leave` are not tried, nor is one that its words would not show."""
     made = [
@@ -71,15 +71,15 @@ def changes(observed: pd.DataFrame, leave: Sequence[str] = ()) -> list[Change]:
         Change("never used", _never_used, lambda o, _n, _p, _c: f"{_earlier(o)} had not been used"),
     ]
     for feature in SINGLE:
-        if feature in observed and feature not in leave:
+        if feature in observed and feature not in excluded:
             for value in np.unique(np.nanquantile(observed[feature], QUANTILES, method="nearest")):
                 made.append(Change(feature, _setter(feature, float(value)), _sayer(feature)))
     return made
 
 
-def flips(
+def smallest_flips(
     net: Function, x: pd.DataFrame, observed: pd.DataFrame, products: Sequence[str], categories: Sequence[str],
-    leave: Sequence[str] = (),
+    excluded: Sequence[str] = (),
 ) -> pd.DataFrame:  # fmt: skip
     """For each row of x, of those that `net` [row, arm] chooses for an offer: the smallest of the `changes` after which it chooses none.
 
@@ -92,7 +92,7 @@ def flips(
     if (idle := net(x).argmax(axis=1) == 0).any():
         raise ValueError(f"{int(idle.sum())} of {len(x)} rows are not chosen as they are: a counterfactual undoes a choice")
     ranks = {c: np.sort(observed[c].dropna().to_numpy(float)) for c in observed}
-    tried = changes(observed, leave)
+    tried = changes(observed, excluded)
     which, size, left = np.full(len(x), -1), np.full(len(x), np.inf), np.full(len(x), np.nan)
     for k, change in enumerate(tried):
         new, applies = change.move(x)

@@ -15,7 +15,7 @@ from promo_helpers.inference import share as share_between
 if TYPE_CHECKING:
     from fairlearn.metrics import MetricFrame
 
-LEAST = 50  # customers of a group that a mean is taken over
+MIN_CUSTOMERS = 50  # customers of a group that a mean is taken over
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def one_label(labels: pd.DataFrame, customer: np.ndarray) -> pd.DataFrame:
 SHUFFLES = 100
 
 
-def offered(
+def offer_measures(
     arm: np.ndarray, depth: np.ndarray, saving: np.ndarray, profit: np.ndarray, persuadable: np.ndarray | None = None
 ) -> list[Measure]:
     """What an allocation does to its customers, as measures over rows.
@@ -75,7 +75,7 @@ def offered(
     return out if persuadable is None else [*out, Measure("left out", (~sent).astype(float), persuadable.astype(float))]
 
 
-def chosen(selected: np.ndarray, label: np.ndarray) -> list[Measure]:
+def classification_measures(selected: np.ndarray, label: np.ndarray) -> list[Measure]:
     """Of a classification: contacted (equal in demographic parity); buyers contacted and others contacted (both equal in equalised odds,
     Hardt, Price & Srebro 2016). selected, label (she buys): [row]."""
     s, y = selected.astype(float), label.astype(float)
@@ -88,7 +88,7 @@ def chosen(selected: np.ndarray, label: np.ndarray) -> list[Measure]:
 
 def audit(
     measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, seed: int, draws: int = 400,
-    least: int = LEAST, level: float = 0.95,
+    least: int = MIN_CUSTOMERS, level: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
     """One row an attribute, group and measure: customers (that the mean is over), value, difference and ratio (group against all others
     whose label is known), each with _low and _high, and note: why a group is not judged, "" where it is.
@@ -136,7 +136,7 @@ def audit(
 
 def gaps(
     measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, seed: int, draws: int = 400,
-    least: int = LEAST, other: Sequence[Measure] | None = None,
+    least: int = MIN_CUSTOMERS, other: Sequence[Measure] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """One row an attribute and measure: gap, the largest difference between two groups that can be judged, with low and high; by_chance,
     the mean gap where labels are drawn anew among the customers; groups. Intervals as in `audit`, 95 %.

@@ -13,7 +13,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws
-from promo_helpers.audit.fairness import LEAST, Measure, by_customer, one_label
+from promo_helpers.audit.fairness import MIN_CUSTOMERS, Measure, by_customer, one_label
 from promo_helpers.models.trees import boosted
 
 FOLDS = 5
@@ -25,7 +25,9 @@ ALPHA = 0.05
 METHODS = {"Holm": "holm", "BH": "fdr_bh"}  # statsmodels' names
 
 
-def equal_shares(measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, least: int = LEAST) -> pd.DataFrame:
+def equal_shares(
+    measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, least: int = MIN_CUSTOMERS
+) -> pd.DataFrame:
     """Rows of attribute, group, measure, z, p: two-sided permutation test by customer of each group against all others.
 
     What is permuted are the labels among the customers whom a measure is about. Mean and variance of a group's sum over all permutations
@@ -44,9 +46,9 @@ def equal_shares(measures: Sequence[Measure], labels: pd.DataFrame, customer: np
     return _each(measures, first, den, least, test)
 
 
-def equal_given(
+def equal_given_features(
     measures: Sequence[Measure], labels: pd.DataFrame, customer: np.ndarray, legitimate: pd.DataFrame, seed: int,
-    least: int = LEAST, folds: int = FOLDS,
+    least: int = MIN_CUSTOMERS, folds: int = FOLDS,
 ) -> pd.DataFrame:  # fmt: skip
     """Rows of attribute, group, measure, z, p: is the measure independent of the group given the legitimate features?
 
@@ -61,18 +63,18 @@ def equal_given(
     place = np.unique(pd.factorize(np.asarray(customer))[0], return_index=True)[1]
     x = legitimate.iloc[place].to_numpy(float)
     fold = draws.parts(seed, "folds of an audit", people, number=folds)
-    bends = _bends(x)
+    bends = _spline_basis(x)
     there = [np.flatnonzero(den[:, m] > 0) for m in range(len(measures))]
     scores = np.zeros((len(people), len(measures)))
     for m, rows in enumerate(there):
         if len(rows) >= 2 * folds * SMALLEST:  # fewer are told apart by their mean alone
-            scores[rows, m] = _foretold(x[rows], num[rows, m] / den[rows, m], fold[rows], seed)
+            scores[rows, m] = _cross_fit(x[rows], num[rows, m] / den[rows, m], fold[rows], seed)
 
     def test(m: int, rows: np.ndarray, group: np.ndarray) -> np.ndarray:
         y = num[rows, m] / den[rows, m]
         score = scores[rows, m]
-        basis = np.column_stack([bends[rows], _tenths(score)])
-        own, other = _left(basis, (y - score)[:, None]), _left(basis, group)
+        basis = np.column_stack([bends[rows], _decile_dummies(score)])
+        own, other = _residuals(basis, (y - score)[:, None]), _residuals(basis, group)
         product = own * other
         freedom = len(rows) / max(len(rows) - basis.shape[1], 1)
         # of a small group the products' own spread is noisy and small where their sum is large; that of unrelated residuals is not
@@ -82,7 +84,7 @@ def equal_given(
     return _each(measures, first, den, least, test)
 
 
-def adjusted(p: pd.Series, how: str = "Holm") -> pd.Series:
+def adjusted_p(p: pd.Series, how: str = "Holm") -> pd.Series:
     """p-values for many tests at once; missing ones stay missing and don't count.
 
     Holm (1979): the chance of any false accusation is at most the level, however the tests depend on each other. "BH" (Benjamini &
@@ -97,12 +99,12 @@ def adjusted(p: pd.Series, how: str = "Holm") -> pd.Series:
     return pd.Series(out, known.index).reindex(p.index)
 
 
-def found(tests: pd.DataFrame, level: float = ALPHA) -> dict[str, float]:
+def rejections(tests: pd.DataFrame, level: float = ALPHA) -> dict[str, float]:
     """How many of the tests (columns p) are below the level, how many of so many would be by chance, and how many are left after Holm
     and after BH: tests, below, by_chance, Holm, BH."""
     p = tests["p"].dropna()
     out = {"tests": len(p), "below": int((p < level).sum()), "by_chance": level * len(p)}
-    return out | {how: int((adjusted(p, how) < level).sum()) for how in ("Holm", "BH")}
+    return out | {how: int((adjusted_p(p, how) < level).sum()) for how in ("Holm", "BH")}
 
 
 def _each(measures: Sequence[Measure], first: pd.DataFrame, den: np.ndarray, least: int, test) -> pd.DataFrame:  # type: ignore[no-untyped-def]
@@ -124,7 +126,7 @@ def _each(measures: Sequence[Measure], first: pd.DataFrame, den: np.ndarray, lea
     return out.assign(p=2 * stats.norm.sf(out["z"].abs()))
 
 
-def _foretold(x: np.ndarray, y: np.ndarray, part: np.ndarray, seed: int) -> np.ndarray:
+def _cross_fit(x: np.ndarray, y: np.ndarray, part: np.ndarray, seed: int) -> np.ndarray:
     """[row] y by boosted trees that were fitted to the other parts."""
     score = np.empty(len(y))
     for k in np.unique(part):
@@ -133,7 +135,7 @@ def _foretold(x: np.ndarray, y: np.ndarray, part: np.ndarray, seed: int) -> np.n
     return score
 
 
-def _bends(x: np.ndarray) -> np.ndarray:
+def _spline_basis(x: np.ndarray) -> np.ndarray:
     """[row, column] each feature as a line that bends at quantiles, and whether it is missing; columns of unit spread."""
     columns = []
     for k in range(x.shape[1]):
@@ -151,13 +153,13 @@ def _bends(x: np.ndarray) -> np.ndarray:
     return np.asarray((out[:, kept] - out[:, kept].mean(axis=0)) / spread[kept])
 
 
-def _tenths(score: np.ndarray) -> np.ndarray:
+def _decile_dummies(score: np.ndarray) -> np.ndarray:
     """[row, tenth] which tenth of the score a row is in (fewer where the score has ties)."""
     borders = np.unique(np.quantile(score, np.arange(0.1, 1, 0.1)))
     return np.asarray((np.searchsorted(borders, score, side="right")[:, None] == np.arange(1, len(borders) + 1)).astype(float))
 
 
-def _left(basis: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _residuals(basis: np.ndarray, y: np.ndarray) -> np.ndarray:
     """[row, y] what a ridge regression on the basis leaves."""
     b, level = basis - basis.mean(axis=0), y - y.mean(axis=0)
     weight = np.linalg.solve(b.T @ b + RIDGE * np.eye(b.shape[1]), b.T @ level)

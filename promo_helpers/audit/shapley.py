@@ -20,8 +20,8 @@ from sklearn.tree import DecisionTreeRegressor
 
 from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
-from promo_helpers.models.demand import Response
-from promo_helpers.models.purchase import PurchaseModel, chance
+from promo_helpers.models.demand import DemandResponse
+from promo_helpers.models.purchase import PurchaseModel, predicted_probability
 from promo_helpers.models.trees import Booster
 from promo_helpers.models.trees import boosted as boosted_trees
 
@@ -150,7 +150,7 @@ def _ask(function: Function, rows: np.ndarray, columns: list[str]) -> np.ndarray
     return found.reshape(len(rows), -1)
 
 
-def rupees(response: Response, reference: pd.DataFrame, model: int = 0) -> Function:
+def profit_over_none(response: DemandResponse, reference: pd.DataFrame, model: int = 0) -> Function:
     """features -> [row, offer]: profit of each offer less that of none.
 
     A contact's cost takes the mean margin of the rows it is asked with (`Costs.of`); a function to be explained may not, so here it is that
@@ -165,10 +165,10 @@ def rupees(response: Response, reference: pd.DataFrame, model: int = 0) -> Funct
     return function
 
 
-def rupees_and_lift(response: Response, reference: pd.DataFrame, model: int = 0) -> Function:
+def rupees_and_lift(response: DemandResponse, reference: pd.DataFrame, model: int = 0) -> Function:
     """features -> [row, offer and offer]: the rupees of each offer, and after them the log of the units that it multiplies: what a Poisson
     model's own attributions explain."""
-    money = rupees(response, reference, model)
+    money = profit_over_none(response, reference, model)
 
     def function(x: pd.DataFrame) -> np.ndarray:
         units = response.expected(x, model).units
@@ -177,10 +177,10 @@ def rupees_and_lift(response: Response, reference: pd.DataFrame, model: int = 0)
     return function
 
 
-def net(response: Response, reference: pd.DataFrame, price: float, model: int = 0) -> Function:
+def net_profit(response: DemandResponse, reference: pd.DataFrame, price: float, model: int = 0) -> Function:
     """features -> [row, arm]: profit less `price` times spend, with none first: the arm of the largest is the decision under a budget
     whose shadow price is `price`."""
-    money = rupees(response, reference, model)
+    money = profit_over_none(response, reference, model)
 
     def function(x: pd.DataFrame) -> np.ndarray:
         spend = response.expected(x, model).spend
@@ -258,14 +258,14 @@ def one_tree(rule: Rupees, x: pd.DataFrame, seed: int, leaves: int = 16) -> Deci
     return DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=20, random_state=seed).fit(x, rule(x))
 
 
-def fidelity(own: np.ndarray, said: np.ndarray) -> Fidelity:
+def fidelity(rule_values: np.ndarray, tree_values: np.ndarray) -> Fidelity:
     """How well trees (`said` [row]) stand for a rule (`own` [row]), on rows they have not seen: rupees, and whether they exceed nothing.
     Raises ValueError for fewer than 30 rows: too few to judge."""
-    if len(own) < 30:
-        raise ValueError(f"{len(own)} rows held out are too few to judge a distilled rule by: at least 30")
-    spread = float(((own - own.mean()) ** 2).sum())
-    r2 = 1 - float(((own - said) ** 2).sum()) / spread if spread > 0 else 0.0
-    return Fidelity(r2, float(((own > 0) == (said > 0)).mean()), len(own))
+    if len(rule_values) < 30:
+        raise ValueError(f"{len(rule_values)} rows held out are too few to judge a distilled rule by: at least 30")
+    spread = float(((rule_values - rule_values.mean()) ** 2).sum())
+    r2 = 1 - float(((rule_values - tree_values) ** 2).sum()) / spread if spread > 0 else 0.0
+    return Fidelity(r2, float(((rule_values > 0) == (tree_values > 0)).mean()), len(rule_values))
 
 
 def of_trees(trees: Booster, x: pd.DataFrame, background: pd.DataFrame | None = None) -> Attributions:
@@ -291,7 +291,7 @@ def best_offer(offers: Function) -> Rupees:
     return lambda x: np.asarray(offers(x).max(axis=1))
 
 
-def margin(offers: Function) -> Rupees:
+def decision_margin(offers: Function) -> Rupees:
     """features -> [row] rupees of the chosen arm over the runner-up, below nothing where the chosen one is none."""
 
     def rule(x: pd.DataFrame) -> np.ndarray:
@@ -305,7 +305,7 @@ def chances(model: PurchaseModel, part: str = "ensemble") -> Function:
     """features -> [row] chance of buying, by the ensemble or by one of its parts; in double precision, or a row alone gets other digits."""
     if part == "ensemble":
         return lambda x: model.predict(x.to_numpy(float))["ensemble"]
-    return lambda x: chance(model.models[part], x.to_numpy(float))
+    return lambda x: predicted_probability(model.models[part], x.to_numpy(float))
 
 
 def true_types(gain: np.ndarray, buys: np.ndarray, units: np.ndarray, sure: float = 0.25) -> np.ndarray:
@@ -316,7 +316,7 @@ def true_types(gain: np.ndarray, buys: np.ndarray, units: np.ndarray, sure: floa
     return np.where(gain[:, 1:].max(axis=1) > 0, "persuadable", kind)
 
 
-def with_error(whole: np.ndarray, parts: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def jackknife_error(whole: np.ndarray, parts: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Standard error [player] by the model: a jackknife over models [part, player] that each leave a part of the customers out (Efron and
     Tibshirani 1993, chapter 11); and that of the customers, by the values [row, player] that `whole` is the mean of."""
     model = inference.jackknife_error(parts)
@@ -340,14 +340,14 @@ def spread(added: pd.DataFrame, leave: np.ndarray, level: float = inference.ROUN
     [part, feature] on fewer rows, and that of the customers."""
     size = added.abs()
     value = size.mean().to_numpy()
-    model, drawn = with_error(value, leave, size.to_numpy())
+    model, drawn = jackknife_error(value, leave, size.to_numpy())
     share = model / np.maximum(leave.mean(axis=0), 1e-12)
     ends = inference.interval(value, np.sqrt((share * value) ** 2 + drawn**2), level)
     table = pd.DataFrame({"feature": list(added), "value": value, "low": np.maximum(ends["low"], 0), "high": ends["high"]})
     return table.sort_values("value", ascending=False, kind="stable", ignore_index=True)
 
 
-def alike(one: np.ndarray, other: np.ndarray, ids: Any, seed: int, draws: int = 200) -> tuple[float, float, float]:
+def importance_agreement(one: np.ndarray, other: np.ndarray, ids: Any, seed: int, draws: int = 200) -> tuple[float, float, float]:
     """Rank correlation of two importances, each the mean size of values [row, feature] of the same rows; and its 95 % bootstrap interval
     over rows, whose `ids` are given."""
 
@@ -358,7 +358,7 @@ def alike(one: np.ndarray, other: np.ndarray, ids: Any, seed: int, draws: int = 
     return match(np.ones(len(one))), *inference.percentiles(again).tolist()
 
 
-def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -> tuple[float, float]:
+def topic_agreement(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -> tuple[float, float]:
     """Of rows [row, topic]: share whose strongest topic in `one` is first or second in `other`, and share whose two strongest are among the
     first four there; topics in `silent` are left out of both."""
     kept = [c for c in one if c not in silent]
@@ -368,7 +368,7 @@ def named_again(one: pd.DataFrame, other: pd.DataFrame, silent: Sequence[str]) -
     return float((there[:, 0] < 2).mean()), float((there < 4).all(axis=1).mean())
 
 
-def settled(plane: np.ndarray, chosen: np.ndarray, ids: Any, seed: int, bins: int = 26) -> tuple[float, float]:
+def plane_purity(plane: np.ndarray, chosen: np.ndarray, ids: Any, seed: int, bins: int = 26) -> tuple[float, float]:
     """How far a place in a plane [row, 2] settles a choice [row]: share of rows chosen as most of their cell are, and share of the chosen
     whose cell says no; cells between quantiles of .5 and 99.5 % are filled with a random half of the rows, by their `ids`, and judged
     on the other."""

@@ -27,9 +27,9 @@ def ago(days: float) -> str:
     return "within the last day" if whole < 1 else "1 day ago" if whole == 1 else f"{whole} days ago"
 
 
-def used_discounts(share: Counts, given: Counts) -> Counts:
+def used_discounts(share: Counts, sent: Counts) -> Counts:
     """How many of the `given` earlier discounts were used, from the shrunk share of `features.contact_history`."""
-    return np.rint(share * (given + 2) - 2 * REDEEMED)
+    return np.rint(share * (sent + 2) - 2 * REDEEMED)
 
 
 def never_used(discounts: pd.Series) -> pd.Series:
@@ -193,12 +193,12 @@ def clause(topic: str, row: Mapping[str, float], product: str, category: str, us
     raise KeyError(f"the topic '{topic}' has no clause; {', '.join(SILENT)} are never given as a reason")
 
 
-PERSONAL = " Age, gender or segment weighs more than either."
+PERSONAL_NOTE = " Age, gender or segment weighs more than either."
 ENDS = (" in the last 90 days", " in the last four weeks")
 NONE_FOUND = "no single fact that we tried would have changed the choice"
 
 
-def beside(x: pd.DataFrame, worth: np.ndarray, number: int) -> pd.DataFrame:
+def background_rows(x: pd.DataFrame, worth: np.ndarray, number: int) -> pd.DataFrame:
     """So many rows of x, spread evenly over `worth` [row]: whom each customer is compared with.
 
     Reasons beside ten such rows are about as near to those beside everybody as reasons beside twenty or forty random ones.
@@ -228,7 +228,7 @@ def reasons(
     return told
 
 
-def personal(added: pd.DataFrame) -> list[bool]:
+def personal_dominates(added: pd.DataFrame) -> list[bool]:
     """[row] whether age, gender or segment adds more than any reason that may be given."""
     if "person" not in added:
         return [False] * len(added)
@@ -244,13 +244,13 @@ def sentences(
 
     Where age, gender or segment adds more than the reasons given, a second sentence says so.
     """
-    said, more = reasons(facts, added, products, categories, usual), personal(added)
+    said, more = reasons(facts, added, products, categories, usual), personal_dominates(added)
     told = []
     for i, reason in enumerate(said):
         unless = (
             f"would not have been chosen if {undone[i]}, all else and the budget's price the same" if undone[i] else NONE_FOUND
         )
-        told.append(f"{offers[i]} {products[i]}: this customer {reason}; {unless}.{PERSONAL * more[i]}")
+        told.append(f"{offers[i]} {products[i]}: this customer {reason}; {unless}.{PERSONAL_NOTE * more[i]}")
     return told
 
 

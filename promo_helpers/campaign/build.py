@@ -10,40 +10,40 @@ import pandas as pd
 from promo_helpers.audit import counterfactual, wording
 from promo_helpers.audit.contacted import groups_of
 from promo_helpers.audit.shapley import explain
-from promo_helpers.audit.wording import PERSONAL, beside, personal, reasons
+from promo_helpers.audit.wording import PERSONAL_NOTE, background_rows, personal_dominates, reasons
 from promo_helpers.campaign import choose
 from promo_helpers.campaign.choose import (
-    Chosen,
-    Considered,
-    by_chance,
-    by_gain,
+    Candidates,
+    Selection,
+    campaign_season,
     complements,
-    considered,
     days,
     hours,
-    not_yet,
+    partner_not_bought,
+    predict_candidates,
     responses_of,
-    season,
+    select_by_gain,
+    select_by_probability,
 )
-from promo_helpers.campaign.kit import OLD, Kit, People, contactable
-from promo_helpers.campaign.request import Ask
+from promo_helpers.campaign.kit import STALE_DAYS, Kit, People, contactable
+from promo_helpers.campaign.request import CampaignRequest
 from promo_helpers.decide.allocate import Parity
-from promo_helpers.decide.forecast import Line, at_level, foretold
-from promo_helpers.decide.parity import gap
+from promo_helpers.decide.forecast import Calibration, at_level, calibrated_forecast
+from promo_helpers.decide.parity import share_gap
 from promo_helpers.draws import rounded
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.models.demand import Forecast
+from promo_helpers.models.demand import DemandForecast
 
 COMMON = 10.0  # percent off at which relevance is asked, where no discount is fixed
 
 
-def as_kept(line: Line, gain: np.ndarray) -> float:
+def calibrated_profit(line: Calibration, gain: np.ndarray) -> float:
     """What customers with these promised gains [customer] are expected to earn in all, as such promises were kept (`decide.forecast`)."""
-    return foretold(line, gain, np.zeros(len(gain)))["expected"]  # the scale is of its intervals only
+    return calibrated_forecast(line, gain, np.zeros(len(gain)))["expected"]  # the scale is of its intervals only
 
 
-def by_gain_rows(
-    kit: Kit, item: int, view: Considered, chosen: Chosen, more: Considered | None, partner: np.ndarray | None, seed: int
+def uplift_rows(
+    kit: Kit, item: int, view: Candidates, chosen: Selection, more: Candidates | None, partner: np.ndarray | None, seed: int
 ) -> pd.DataFrame:  # fmt: skip
     """One row a chosen customer with all that an uplift ranking knows."""
     features = view.features.iloc[chosen.row].reset_index(drop=True)
@@ -57,30 +57,38 @@ def by_gain_rows(
     rows = pd.DataFrame(
         {"customer_id": view.customer[chosen.row], "percent": view.percent[arm], "arm": np.array(response.arms)[arm]}
     )
-    rows = rows.assign(without=none["buys"], gain=with_it["gain"])
+    rows = rows.assign(probability_without=none["buys"], predicted_profit=with_it["gain"])
     if (line := kit.lines.get("buys")) is not None:  # as such promises were kept, in the mean; the spread is that of the model
         uplift, low, high = (line.intercept + line.slope * v for v in (uplift, low, high))
     rows = rows.assign(
-        with_it=np.clip(none["buys"] + uplift, 0, 1), uplift=uplift, low=np.minimum(low, high), high=np.maximum(low, high)
+        probability_with=np.clip(none["buys"] + uplift, 0, 1),
+        uplift=uplift,
+        low=np.minimum(low, high),
+        high=np.maximum(low, high),
     )
-    line, to = kit.lines.get("profit"), rows["gain"][~chosen.held] if (~chosen.held).any() else rows["gain"]
-    kept = 1.0 if line is None else as_kept(line, to.to_numpy()) / float(to.sum())
-    rows["profit"] = kept * rows["gain"]  # what the forecast says of all who are written to, shared out as the model promises it
+    line, to = (
+        kit.lines.get("profit"),
+        rows["predicted_profit"][~chosen.held] if (~chosen.held).any() else rows["predicted_profit"],
+    )
+    kept = 1.0 if line is None else calibrated_profit(line, to.to_numpy()) / float(to.sum())
+    rows["profit"] = (
+        kept * rows["predicted_profit"]
+    )  # what the forecast says of all who are written to, shared out as the model promises it
     for column in ("units", "revenue"):
-        rows[column], rows[f"{column}_none"] = with_it[column], none[column]
-    rows = rows.assign(discount=with_it["discount"], spend=with_it["spend"], price=price, margin=margin, held=chosen.held)
-    rows["tied"] = response.tied[0] * price * (margin - shelf)  # that other sales pay for each unit
-    rows["leaving"] = response.costs.of(features) - response.costs.message
+        rows[column], rows[f"{column}_without"] = with_it[column], none[column]
+    rows = rows.assign(discount=with_it["discount"], spend=with_it["spend"], price=price, margin=margin, held_out=chosen.held)
+    rows["displacement"] = response.tied[0] * price * (margin - shelf)  # that other sales pay for each unit
+    rows["opt_out_loss"] = response.costs.of(features) - response.costs.message
     common = int(np.abs(view.percent[1:] - COMMON).argmin()) + 1  # the same discount for all, so that customers are compared
     used = pd.Series(view.forecast.redeemed[:, common]).rank(pct=True, method="average").to_numpy()
     rows["relevance"] = 100 * used[chosen.row]
-    told = why(view, chosen, kit.items["name"].iloc[item], named_category(kit.items["category"].iloc[item]), seed)
+    told = explain_selection(view, chosen, kit.items["name"].iloc[item], named_category(kit.items["category"].iloc[item]), seed)
     rows = rows.assign(reason=told["reason"], unless=told["unless"])
     return _bundled(kit, rows, more, partner, view, chosen)
 
 
 def _bundled(
-    kit: Kit, rows: pd.DataFrame, more: Considered | None, partner: np.ndarray | None, view: Considered, chosen: Chosen
+    kit: Kit, rows: pd.DataFrame, more: Candidates | None, partner: np.ndarray | None, view: Candidates, chosen: Selection
 ) -> pd.DataFrame:  # fmt: skip
     rows["bundle"], rows["bundle_percent"] = "", np.nan
     if more is None or partner is None or not len(more.customer):
@@ -98,32 +106,50 @@ def _blank() -> pd.DataFrame:
     """No rows, with every column that a row has."""
     text = ("customer_id", "arm", "reason", "unless", "bundle")
     number = (
-        "percent", "with_it", "without", "uplift", "low", "high", "gain", "profit", "units", "units_none", "revenue", "revenue_none",
-        "discount", "spend", "price", "margin", "tied", "leaving", "relevance", "bundle_percent",
-    )  # fmt: skip
+        "percent",
+        "probability_with",
+        "probability_without",
+        "uplift",
+        "low",
+        "high",
+        "predicted_profit",
+        "profit",
+        "units",
+        "units_without",
+        "revenue",
+        "revenue_without",
+        "discount",
+        "spend",
+        "price",
+        "margin",
+        "displacement",
+        "opt_out_loss",
+        "relevance",
+        "bundle_percent",
+    )
     frame = pd.DataFrame({c: pd.Series(dtype=object) for c in text} | {c: pd.Series(dtype=float) for c in number})
-    return frame.assign(held=np.zeros(0, bool))
+    return frame.assign(held_out=np.zeros(0, bool))
 
 
-def by_chance_rows(kit: Kit, item: int, customer: np.ndarray, chosen: Chosen, chance: np.ndarray) -> pd.DataFrame:
+def response_rows(kit: Kit, item: int, customer: np.ndarray, chosen: Selection, chance: np.ndarray) -> pd.DataFrame:
     """One row a chosen customer with what a response ranking knows: nothing of what the offer changes."""
-    rows = pd.DataFrame({"customer_id": customer[chosen.row], "without": chance[chosen.row]})
+    rows = pd.DataFrame({"customer_id": customer[chosen.row], "probability_without": chance[chosen.row]})
     rows = rows.reindex(columns=list(_blank()))
     rows["relevance"] = 100 * pd.Series(chance).rank(pct=True).to_numpy()[chosen.row]
     rows["reason"] = of_habits(
         kit.purchases, rows["customer_id"], item, kit.items["category"].to_numpy(object), kit.items["name"].iloc[item]
     )
     return rows.assign(
-        held=chosen.held, bundle="", unless="", price=kit.items["price"].iloc[item], margin=kit.items["margin"].iloc[item]
+        held_out=chosen.held, bundle="", unless="", price=kit.items["price"].iloc[item], margin=kit.items["margin"].iloc[item]
     )
 
 
-BESIDE, LEAST = 10, 5  # customers whom each is compared with
+BACKGROUND_ROWS, LEAST = 10, 5  # customers whom each is compared with
 NOT_CUSTOMER_FACTS = ("hour_gap",)  # depends on the hour that the shop chooses
 PAIRS = 20_000  # of customers that are compared, about: a long list is compared with fewer each
 
 
-def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int) -> pd.DataFrame:
+def explain_selection(view: Candidates, chosen: Selection, product: str, category: str, seed: int) -> pd.DataFrame:
     """Columns reason and unless, a row a chosen customer.
 
     Reasons are Shapley values of the expected profit of her arm in money, topic by topic, beside customers spread evenly over what the best
@@ -134,7 +160,7 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
     x = view.features[view.eligible].reset_index(drop=True)
     at = (np.cumsum(view.eligible) - 1)[chosen.row]
 
-    def told(z: pd.DataFrame) -> Forecast:
+    def told(z: pd.DataFrame) -> DemandForecast:
         return at_level(view.response, view.response.expected(z), z, view.season_level)
 
     def offers(z: pd.DataFrame) -> np.ndarray:
@@ -145,21 +171,21 @@ def why(view: Considered, chosen: Chosen, product: str, category: str, seed: int
         sent = np.arange(found.gain.shape[1]) > 0
         return (found.gain - chosen.price * found.spend - slot_price * sent)[:, chosen.arms]
 
-    number = int(np.clip(PAIRS // len(at), LEAST, BESIDE))
-    others = beside(x, view.forecast.gain[view.eligible].max(axis=1), number)
+    number = int(np.clip(PAIRS // len(at), LEAST, BACKGROUND_ROWS))
+    others = background_rows(x, view.forecast.gain[view.eligible].max(axis=1), number)
     mine = x.iloc[at]
     asked = view.customer[view.eligible]
     values = explain(offers, mine, others, seed, wording.topics_in(list(x)), (asked[at], asked[others.index]))
     added = values.between(chosen.arm - 1).table()
     said = reasons(mine, added, [product] * len(at), [category] * len(at), x.median().to_dict())
-    personal_too = personal(added)
-    out = pd.DataFrame({"reason": [f"This customer {s}.{PERSONAL * p}" for s, p in zip(said, personal_too, strict=True)]})
+    personal_too = personal_dominates(added)
+    out = pd.DataFrame({"reason": [f"This customer {s}.{PERSONAL_NOTE * p}" for s, p in zip(said, personal_too, strict=True)]})
     out["unless"] = ""
     for price in np.unique(chosen.slot_price):  # one for all, or with parity one for each group
         rule, rows = partial(net, slot_price=float(price)), np.flatnonzero(chosen.slot_price == price)
         inside = rows[rule(mine.iloc[rows]).argmax(axis=1) > 0]
         names = [product] * len(inside), [category] * len(inside)
-        undone = counterfactual.flips(rule, mine.iloc[inside], x, *names, leave=NOT_CUSTOMER_FACTS)["words"]
+        undone = counterfactual.smallest_flips(rule, mine.iloc[inside], x, *names, excluded=NOT_CUSTOMER_FACTS)["words"]
         out.loc[inside, "unless"] = [f"Would not be on the list if {w}, all else the same." if w else "" for w in undone]
     return out
 
@@ -212,7 +238,7 @@ class Campaign:
     groups: [row of people.who, attribute] for the audit, without columns where the shop records none.
     """
 
-    ask: Ask
+    ask: CampaignRequest
     date: pd.Timestamp
     item: int
     product_id: str
@@ -222,8 +248,8 @@ class Campaign:
     rows: pd.DataFrame
     people: People
     groups: pd.DataFrame
-    view: Considered | None
-    chosen: Chosen
+    view: Candidates | None
+    chosen: Selection
     why: str
     notes: tuple[str, ...]
     currency: str
@@ -236,10 +262,10 @@ class Campaign:
     @property
     def sent(self) -> pd.DataFrame:
         """The rows that are written to."""
-        return self.rows[~self.rows["held"]]
+        return self.rows[~self.rows["held_out"]]
 
 
-def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
+def build(kit: Kit, ask: CampaignRequest, seed: int) -> Campaign:
     """Choose whom to write to about which product, with which discount, when and why. The same seed gives the same list.
 
     Raises AskError for what cannot be done, in sentences.
@@ -260,20 +286,20 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             notes.append(
                 f"No product was named: {kit.items['name'].iloc[named]} is what most customers bought in the last 13 weeks."
             )
-        chosen, chance, origin = by_chance(kit, ask, customer, named, seed, _name(kit, named, date))
-        rows = by_chance_rows(kit, named, customer, chosen, chance)
+        chosen, chance, origin = select_by_probability(kit, ask, customer, named, seed, _name(kit, named, date))
+        rows = response_rows(kit, named, customer, chosen, chance)
         notes.append(f"Ranked by {origin}.")
         view = None
     else:
         items = [named] if named is not None else kit.tried()
-        season_level, said = season(kit, date)
+        season_level, said = campaign_season(kit, date)
         notes.append(said)
         partner = None
         partners = np.zeros(0, int)
         if named is not None:
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
-            partner = not_yet(kit, customer, partners) if len(partners) else None
-        views, more = considered(kit, response, customer, hour, date, items, partner, season_level)
+            partner = partner_not_bought(kit, customer, partners) if len(partners) else None
+        views, more = predict_candidates(kit, response, customer, hour, date, items, partner, season_level)
         if named is None:
             best = max(range(len(items)), key=lambda k: _gained(views[k], ask, groups))
             named, views = items[best], [views[best]]
@@ -282,16 +308,16 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
             )
             partners = complements(kit, named, seed)["partner"].to_numpy() if ask.bundle else partners
             if len(partners):
-                partner = not_yet(kit, customer, partners)
-                more = considered(kit, response, customer, hour, date, [], partner, season_level)[1]
+                partner = partner_not_bought(kit, customer, partners)
+                more = predict_candidates(kit, response, customer, hour, date, [], partner, season_level)[1]
         view = views[0]
         if named not in kit.tried():
-            notes.append(f"No trial offered {kit.items['name'].iloc[named]}: what it would do is told from other products.")
+            notes.append(f"No trial offered {kit.items['name'].iloc[named]}: its effect is predicted from other products.")
         parity = choose.parity_groups(ask.parity, groups, view.eligible)
         name = _name(kit, named, date)
-        chosen = by_gain(view, ask, seed, parity, name)
+        chosen = select_by_gain(view, ask, seed, parity, name)
         notes += _given_up(kit, view, ask, chosen, parity, seed, name)
-        rows = by_gain_rows(kit, named, view, chosen, more, partner, seed)
+        rows = uplift_rows(kit, named, view, chosen, more, partner, seed)
         if ask.parity is not None:
             rows.loc[chosen.added_for_parity, "reason"] += PARITY_NOTE.format(ask.parity.name)
     notes += _shortages(ask, rows, len(customer), why, view, chosen)
@@ -303,10 +329,10 @@ def build(kit: Kit, ask: Ask, seed: int) -> Campaign:
     return _finished(kit, ask, date, named, rows, people, groups, view, chosen, why, tuple(notes), hour)
 
 
-def _warnings(kit: Kit, ask: Ask, date: pd.Timestamp, there: int) -> list[str]:
+def _warnings(kit: Kit, ask: CampaignRequest, date: pd.Timestamp, there: int) -> list[str]:
     said = []
-    if (date - kit.end).days > OLD:
-        said.append(f"The data end {(date - kit.end).days} days before the campaign begins: newer ones would tell more.")
+    if (date - kit.end).days > STALE_DAYS:
+        said.append(f"The data end {(date - kit.end).days} days before the campaign begins: newer data would be better.")
     if ask.customers is not None and ask.customers > there:
         said.append(
             f"CUSTOMERS={ask.customers}: only {there:,} customers may be written to by {ask.channel.name}; the list cannot be longer."
@@ -314,8 +340,10 @@ def _warnings(kit: Kit, ask: Ask, date: pd.Timestamp, there: int) -> list[str]:
     return said
 
 
-def _shortages(ask: Ask, rows: pd.DataFrame, there: int, why: str, view: Considered | None, chosen: Chosen) -> list[str]:
-    sent = int((~rows["held"]).sum())
+def _shortages(
+    ask: CampaignRequest, rows: pd.DataFrame, there: int, why: str, view: Candidates | None, chosen: Selection
+) -> list[str]:
+    sent = int((~rows["held_out"]).sum())
     if why or view is None or (ask.customers is None and sent):
         return []
     if not sent and (view.forecast.gain[view.eligible][:, chosen.arms] > 0).any():
@@ -343,22 +371,24 @@ def _name(kit: Kit, item: int, date: pd.Timestamp) -> str:
     return f"{kit.items['item'].iloc[item]} {date:%Y-%m-%d}"
 
 
-def _gained(view: Considered, ask: Ask, groups: pd.DataFrame) -> float:
+def _gained(view: Candidates, ask: CampaignRequest, groups: pd.DataFrame) -> float:
     """What a product is expected to earn, nobody held out."""
     plain = replace(ask, holdout=0.0)
-    found = by_gain(view, plain, 0, choose.parity_groups(ask.parity, groups, view.eligible))
+    found = select_by_gain(view, plain, 0, choose.parity_groups(ask.parity, groups, view.eligible))
     return float(view.forecast.gain[found.row, found.arm].sum())
 
 
-def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, parity: Parity | None, seed: int, name: str) -> list[str]:
+def _given_up(
+    kit: Kit, view: Candidates, ask: CampaignRequest, chosen: Selection, parity: Parity | None, seed: int, name: str
+) -> list[str]:
     """How even the list is, and what it gives up, beside the one that only earns most; in sentences."""
     if parity is None or ask.parity is None:
         return []
-    free = by_gain(view, ask, seed, name=name)
+    free = select_by_gain(view, ask, seed, name=name)
     every, money = np.arange(len(parity.group)), kit.shop.currency
     written = pd.Series(parity.group, dtype=object).where(~chosen.reserved, None).to_numpy(object)
     even, plain, both = (
-        f"{100 * gap(np.isin(every, rows), group):.1f}"
+        f"{100 * share_gap(np.isin(every, rows), group):.1f}"
         for rows, group in ((chosen.row, written), (free.row, written), (chosen.row, parity.group))
     )
     said = [
@@ -368,16 +398,16 @@ def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, parity: Pari
     ]
     if ungrouped := int((view.eligible & pd.isna(parity.group)).sum()):
         said.append(
-            f"{ungrouped:,} of them are held to no share: their group is not known, or has fewer than {choose.LEAST} of them."
+            f"{ungrouped:,} of them are in no group: their group is not known, or has fewer than {choose.MIN_CUSTOMERS} of them."
         )
     gain, other = (view.forecast.gain[c.row, c.arm][~c.held] for c in (chosen, free))
     less = gain.sum() < other.sum()
-    told = f"The model promises {gain.sum():,.0f} {money}" + (
+    told = f"The model predicts {gain.sum():,.0f} {money}" + (
         f" instead of {other.sum():,.0f}" if less else ", no less than without it"
     )
     if less and "profit" in kit.lines:
-        kept = [as_kept(kit.lines["profit"], g) for g in (gain, other)]
-        told += f"; as such promises were kept on held-out contacts, {kept[0]:,.0f} instead of {kept[1]:,.0f}"
+        kept = [calibrated_profit(kit.lines["profit"], g) for g in (gain, other)]
+        told += f"; calibrated on held-out contacts, {kept[0]:,.0f} instead of {kept[1]:,.0f}"
     said.append(f"{told}. What it costs in truth depends on how right the model is about these groups.")
     if added := int(chosen.added_for_parity[~chosen.held].sum()):
         lose = int((gain < 0).sum())
@@ -389,9 +419,19 @@ def _given_up(kit: Kit, view: Considered, ask: Ask, chosen: Chosen, parity: Pari
 
 
 def _finished(
-    kit: Kit, ask: Ask, date: pd.Timestamp, item: int, rows: pd.DataFrame, people: People, groups: pd.DataFrame,
-    view: Considered | None, chosen: Chosen, why: str, notes: tuple[str, ...], hour: np.ndarray,
-) -> Campaign:  # fmt: skip
+    kit: Kit,
+    ask: CampaignRequest,
+    date: pd.Timestamp,
+    item: int,
+    rows: pd.DataFrame,
+    people: People,
+    groups: pd.DataFrame,
+    view: Candidates | None,
+    chosen: Selection,
+    why: str,
+    notes: tuple[str, ...],
+    hour: np.ndarray,
+) -> Campaign:
     """Add who they are, when to write and the priority; the best first; and warn of a discount above the margin."""
     about = kit.items.iloc[item]
     place = pd.Index(people.who["customer_id"]).get_indexer(rows["customer_id"])
@@ -401,7 +441,7 @@ def _finished(
         rows["percent"] = float(ask.discount or 0)
         rows["arm"] = f"{ask.discount:g}" if ask.discount is not None else "0"
     rows["send"] = days(kit, rows["customer_id"].to_numpy(object), date) + hour[place].astype("timedelta64[h]")
-    score = rows["without" if why else "gain"].to_numpy(float)
+    score = rows["probability_without" if why else "predicted_profit"].to_numpy(float)
     order = np.lexsort((rows["customer_id"].astype(str), -rounded(score)))
     rows, score = rows.iloc[order].reset_index(drop=True), score[order]
     before = np.cumsum(score) - score

@@ -9,19 +9,19 @@ import pandas as pd
 
 from promo_helpers import draws
 from promo_helpers.audit.contacted import in_words
-from promo_helpers.audit.fairness import LEAST
-from promo_helpers.campaign.kit import Kit, with_arm
-from promo_helpers.campaign.request import Ask, AskError, ParityRule
+from promo_helpers.audit.fairness import MIN_CUSTOMERS
+from promo_helpers.campaign.kit import Kit, with_interpolated_arm
+from promo_helpers.campaign.request import CampaignRequest, ParityRule, RequestError
 from promo_helpers.decide.allocate import Limits, Parity, allocate
-from promo_helpers.decide.forecast import at_level, daily_units, level
+from promo_helpers.decide.forecast import at_level, daily_units, season_level
 from promo_helpers.decide.holdout import held_out
 from promo_helpers.draws import rounded
 from promo_helpers.evaluate import recommendation
 from promo_helpers.experiment.contacts import decision_features
 from promo_helpers.features.panel import Panel
-from promo_helpers.features.waiting import ShoppingDays, known
+from promo_helpers.features.waiting import ShoppingDays, known_at
 from promo_helpers.models import bundles
-from promo_helpers.models.demand import Forecast, Response
+from promo_helpers.models.demand import DemandForecast, DemandResponse
 from promo_helpers.models.outlook import sending_day
 from promo_helpers.models.send_time import HOURS, Habit, best_hours, circular_mean, hour_kernel, visits
 from promo_helpers.models.timing import daily_curve
@@ -30,7 +30,7 @@ BATCH = 1200  # predict in batches of the training size: features of a product a
 WINDOW, PAST = 14, 182  # days
 
 
-def chances(kit: Kit, customers: np.ndarray, item: int) -> tuple[np.ndarray, str]:
+def buying_probabilities(kit: Kit, customers: np.ndarray, item: int) -> tuple[np.ndarray, str]:
     """([customer id] chance of buying the item within two weeks, where it comes from in words).
 
     By the saved purchase model; where there is none, by how many of the last half year's fortnights had a purchase of hers, drawn
@@ -65,7 +65,7 @@ def _frequency(kit: Kit, item: int) -> np.ndarray:
     return np.asarray((times + 2 * times.mean() / count) / (count + 2))
 
 
-QUIET = 182  # days: who bought a thing in them buys it already
+BOUGHT_WITHIN = 182  # days: who bought a thing in them buys it already
 SAMPLE = 4000  # customers whose baskets tell which things go together; with so many all planted pairs are found
 
 
@@ -74,16 +74,16 @@ def complements(kit: Kit, item: int, seed: int) -> pd.DataFrame:
     p, kind = kit.purchases, kit.items["category"].to_numpy(object)
     if len(pd.unique(kind[pd.notna(kind)])) < 2:
         return pd.DataFrame({"partner": np.zeros(0, int), "lift": np.zeros(0), "affinity": np.zeros(0)})
-    some = recommendation.only(p, draws.sample(seed, "customers whose baskets are counted", p.customers, size=SAMPLE))
+    some = recommendation.purchases_by(p, draws.sample(seed, "customers whose baskets are counted", p.customers, size=SAMPLE))
     return bundles.partners(bundles.pairs(some, kind, seed), item)
 
 
-def not_yet(kit: Kit, customers: np.ndarray, partners: np.ndarray) -> np.ndarray:
+def partner_not_bought(kit: Kit, customers: np.ndarray, partners: np.ndarray) -> np.ndarray:
     """[customer id] number of the first partner that she has not bought in the last QUIET days; -1 where she buys all of them."""
     p = kit.purchases
     found = np.full(len(customers), -1)
     number = p.customers.get_indexer(customers)
-    rows = p.between(p.days - QUIET, p.days)
+    rows = p.between(p.days - BOUGHT_WITHIN, p.days)
     for partner in partners[::-1]:
         buys = np.zeros(len(p.customers), bool)
         buys[p.who[rows][p.what[rows] == partner]] = True
@@ -118,7 +118,7 @@ def days(kit: Kit, customers: np.ndarray, date: pd.Timestamp, within: int = WITH
     if kit.timing is None:
         return np.full(len(customers), start)
     shopping = ShoppingDays.of(kit.purchases)
-    table = known(shopping, kit.purchases.days)
+    table = known_at(shopping, kit.purchases.days)
     number = kit.purchases.customers.get_indexer(customers)
     place = pd.Index(table["customer"]).get_indexer(number)
     mine = table.iloc[np.maximum(place, 0)].reset_index(drop=True)
@@ -138,9 +138,9 @@ def check_parity_request(rule: ParityRule | None, groups: pd.DataFrame, why: str
         return
     if rule.attribute not in groups:
         recorded = ", ".join(in_words(str(k)) for k in groups) or "no group of them"
-        raise AskError([f"EVEN={rule.name}: the shop records no {rule.name} of its customers; it records {recorded}"])
+        raise RequestError([f"EVEN={rule.name}: the shop records no {rule.name} of its customers; it records {recorded}"])
     if why:
-        raise AskError(
+        raise RequestError(
             [f"EVEN={rule.name}: what a list gives up to be even is known only where a trial tells what offers earn: {why}"]
         )
 
@@ -155,15 +155,16 @@ def parity_groups(rule: ParityRule | None, groups: pd.DataFrame, eligible: np.nd
         return None
     label = groups[rule.attribute].astype(object).reset_index(drop=True)
     sizes = label[eligible].value_counts()
-    if (sizes >= LEAST).sum() < 2:
+    if (sizes >= MIN_CUSTOMERS).sum() < 2:
         counts = ", ".join(f"{name} {n}" for name, n in sizes.items()) or "none"
-        raise AskError(
+        raise RequestError(
             [
-                f"EVEN={rule.name}: at least two groups need {LEAST} customers whom the offer may go to (who bought in its category "
+                f"EVEN={rule.name}: at least two groups need {MIN_CUSTOMERS} customers whom the offer may go to (who bought in its"
+                " category "
                 f"within 180 days), and there are: {counts}; leave EVEN out, or choose other groups"
             ]
         )
-    judged = eligible & label.isin(sizes.index[sizes >= LEAST]).to_numpy()
+    judged = eligible & label.isin(sizes.index[sizes >= MIN_CUSTOMERS]).to_numpy()
     return Parity(label.where(judged, None).to_numpy(object), rule.tolerance)
 
 
@@ -171,19 +172,19 @@ DEFAULT_SHARE = 0.1  # list length, of all who may be written to, without CUSTOM
 
 
 @dataclass(frozen=True)
-class Considered:
+class Candidates:
     """customer: [row] ids; features [row, feature] and expectations [row, arm] of an offer now; eligible: [row] whether she bought in
     the category in the last 180 days, as everybody in the trial had: of others no trial says anything. season_level: of the day of sending,
     over that of the trial."""
 
     customer: np.ndarray
     features: pd.DataFrame
-    forecast: Forecast
+    forecast: DemandForecast
     eligible: np.ndarray
-    response: Response
+    response: DemandResponse
     season_level: float = 1.0
 
-    def between(self, statistic: Callable[[Forecast], np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, ...]:
+    def between(self, statistic: Callable[[DemandForecast], np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, ...]:
         """estimate, low, high of a statistic of the forecast of these rows, at the level of the season; see `Response.between`."""
         features = self.features.iloc[rows].reset_index(drop=True)
         return self.response.between(lambda f: statistic(at_level(self.response, f, features, self.season_level)), features)
@@ -195,7 +196,7 @@ class Considered:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Selection:
     """row: places among the considered, held out ones too; arm: [chosen]; held: [chosen]; price: gain of one more unit of the budget
     (0 where it does not bind, missing where nothing is known of gains); slot_price: [chosen] gain of one more contact, with parity of one
     more of her group (negative where a group is contacted for parity alone); arms: those that could be chosen, none first;
@@ -211,7 +212,7 @@ class Chosen:
     reserved: np.ndarray = field(default_factory=lambda: np.zeros(0, bool))
 
 
-def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
+def responses_of(kit: Kit, ask: CampaignRequest) -> tuple[DemandResponse | None, str]:
     """The response to use, with the cost of this channel and an arm for a fixed discount; or None and why."""
     if kit.response is None:
         return None, kit.why
@@ -219,15 +220,15 @@ def responses_of(kit: Kit, ask: Ask) -> tuple[Response | None, str]:
     if ask.discount is None:
         return response, ""
     try:
-        return with_arm(response, ask.discount), ""
+        return with_interpolated_arm(response, ask.discount), ""
     except ValueError as error:
-        return None, f"{error}, so that nobody can tell what it would change"
+        return None, f"{error}, so that its effect is unknown"
 
 
-def considered(
-    kit: Kit, response: Response, customer: np.ndarray, hour: np.ndarray, date: pd.Timestamp, items: list[int],
+def predict_candidates(
+    kit: Kit, response: DemandResponse, customer: np.ndarray, hour: np.ndarray, date: pd.Timestamp, items: list[int],
     partner: np.ndarray | None, season_level: float = 1.0,
-) -> tuple[list[Considered], Considered | None]:  # fmt: skip
+) -> tuple[list[Candidates], Candidates | None]:  # fmt: skip
     """What is expected of every customer for each item, and, with `partner` [customer] (-1 none), for hers; in one pass over the shop.
 
     season_level: level of the season that the offer falls into, over that which the response was learnt in (`decide.forecast`).
@@ -239,23 +240,23 @@ def considered(
         some = partner >= 0
         parts.append(pd.DataFrame({"customer_id": customer[some], "product_id": ids[partner[some]], "time": time[some]}))
     features = decision_features(kit.shop, pd.concat(parts, ignore_index=True))
-    found = list[Considered]()
+    found = list[Candidates]()
     for part in np.split(np.arange(len(features)), np.cumsum([len(p) for p in parts])[:-1]):
         mine = features.iloc[part].reset_index(drop=True)
         who = customer if len(found) < len(items) or partner is None else customer[partner >= 0]
         told = at_level(response, response.expected(mine), mine, season_level)
-        found.append(Considered(who, mine, told, mine["category_180"].to_numpy() > 0, response, season_level))
+        found.append(Candidates(who, mine, told, mine["category_180"].to_numpy() > 0, response, season_level))
     return found[: len(items)], found[len(items)] if partner is not None else None
 
 
-def season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
+def campaign_season(kit: Kit, date: pd.Timestamp) -> tuple[float, str]:
     """The level of the season after a date, over that after the contacts of the shop's trial, and a sentence on it."""
     contacts = kit.shop.frame("contacts", ["time", "trial_id"])
     learnt = pd.DatetimeIndex(contacts.loc[contacts["trial_id"].notna(), "time"])
-    return level(daily_units(kit.shop), learnt, date)
+    return season_level(daily_units(kit.shop), learnt, date)
 
 
-def by_gain(view: Considered, ask: Ask, seed: int, parity: Parity | None = None, name: str = "") -> Chosen:
+def select_by_gain(view: Candidates, ask: CampaignRequest, seed: int, parity: Parity | None = None, name: str = "") -> Selection:
     """Who gets which arm so that most is gained within the budget and the number, which bind those who are written to.
 
     Who is held out is drawn first, a random share of all. The others are allocated within the limits, and who is held out is chosen at
@@ -269,19 +270,19 @@ def by_gain(view: Considered, ask: Ask, seed: int, parity: Parity | None = None,
     if len(arms) < 2:
         low, high = ask.between
         tried = ", ".join(f"{p:g}" for p in view.percent[1:])
-        raise AskError(
+        raise RequestError(
             [f"no discount from {low:g} to {high:g} % was tried; the trial tried {tried} %: choose a range that holds one"]
         )
     reserved = np.zeros(len(view.eligible), bool)
     if not len(rows):
-        return Chosen(rows[:0], rows[:0], np.zeros(0, bool), 0.0, reserved=reserved)
+        return Selection(rows[:0], rows[:0], np.zeros(0, bool), 0.0, reserved=reserved)
     gain, spend = (np.ascontiguousarray(v[np.ix_(rows, arms)]) for v in (view.forecast.gain, view.forecast.spend))
     held = held_out(view.customer[rows], ask.holdout, seed, name)
     reserved[rows] = held
     limits = Limits(ask.budget, ask.customers, parity=None if parity is None else parity._replace(group=parity.group[rows]))
     plan = allocate(gain, spend, limits, customer=view.customer[rows], held_out=held)
     to = np.flatnonzero(plan.arm > 0) if (plan.arm[~held] > 0).any() else np.zeros(0, int)  # no campaign, no holdout
-    return Chosen(
+    return Selection(
         rows[to],
         arms[plan.arm[to]],
         held[to],
@@ -293,15 +294,16 @@ def by_gain(view: Considered, ask: Ask, seed: int, parity: Parity | None = None,
     )
 
 
-def by_chance(
-    kit: Kit, ask: Ask, customer: np.ndarray, item: int, seed: int, name: str = ""
-) -> tuple[Chosen, np.ndarray, str]:  # fmt: skip
-    """The likeliest buyers, with the chance [customer] of each and where it comes from; who is held out is drawn first, as in `by_gain`.
+def select_by_probability(
+    kit: Kit, ask: CampaignRequest, customer: np.ndarray, item: int, seed: int, name: str = ""
+) -> tuple[Selection, np.ndarray, str]:  # fmt: skip
+    """The likeliest buyers, with the chance [customer] of each and where it comes from; who is held out is drawn first, as in
+    `select_by_gain`.
 
     A budget is what messages cost, and the discount on one unit of each expected purchase. Without a number and a budget the likeliest
     tenth is chosen: nothing tells how many pay.
     """
-    chance, origin = chances(kit, customer, item)
+    chance, origin = buying_probabilities(kit, customer, item)
     held = held_out(customer, ask.holdout, seed, name)
     order = np.lexsort((customer.astype(str), -rounded(chance)))
     number = math.ceil(DEFAULT_SHARE * len(customer)) if ask.customers is None and ask.budget is None else len(customer)
@@ -312,6 +314,6 @@ def by_chance(
         spent = np.cumsum((ask.cost + off * chance[order]) * ~held[order])
         number = min(int(np.searchsorted(spent, ask.budget * (1 + 1e-12), side="right")), number)
         if not (~held[order[:number]]).any():
-            raise AskError([f"BUDGET={ask.budget:g}: one message costs {ask.cost:g} and its discount; give more than that"])
+            raise RequestError([f"BUDGET={ask.budget:g}: one message costs {ask.cost:g} and its discount; give more than that"])
     row = np.sort(order[:number])
-    return Chosen(row, np.ones(len(row), int), held[row], float("nan")), chance, origin
+    return Selection(row, np.ones(len(row), int), held[row], float("nan")), chance, origin

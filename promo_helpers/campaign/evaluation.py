@@ -29,7 +29,7 @@ def numbers(ledger: Path) -> dict[str, dict[str, Any]]:
     return {n["name"]: n for n in json.loads(ledger.read_text(encoding="utf-8"))["numbers"]}
 
 
-def said(entry: dict[str, Any]) -> str:
+def number_line(entry: dict[str, Any]) -> str:
     """A number with its interval and meaning, on one line."""
     between = f" ({plain_text(interval_text(entry))})" if entry["interval"] else ""
     return f"  {plain_text(entry['text'])}{between}: {entry['meaning']}".replace("\N{NO-BREAK SPACE}", " ").replace(
@@ -41,29 +41,30 @@ def text() -> str:
     """The report as text, from the ledgers of the runs that there are."""
     lines = ["Evaluation", "==========", "", "Who will buy: the purchase model on the windows that it has not seen"]
     bought = numbers(paths.ledger("purchase"))
-    found = [said(bought[n]) for n in PREDICTION if n in bought]
+    found = [number_line(bought[n]) for n in PREDICTION if n in bought]
     lines += found or [f"  {MISSING}: make notebook N=03_purchase"]
     runs = sorted(p.stem for p in paths.data("numbers").glob("campaign*.json"))
     surely, lost = [], []
     for run in runs:
         mine = numbers(paths.ledger(run))
         lines += ["", f"{run}: {mine['product']['value'] if 'product' in mine else MISSING}"]
-        lines += [said(mine[n]) for n in CAMPAIGN if n in mine]
+        lines += [number_line(mine[n]) for n in CAMPAIGN if n in mine]
         surely.append("measured" in mine and mine["measured"]["interval"][0] > 0)
         lost.append("measured" in mine and mine["measured"]["interval"][1] < 0)
-    lines += ["", "What this tells"]
+    lines += ["", "Conclusion"]
     if not runs:
         lines.append(f"  {MISSING}: no campaign was made")
     elif all(surely):
-        lines.append("  Each campaign surely earned more than its holdout.")
+        lines.append("  Each campaign earned distinguishably more than its holdout.")
     else:
         lines.append(
-            f"  {sum(surely)} of {len(runs)} campaigns surely earned more than their holdouts, {sum(lost)} surely less; of the others it"
-            " cannot be told."
+            f"  {sum(surely)} of {len(runs)} campaigns earned distinguishably more than their holdouts, {sum(lost)} distinguishably"
+            " less; of the"
+            " others it is unknown."
         )
-        lines.append("  What cannot be told from campaigns so small, a trial can: its size and its worth stand below.")
+        lines.append("  What campaigns so small cannot show, a trial can: its size and its value stand below.")
     first = numbers(paths.ledger(runs[0])) if runs else {}
-    lines += [said(first[n]) for n in TRIAL if n in first]
+    lines += [number_line(first[n]) for n in TRIAL if n in first]
     return "\n".join(lines) + "\n"
 
 
@@ -73,4 +74,6 @@ def print_report() -> None:
     write_text(place, report)
     print(report)
     figures = "campaign_precision_recall.png, campaign_strategies.png"
-    print(f"This is {paths.shown(place)}; the lists lie beside it, the pictures in {paths.shown(paths.figures())}/: {figures}")
+    print(
+        f"This is {paths.display_path(place)}; the lists lie beside it, the pictures in {paths.display_path(paths.figures())}/: {figures}"
+    )

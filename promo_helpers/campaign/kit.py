@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.campaign.request import Ask, AskError, Channel, first_day, number_of_product
-from promo_helpers.decide.forecast import Line
+from promo_helpers.campaign.request import CampaignRequest, Channel, RequestError, first_day, product_number
+from promo_helpers.decide.forecast import Calibration
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.experiment.gates import gates
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import saved
-from promo_helpers.models.demand import Response
+from promo_helpers.models.demand import DemandResponse
 from promo_helpers.models.purchase import PurchaseModel
 from promo_helpers.models.recommend import labels
 from promo_helpers.shop import Shop
@@ -38,7 +38,7 @@ def contactable(shop: Shop, channel: Channel) -> People:
     wanted = [c for c in ("customer_id", "name", "city", "consent", channel.column) if shop.has("customers", c)]
     people = shop.frame("customers", wanted).sort_values("customer_id", kind="stable", ignore_index=True)
     if people.empty:
-        raise AskError(["the shop has no customers: nobody can be written to"])
+        raise RequestError(["the shop has no customers: nobody can be written to"])
     out = pd.DataFrame({"customer_id": people["customer_id"].astype(str)})
     for column, given in (("name", "name"), ("city", "city"), ("contact", channel.column)):
         out[column] = people[given].astype(object).where(people[given].notna(), "") if given in people else ""
@@ -58,7 +58,7 @@ def contactable(shop: Shop, channel: Channel) -> People:
         notes.append(f"The shop records no {channel.heading}: the list holds ids alone, to be joined to addresses elsewhere.")
     if not kept.any():
         reasons = "; ".join(f"{n:,} {why}" for why, n in left if n)
-        raise AskError(
+        raise RequestError(
             [
                 f"Nobody of {len(out):,} customers may be written to by {channel.name} ({reasons}): "
                 "choose another CHANNEL, or ask for consent."
@@ -70,7 +70,7 @@ def contactable(shop: Shop, channel: Channel) -> People:
     return People(out, pd.DataFrame(left, columns=["reason", "customers"]), tuple(notes))
 
 
-OLD = 28  # days after the data end from which on a warning says that they are old
+STALE_DAYS = 28  # days after the data end from which on a warning says that they are old
 RECENT = 91  # days: what is most bought in them stands in where no product is named
 
 
@@ -86,7 +86,7 @@ class Kit:
     item: str
     purchases: Purchases
     items: pd.DataFrame
-    response: Response | None
+    response: DemandResponse | None
     facts: dict[str, Any]
     why: str
     timing: dict[str, Any] | None
@@ -103,7 +103,7 @@ class Kit:
         """
         purchases = Purchases.of(shop, item)
         if not len(purchases.who):
-            raise AskError(["the shop has no purchases: there is nothing to tell who might buy"])
+            raise RequestError(["the shop has no purchases: there is nothing to tell who might buy"])
         response, facts, why = _response(shop, item, data)
         notes = list[str]()
         timing, purchase, purchase_facts = None, None, dict[str, Any]()
@@ -116,7 +116,7 @@ class Kit:
             parts, purchase_facts = saved.load_made("purchase", data, shop)
             purchase = PurchaseModel.of_parts(parts, purchase_facts)
             age = (pd.Timestamp(purchases.moment(purchases.days)) - pd.Timestamp(purchase_facts["trained_to"])).days
-            if age > OLD:
+            if age > STALE_DAYS:
                 again = command(saved.MAKERS["purchase"], shop)
                 notes.append(f"The saved purchase model knows nothing of the last {age} days; {again} trains it anew.")
             if purchase_facts.get("item", item) != item:
@@ -144,19 +144,21 @@ class Kit:
         """The first midnight after the data."""
         return pd.Timestamp(self.purchases.moment(self.purchases.days))
 
-    def date(self, ask: Ask) -> pd.Timestamp:
+    def date(self, ask: CampaignRequest) -> pd.Timestamp:
         """The first day of sending: as asked, or the day after the data end. Raises AskError for one before that."""
         return first_day(ask, self.end)
 
     def product(self, named: str) -> int:
         """Number of an item by name or id, whatever its capitals. Raises AskError that suggests the nearest names."""
-        return number_of_product(named, self.items, "item")
+        return product_number(named, self.items, "item")
 
     @property
-    def lines(self) -> dict[str, Line]:
+    def lines(self) -> dict[str, Calibration]:
         """How promises were kept on held-out contacts of the trial, as 12_budget saves it with the response: profit, revenue, buys."""
         return {
-            name: Line.of_facts(f) for name, f in self.facts.get("forecast", {}).items() if isinstance(f, dict) and "slope" in f
+            name: Calibration.of_facts(f)
+            for name, f in self.facts.get("forecast", {}).items()
+            if isinstance(f, dict) and "slope" in f
         }
 
     def most_bought(self) -> int:
@@ -173,7 +175,7 @@ class Kit:
         return [int(n) for n in self.purchases.items.get_indexer(ids[wanted]) if n >= 0]
 
 
-def _response(shop: Shop, item: str, data: str) -> tuple[Response | None, dict[str, Any], str]:
+def _response(shop: Shop, item: str, data: str) -> tuple[DemandResponse | None, dict[str, Any], str]:
     """The saved response and its facts, or a sentence that says why nobody can tell one."""
     if item != "product_id" or not shop.has("contacts", "product_id", "trial_id"):
         return None, {}, "the shop has had no trial: no offer of a product was ever drawn by chance"
@@ -185,7 +187,7 @@ def _response(shop: Shop, item: str, data: str) -> tuple[Response | None, dict[s
                 f"the products have no {column}, without which no profit can be told (a margin may be given as MARGIN=.25)",
             )
     try:
-        response, facts = Response.load(saved.name_of("response", data), shop)
+        response, facts = DemandResponse.load(saved.name_of("response", data), shop)
     except FileNotFoundError:
         trial = gates(contact_experiment(shop, "trial"), "profit")
         if trial.holds:
@@ -215,7 +217,7 @@ def _items(shop: Shop, purchases: Purchases, item: str) -> pd.DataFrame:
     return items.astype({"price": float, "margin": float})
 
 
-def with_arm(response: Response, percent: float) -> Response:
+def with_interpolated_arm(response: DemandResponse, percent: float) -> DemandResponse:
     """The response with one more arm between two of the trial's: the lift of the depths about it, joined by a straight line.
 
     As it is where the arm is there already. Raises ValueError beyond the trial's deepest discount: how people answer there is unknown.

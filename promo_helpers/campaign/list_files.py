@@ -9,25 +9,37 @@ import pandas as pd
 from promo_helpers import paths
 from promo_helpers.audit.contacted import audit_list
 from promo_helpers.campaign.build import Campaign
-from promo_helpers.campaign.request import AskError, number_of
+from promo_helpers.campaign.request import RequestError, number_of
 from promo_helpers.files import written_whole
 from promo_helpers.shop.sheets import read_sheet, safe, write_sheet
 
 TEXT = (
-    "ContactID", "CustomerID", "Name", "Location", "Email", "PhoneNumber", "Product", "Priority", "SendDay", "Bundle", "Reason", "Unless",
-    "Basis", "Holdout",
-)  # fmt: skip
+    "ContactID",
+    "CustomerID",
+    "Name",
+    "Location",
+    "Email",
+    "PhoneNumber",
+    "Product",
+    "Priority",
+    "SendDay",
+    "Bundle",
+    "Reason",
+    "WouldNotBeListedIf",
+    "RankedBy",
+    "Holdout",
+)
 PARTS = ("list", "holdout", "responses", "columns", "summary", "audit")
 FORM = ("Units", "Paid", "Redeemed")
 DIGITS = {
-    "ProbabilityWith": 4,
-    "ProbabilityWithout": 4,
+    "ProbabilityWithOffer": 4,
+    "ProbabilityWithoutOffer": 4,
     "Uplift": 4,
-    "UpliftLow": 4,
-    "UpliftHigh": 4,
+    "UpliftConfidenceLow": 4,
+    "UpliftConfidenceHigh": 4,
     "ExpectedProfit": 2,
     "ExpectedDiscount": 2,
-    "Relevance": 0,
+    "RedemptionPercentile": 0,
 }
 MEANING = {
     "ContactID": "the contact; give it back with the response",
@@ -42,28 +54,31 @@ MEANING = {
     "SendDay": "day to send on",
     "SendHour": "hour to send at",
     "Bundle": "what goes with the product and was not bought for half a year; blank where there is nothing",
-    "BundleDiscount": "percent off that, told from other products (no trial offered it): an idea, in no budget and no figure here",
-    "ProbabilityWith": "chance of buying the product within 14 days, with the offer",
-    "ProbabilityWithout": "the same without it",
+    "BundleDiscount": "percent off that, predicted from other products (no trial offered it): an idea, in no budget and no figure here",
+    "ProbabilityWithOffer": "chance of buying the product within 14 days, with the offer",
+    "ProbabilityWithoutOffer": "the same without it",
     "Uplift": "the difference: what the offer adds to the chance",
-    "UpliftLow": "lower end of its 95 % interval",
-    "UpliftHigh": "upper end; the two say what the trial leaves open, not what the form of the model gets wrong",
+    "UpliftConfidenceLow": "lower end of its 95 % interval",
+    "UpliftConfidenceHigh": "upper end; the two say what the trial leaves open, not what the form of the model gets wrong",
     "ExpectedDiscount": "what this customer is expected to save with the offer",
     "ExpectedProfit": "her share of what the campaign is expected to earn for the whole shop, discount, message and lost sales paid",
-    "Relevance": "how likely the offer is used, as a percentile of all who may be written to (100: likeliest); same discount for all",
+    "RedemptionPercentile": "how likely the offer is used, as a percentile of all who may be written to (100: likeliest); "
+    "same discount for all",
     "Reason": "facts on what adds most to what the offer is expected to earn, of what may be named (only: less than the middle "
     "customer); says where age, gender or segment, which it does not name, adds more, and who is on the list so that groups are alike",
-    "Unless": "a change of one fact, the smallest of some fifty tried, after which the rule would not have chosen this customer; "
+    "WouldNotBeListedIf": "a change of one fact, the smallest of some fifty tried, after which the rule would not have chosen "
+    "this customer; "
     "says nothing of what would happen if she changed; blank where none was found",
-    "Basis": "what the list is ranked by",
+    "RankedBy": "what the list is ranked by",
     "Holdout": "yes: must not be written to (in the file of the holdout only)",
 }
-PLAIN = {  # where no trial says what an offer changes
+MEANINGS_WITHOUT_TRIAL = {  # where no trial says what an offer changes
     "Reason": "what the customer bought and how often she came; no reason that the offer would change anything",
-    "Unless": "blank: nothing is known of what the offer changes",
+    "WouldNotBeListedIf": "blank: nothing is known of what the offer changes",
 } | dict.fromkeys(
-    ("ProbabilityWith", "Uplift", "UpliftLow", "UpliftHigh", "ExpectedDiscount", "ExpectedProfit"), "blank: only a trial can tell"
-)  # fmt: skip
+    ("ProbabilityWithOffer", "Uplift", "UpliftConfidenceLow", "UpliftConfidenceHigh", "ExpectedDiscount", "ExpectedProfit"),
+    "blank: only a trial can tell",
+)
 AUDIT = [
     (
         "attribute, group (audit)",
@@ -72,7 +87,7 @@ AUDIT = [
     ),
     (
         "measure (audit)",
-        "contacted (share), discount (share off, of the contacted), promised saving and profit (a customer, contacted or not)",
+        "contacted (share), discount (share off, of the contacted), predicted saving and profit (a customer, contacted or not)",
     ),
     (
         "value, difference, ratio (audit)",
@@ -80,10 +95,32 @@ AUDIT = [
     ),
     ("note (audit)", "why a group is not judged"),
     (
-        "p, Holm (audit)",
+        "p, p_holm (audit)",
         "of the null of equal shares, alone and adjusted for the number of tests in the file; blank where nothing varies",
     ),
 ]
+
+
+# headings of version 0.1, read until 0.3: a campaign that is out must still be measured
+RENAMED_LIST = {
+    "ProbabilityWith": "ProbabilityWithOffer",
+    "ProbabilityWithout": "ProbabilityWithoutOffer",
+    "UpliftLow": "UpliftConfidenceLow",
+    "UpliftHigh": "UpliftConfidenceHigh",
+    "Unless": "WouldNotBeListedIf",
+    "Basis": "RankedBy",
+    "Relevance": "RedemptionPercentile",
+}
+RENAMED_PLAN = {
+    "held": "held_out",
+    "with_it": "probability_with",
+    "without": "probability_without",
+    "units_none": "units_without",
+    "revenue_none": "revenue_without",
+    "tied": "displacement",
+    "leaving": "opt_out_loss",
+    "gain": "predicted_profit",
+}
 
 
 def slug(text: str) -> str:
@@ -96,7 +133,7 @@ def stem(campaign: Campaign, suffix: str = "") -> str:
     return f"campaign_{slug(campaign.name)}_{campaign.date:%Y-%m-%d}{suffix}"
 
 
-def listed(campaign: Campaign) -> pd.DataFrame:
+def list_table(campaign: Campaign) -> pd.DataFrame:
     """All chosen customers as the list shows them, held out ones too; numbers rounded, so that what is read back is the same."""
     rows, heading = campaign.rows, campaign.ask.channel.heading
     frame = pd.DataFrame({"ContactID": rows["contact_id"], "CustomerID": rows["customer_id"], "Name": rows["name"]})
@@ -104,16 +141,21 @@ def listed(campaign: Campaign) -> pd.DataFrame:
     frame["Discount"] = rows["percent"].astype(float)
     frame["SendDay"], frame["SendHour"] = rows["send"].dt.strftime("%Y-%m-%d"), rows["send"].dt.hour.astype(float)
     frame["Bundle"], frame["BundleDiscount"] = rows["bundle"], rows["bundle_percent"]
-    frame = frame.assign(ProbabilityWith=rows["with_it"], ProbabilityWithout=rows["without"], Uplift=rows["uplift"])
     frame = frame.assign(
-        UpliftLow=rows["low"],
-        UpliftHigh=rows["high"],
-        ExpectedDiscount=rows["discount"],
-        ExpectedProfit=rows["profit"],
-        Relevance=rows["relevance"],
+        ProbabilityWithOffer=rows["probability_with"], ProbabilityWithoutOffer=rows["probability_without"], Uplift=rows["uplift"]
     )
     frame = frame.assign(
-        Reason=rows["reason"], Unless=rows["unless"], Basis=campaign.basis, Holdout=np.where(rows["held"], "yes", "no")
+        UpliftConfidenceLow=rows["low"],
+        UpliftConfidenceHigh=rows["high"],
+        ExpectedDiscount=rows["discount"],
+        ExpectedProfit=rows["profit"],
+        RedemptionPercentile=rows["relevance"],
+    )
+    frame = frame.assign(
+        Reason=rows["reason"],
+        WouldNotBeListedIf=rows["unless"],
+        RankedBy=campaign.basis,
+        Holdout=np.where(rows["held_out"], "yes", "no"),
     )
     for column in frame:
         if column in TEXT:
@@ -123,19 +165,35 @@ def listed(campaign: Campaign) -> pd.DataFrame:
     return frame
 
 
-def plan_of(campaign: Campaign) -> pd.DataFrame:
+def plan_table(campaign: Campaign) -> pd.DataFrame:
     """What the responses are held against: a row a chosen customer, with what was expected of her with the offer and without."""
     columns = [
-        "contact_id", "customer_id", "held", "percent", "send", "without", "with_it", "units", "units_none", "revenue", "revenue_none",
-        "discount", "spend", "gain", "price", "margin", "tied", "leaving",
-    ]  # fmt: skip
+        "contact_id",
+        "customer_id",
+        "held_out",
+        "percent",
+        "send",
+        "probability_without",
+        "probability_with",
+        "units",
+        "units_without",
+        "revenue",
+        "revenue_without",
+        "discount",
+        "spend",
+        "predicted_profit",
+        "price",
+        "margin",
+        "displacement",
+        "opt_out_loss",
+    ]
     rows = campaign.rows[columns].copy()
     return rows.assign(product_id=campaign.product_id, message=campaign.ask.cost, currency=campaign.currency)
 
 
-def unused(folder: Path, name: str, mine: Collection[Path] = ()) -> str:
+def unused(folder: Path, name: str, replaceable: Collection[Path] = ()) -> str:
     """The name, with a number behind it where files of a campaign of that name lie in the folder already that are not in `mine`."""
-    own, number, found = {p.resolve() for p in mine}, 1, name
+    own, number, found = {p.resolve() for p in replaceable}, 1, name
     place = paths.landing(folder)
     while any(f.is_file() and f.resolve() not in own for f in _files(place, found).values()):
         number += 1
@@ -148,8 +206,8 @@ def _files(folder: Path, name: str) -> dict[str, Path]:
     return path | {"plan": folder / f"{name}_plan.parquet"}
 
 
-def write(
-    campaign: Campaign, folder: Path, suffix: str = "", told: pd.DataFrame | None = None, mine: Collection[Path] = ()
+def write_campaign(
+    campaign: Campaign, folder: Path, suffix: str = "", summary: pd.DataFrame | None = None, replaceable: Collection[Path] = ()
 ) -> dict[str, Path]:
     """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan; summary where it is
     `told` (by `promise.summary`); and audit, where the shop records a group of its customers: who of all that may be written to is on the
@@ -159,29 +217,31 @@ def write(
     A file that lies there is replaced only if it is in `mine`; otherwise the name of all of them gets a number behind it.
     Raises AskError, and writes nothing, where a form of `mine` was filled: that campaign was sent.
     """
-    path = _files(folder, unused(folder, stem(campaign, suffix), mine))
+    path = _files(folder, unused(folder, stem(campaign, suffix), replaceable))
     there = paths.landing(path["responses"])
     if there.is_file():
-        filled = read(there)
+        filled = read_campaign_file(there)
         if filled[[c for c in FORM if c in filled]].notna().any(axis=None):
-            raise AskError(
-                [f"{paths.shown(there)} holds responses, so this campaign was sent; choose another DATE, or move the files away"]
+            raise RequestError(
+                [
+                    f"{paths.display_path(there)} holds responses, so this campaign was sent; choose another DATE, or move the files away"
+                ]
             )
-    frame = listed(campaign)
+    frame = list_table(campaign)
     held = frame["Holdout"] == "yes"
     write_sheet(frame[~held].reset_index(drop=True), path["list"], TEXT)
     write_sheet(frame.loc[held, ["ContactID", "CustomerID", "Product", "Holdout"]].reset_index(drop=True), path["holdout"], TEXT)
     form = frame[["ContactID", "CustomerID"]].assign(Units=np.nan, Paid=np.nan, Redeemed=np.nan)
     write_sheet(form.sort_values("ContactID", ignore_index=True), path["responses"], TEXT)
-    meaning = MEANING | (PLAIN if campaign.why else {})
+    meaning = MEANING | (MEANINGS_WITHOUT_TRIAL if campaign.why else {})
     columns = pd.DataFrame([*((c, meaning[c]) for c in frame), *RESPONSE_COLUMNS, *AUDIT], columns=["Column", "Meaning"])
     write_sheet(columns, path["columns"], ("Column", "Meaning"))
-    if told is None:
+    if summary is None:
         del path["summary"]
     else:
-        write_sheet(told, path["summary"], ("name", "unit", "meaning"))
+        write_sheet(summary, path["summary"], ("name", "unit", "meaning"))
     with written_whole(path["plan"]) as scratch:
-        plan_of(campaign).to_parquet(scratch, index=False)
+        plan_table(campaign).to_parquet(scratch, index=False)
     del path["audit"]
     if len(campaign.groups.columns) and not held.all():
         path["audit"] = audit_list(path["list"], campaign.people.who["customer_id"], campaign.groups, 0)[1]
@@ -198,13 +258,19 @@ RESPONSE_COLUMNS = [
 ]
 
 
-def read(path: Path) -> pd.DataFrame:
-    """A list, a holdout or a form as it was written."""
-    return read_sheet(path, TEXT)
+def read_campaign_file(path: Path) -> pd.DataFrame:
+    """A list, a holdout or a form as it was written; headings of version 0.1 as they are called now."""
+    old = [o for o, new in RENAMED_LIST.items() if new in TEXT]
+    return read_sheet(path, (*TEXT, *old)).rename(columns=RENAMED_LIST)
+
+
+def read_plan(path: Path) -> pd.DataFrame:
+    """The plan of a campaign; columns of version 0.1 as they are called now."""
+    return pd.read_parquet(path).rename(columns=RENAMED_PLAN)
 
 
 WINDOW = 14  # days after the day of sending
-NEEDED = ("Units", "Paid")
+REQUIRED_COLUMNS = ("Units", "Paid")
 SHOWN = 3
 
 
@@ -214,7 +280,7 @@ class ResponseError(ValueError):
     def __init__(self, path: Path, problems: list[str]):
         self.problems = problems
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
-        super().__init__("\n  ".join([f"The responses in {paths.shown(path)} cannot be used: {count}.", *problems]))
+        super().__init__("\n  ".join([f"The responses in {paths.display_path(path)} cannot be used: {count}.", *problems]))
 
 
 def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
@@ -238,7 +304,7 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
     key = next((k for k in ("ContactID", "CustomerID") if k in cells), None)
     if key is None:
         problems.append("a column ContactID or CustomerID is missing; keep the one that the form has, and save with commas")
-    problems += [f"the column {c} is missing; keep the headings of the form" for c in NEEDED if c not in cells]
+    problems += [f"the column {c} is missing; keep the headings of the form" for c in REQUIRED_COLUMNS if c not in cells]
     if problems:
         raise ResponseError(path, problems)
     assert key is not None
@@ -257,7 +323,7 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
     )
     _note(problems, f"{key} stands there twice; add its purchases up in one row", ids.duplicated(), ids, row)
     found = {}
-    for column in (*NEEDED, "Redeemed"):
+    for column in (*REQUIRED_COLUMNS, "Redeemed"):
         if column not in cells:
             continue
         text = cells[column].str.strip().map(number_of)
@@ -283,9 +349,9 @@ def read_responses(path: Path, plan: pd.DataFrame) -> pd.DataFrame:
         _note(
             problems, "Redeemed is more than Units; both are units of the product", found["Redeemed"] > found["Units"], ids, row
         )
-    if not problems and not cells[[c for c in (*NEEDED, "Redeemed") if c in cells]].apply(lambda c: c.str.strip() != "").any(
-        axis=None
-    ):
+    if not problems and not cells[[c for c in (*REQUIRED_COLUMNS, "Redeemed") if c in cells]].apply(
+        lambda c: c.str.strip() != ""
+    ).any(axis=None):
         problems.append("no row says anything; fill in what was bought, or 0")
     if problems:
         raise ResponseError(path, problems)

@@ -11,9 +11,9 @@ from promo_helpers import paths
 from promo_helpers.audit.contacted import groups_of, in_words
 from promo_helpers.campaign.build import Campaign, build
 from promo_helpers.campaign.kit import Kit
-from promo_helpers.campaign.list_files import listed, write
-from promo_helpers.campaign.outcome import answer, summary
-from promo_helpers.campaign.request import Ask, AskError, asked
+from promo_helpers.campaign.list_files import list_table, write_campaign
+from promo_helpers.campaign.outcome import campaign_sentence, summary
+from promo_helpers.campaign.request import CampaignRequest, RequestError, parse_request
 
 WIDE = {"description_width": "11em"}
 SHOWN = ("CustomerID", "Name", "Priority", "Discount", "SendDay", "SendHour", "Bundle", "ExpectedProfit", "Reason")
@@ -21,7 +21,7 @@ SHOWN = ("CustomerID", "Name", "Priority", "Discount", "SendDay", "SendHour", "B
 
 def menu(
     kit: Kit, folder: Path, *, costs: dict[str, float], holdout: float, seed: int, suffix: str = "",
-    make: Callable[[Kit, Ask, int], Campaign] = build,
+    make: Callable[[Kit, CampaignRequest, int], Campaign] = build,
 ) -> widgets.VBox:  # fmt: skip
     """Widgets that make a list when the button is pressed, and do nothing before. The files go to `folder`, as `listing.write` has it.
 
@@ -65,14 +65,16 @@ def menu(
             low, high = depth.value
             fixed = f"{low}" if low == high else ""
             alike = f"{even.value} {apart.value}" if even.value else ""
-            ask = asked(product.value, budget.value, number.value, fixed, "", channel.value, holdout, bundle.value, costs, alike)
-            found = make(kit, Ask(**{**vars(ask), "between": (float(low), float(high))}), seed)
+            ask = parse_request(
+                product.value, budget.value, number.value, fixed, "", channel.value, holdout, bundle.value, costs, alike
+            )
+            found = make(kit, CampaignRequest(**{**vars(ask), "between": (float(low), float(high))}), seed)
             told = summary(found, kit)
-            files = write(found, folder, suffix, told)
-            state.value = f"<b>{answer(found, told)}.</b> The list: {paths.shown(files['list'])}"
+            files = write_campaign(found, folder, suffix, told)
+            state.value = f"<b>{campaign_sentence(found, told)}.</b> The list: {paths.display_path(files['list'])}"
             with out:
                 _show(found, told)
-        except (AskError, FileNotFoundError) as problem:
+        except (RequestError, FileNotFoundError) as problem:
             state.value = "<br>".join(str(problem).splitlines())
         finally:
             button.disabled = False
@@ -96,7 +98,7 @@ def menu(
 def _show(found: Campaign, told: pd.DataFrame) -> None:
     for note in (found.basis, *((found.why,) if found.why else ()), *found.notes):
         print(note)
-    frame = listed(found)
+    frame = list_table(found)
     rows = frame.loc[frame["Holdout"] == "no", list(SHOWN)].head(10)
     left = {"text-align": "left"}
     whole = {"Discount": "{:g} %", "SendHour": "{:.0f}:00", "ExpectedProfit": "{:,.0f}"}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from promo_helpers.audit.contacted import BOTH, KINDS, in_words
+from promo_helpers.audit.contacted import ATTRIBUTES, GENDER_AND_AGE, in_words
 from promo_helpers.shop import Shop
-from promo_helpers.shop.shop import find
+from promo_helpers.shop.shop import find_name
 
 
 def products(shop: Shop) -> pd.DataFrame:
@@ -24,18 +24,18 @@ def products(shop: Shop) -> pd.DataFrame:
     return order.drop(columns="lines").reset_index(drop=True)
 
 
-def number_of_product(named: str, items: pd.DataFrame, key: str = "product_id") -> int:
+def product_number(named: str, items: pd.DataFrame, key: str = "product_id") -> int:
     """Row of an item by name or id (column `key`), whatever its capitals. Raises AskError that suggests the nearest names."""
     ids = [str(i).lower() for i in items[key]]
     if named.lower() in ids:
         return ids.index(named.lower())
     try:
-        return find(named, items["name"].astype(str).tolist())
+        return find_name(named, items["name"].astype(str).tolist())
     except KeyError as error:
-        raise AskError([f"PRODUCT={named}: {error.args[0]}; name one of the shop's products, or its id"]) from None
+        raise RequestError([f"PRODUCT={named}: {error.args[0]}; name one of the shop's products, or its id"]) from None
 
 
-class AskError(ValueError):
+class RequestError(ValueError):
     """What was asked for cannot be done. `problems` holds one sentence each; the message lists them."""
 
     def __init__(self, problems: Sequence[str]):
@@ -66,14 +66,14 @@ class ParityRule:
         return in_words(self.attribute)
 
 
-PARITY_ATTRIBUTES = {in_words(k).replace(" ", ""): k for k in (*KINDS, BOTH)}  # attributes as they are typed
-PARITY_ATTRIBUTES |= {"location": "city", "ageandgender": BOTH}
+PARITY_ATTRIBUTES = {in_words(k).replace(" ", ""): k for k in (*ATTRIBUTES, GENDER_AND_AGE)}  # attributes as they are typed
+PARITY_ATTRIBUTES |= {"location": "city", "ageandgender": GENDER_AND_AGE}
 DEFAULT_TOLERANCE = 0.05  # where no number is typed
 CHANNELS = {"SMS": Channel("SMS", "phone", "PhoneNumber"), "e-mail": Channel("e-mail", "email", "Email")}
 
 
 @dataclass(frozen=True)
-class Ask:
+class CampaignRequest:
     """A campaign as asked for. product: name or id, "" for the best one. budget: most to spend in expectation; customers: most to write
     to; discount: in percent, of every offer; date: first day of sending; all None where left open. holdout: share of the chosen who get
     nothing. cost: of one message. between: percents that discounts may lie in, where none is fixed. parity: between
@@ -100,10 +100,10 @@ class Ask:
         return "_".join([*told, _bare(self.channel.name)])
 
 
-def asked(
+def parse_request(
     product: str = "", budget: str = "", customers: str = "", discount: str = "", date: str = "", channel: str = "SMS",
     holdout: float = 0.1, bundle: bool = True, costs: dict[str, float] | None = None, even: str = "",
-) -> Ask:  # fmt: skip
+) -> CampaignRequest:  # fmt: skip
     """Read what was typed; "" leaves a thing open. costs: of one message by channel, in the currency of the prices.
 
     Raises AskError, which lists every problem at once.
@@ -138,9 +138,9 @@ def asked(
     if cost is None or not cost >= 0:
         problems.append(f"costs = {costs}: the cost of one message by {way.name} must be a number of at least 0")
     if problems:
-        raise AskError(problems)
+        raise RequestError(problems)
     assert cost is not None
-    return Ask(
+    return CampaignRequest(
         str(product).strip(),
         money,
         None if number is None else int(number),
@@ -154,10 +154,10 @@ def asked(
     )
 
 
-def first_day(ask: Ask, end: pd.Timestamp) -> pd.Timestamp:
+def first_day(ask: CampaignRequest, end: pd.Timestamp) -> pd.Timestamp:
     """The first day of sending: as asked, or `end`, the first midnight after the data. Raises AskError for one before that."""
     if ask.date is not None and ask.date < end:
-        raise AskError(
+        raise RequestError(
             [f"DATE={ask.date:%Y-%m-%d}: the data end on {end - pd.Timedelta(days=1):%Y-%m-%d}, and a list made for a day"
              f" within them would know its own future; name {end:%Y-%m-%d} or a later day"]
         )  # fmt: skip

@@ -18,7 +18,7 @@ from numba import njit
 from promo_helpers.decide import repair
 from promo_helpers.decide.shadow_prices import Bands, Problem
 from promo_helpers.draws import HALF, KEPT, rounded
-from promo_helpers.knapsack import ROUNDING, walk
+from promo_helpers.knapsack import ROUNDING, greedy_allocation
 
 CLOSE = 1e-9  # shares that differ by exactly the tolerance are within it
 MARGIN = 4e-9  # of the largest term of a net gain: closer choices are equally good (prices have nine digits)
@@ -75,10 +75,10 @@ def share_cap(name: str, group: np.ndarray, share: float | Mapping[object, float
     if wrong:
         raise ValueError(f"{name}: share = {next(iter(wrong.values()))!r}: the share contacted must be from 0 to 1")
     limit = {k: shares[k] * n for k, n in zip(label.tolist(), count.tolist(), strict=True) if k in shares}
-    return Cap(name, contacted(len(group), arms), limit, group)
+    return Cap(name, contact_use(len(group), arms), limit, group)
 
 
-def contacted(rows: int, arms: int) -> np.ndarray:
+def contact_use(rows: int, arms: int) -> np.ndarray:
     """[row, arm] 1 for every arm but none (a view of one row: read only)."""
     return np.broadcast_to(np.append(0.0, np.ones(arms - 1)), (rows, arms))
 
@@ -212,7 +212,7 @@ def allocate(
         raise ValueError(f"gain is {gain.shape}: it must be [row, arm] with at least one row, none first and an arm after it")
     caps = [] if limits.budget is None else [Cap("budget", spend, limits.budget)]
     if limits.contacts is not None:
-        caps.append(Cap("contacts", contacted(*gain.shape), limits.contacts))
+        caps.append(Cap("contacts", contact_use(*gain.shape), limits.contacts))
     caps += limits.caps
     check(gain, spend, limits.contacts, caps)
     block = blocks(len(gain), customer, limits.per_customer)
@@ -290,7 +290,7 @@ def _solved(rows: _Rows, groups: int, tolerance: float) -> _Plan:
 
 def _one(rows: _Rows, groups: int) -> _Plan:
     use, code, most = np.ascontiguousarray(rows.uses[0]), rows.code[0], rows.most[0]
-    arm, price = walk(rows.gain, use, code, most, rows.tie)
+    arm, price = greedy_allocation(rows.gain, use, code, most, rows.tie)
     problem = Problem(rows.gain, use[None], code[None], most, np.arange(len(rows.gain) + 1), 1)
     return _Plan(arm, problem.at(price)[2], [price], np.zeros(groups + 1))
 
@@ -306,7 +306,7 @@ def _several(rows: _Rows, groups: int, tolerance: float | None) -> _Plan:
         size = np.bincount(rows.group, minlength=groups + 1)[:groups]
         bands = Bands(len(limit), size, np.zeros(groups), tolerance)
         code.append(rows.group[order] + len(limit))
-        use.append(contacted(*rows.gain.shape))
+        use.append(contact_use(*rows.gain.shape))
         limit = np.append(limit, np.full(groups + 1, np.inf))
     first = np.arange(len(order) + 1) if rows.block is None else np.append(0, np.cumsum(np.bincount(rows.block)))
     first = np.unique(first)  # customers without a row here

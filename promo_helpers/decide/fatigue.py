@@ -17,7 +17,7 @@ HALF_LIVES = (7.0, 14.0, 21.0, 30.0, 45.0, 60.0, 90.0)
 DAY = pd.Timedelta(days=1)
 
 
-def tiredness(sent: pd.DataFrame, at: pd.DataFrame, half_life: float) -> np.ndarray:
+def fatigue_level(sent: pd.DataFrame, at: pd.DataFrame, half_life: float) -> np.ndarray:
     """[row of at] F of a customer just before a moment: `sent` holds what was really sent, both have customer_id and time.
 
     Raises ValueError for a half-life that is not positive.
@@ -59,7 +59,7 @@ class Fatigue:
 
 
 def fit_fatigue(
-    redeemed: np.ndarray, expected: np.ndarray, tired: dict[float, np.ndarray], other: dict[float, np.ndarray], group: np.ndarray,
+    redeemed: np.ndarray, expected: np.ndarray, fatigue: dict[float, np.ndarray], other: dict[float, np.ndarray], group: np.ndarray,
     customer: np.ndarray, half_life: float = 30.0, level: float = 0.95,
 ) -> Fatigue:  # fmt: skip
     """Poisson regression of redeemed units on tiredness, with the expected units of a model without past contacts as offset.
@@ -72,8 +72,8 @@ def fit_fatigue(
     from statsmodels.genmod.families import Poisson
     from statsmodels.genmod.generalized_linear_model import GLM
 
-    if half_life not in tired:
-        raise ValueError(f"half_life = {half_life:g}: tiredness is given for {', '.join(f'{h:g}' for h in tired)} days")
+    if half_life not in fatigue:
+        raise ValueError(f"half_life = {half_life:g}: tiredness is given for {', '.join(f'{h:g}' for h in fatigue)} days")
     code = pd.factorize(customer)[0]
     offset = np.log(np.maximum(expected, 1e-9))
 
@@ -90,7 +90,7 @@ def fit_fatigue(
         )
 
     rows = []
-    for life, f in tired.items():
+    for life, f in fatigue.items():
         if f.std() < 1e-9:
             raise ValueError(
                 f"every contact has the same tiredness at a half-life of {life:g} days: nothing to learn fatigue from"
@@ -104,26 +104,26 @@ def fit_fatigue(
     lives["possible"] = lives["likelihood"] > -stats.chi2.ppf(level, 1) / 2
     names = pd.unique(np.sort(group))
     inside = [(group == g).astype(float) for g in names]
-    beta, cov, *_ = fitted([*inside[1:], *(i * tired[half_life] for i in inside), *_varying(other[half_life])])
+    beta, cov, *_ = fitted([*inside[1:], *(i * fatigue[half_life] for i in inside), *_varying(other[half_life])])
     where = slice(len(names), 2 * len(names))  # each group has a level and a phi of its own
     own, error = -beta[where], np.sqrt(np.diag(cov)[where])
-    phi, spread_of_phi, variance = pooled(own, error)
+    phi, spread_of_phi, variance = partial_pooling(own, error)
     groups = pd.DataFrame({"group": names, "rows": [int(i.sum()) for i in inside], "own": own, "error": error, "phi": phi})
     ends = interval(phi, spread_of_phi, level)
     groups = groups.assign(low=ends["low"], high=ends["high"])
     return Fatigue(lives.drop(columns="dispersion"), groups, half_life, float(np.sqrt(variance)))
 
 
-def pooled(own: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+def partial_pooling(estimate: np.ndarray, standard_error: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """Estimates of groups drawn towards their mean, their errors, and the variance between groups: random effects, by moments."""
-    weight = 1 / error**2
+    weight = 1 / standard_error**2
     total = float(weight.sum())
-    excess = float(weight @ (own - weight @ own / total) ** 2) - (len(own) - 1)
-    variance = max(excess / (total - float((weight**2).sum()) / total), 0.0) if len(own) > 1 else 0.0
-    pull = 1 / (variance + error**2)
+    excess = float(weight @ (estimate - weight @ estimate / total) ** 2) - (len(estimate) - 1)
+    variance = max(excess / (total - float((weight**2).sum()) / total), 0.0) if len(estimate) > 1 else 0.0
+    pull = 1 / (variance + standard_error**2)
     kept = variance * pull
-    centre = float(pull @ own / pull.sum())
-    return kept * own + (1 - kept) * centre, np.sqrt(kept * error**2 + (1 - kept) ** 2 / pull.sum()), variance
+    centre = float(pull @ estimate / pull.sum())
+    return kept * estimate + (1 - kept) * centre, np.sqrt(kept * standard_error**2 + (1 - kept) ** 2 / pull.sum()), variance
 
 
 def _varying(column: np.ndarray) -> list[np.ndarray]:
@@ -135,11 +135,13 @@ def steady(every: np.ndarray, half_life: float) -> np.ndarray:
     return np.asarray(1 / (2 ** (np.asarray(every, float) / half_life) - 1))
 
 
-def a_month(every: np.ndarray, earned: float, cost: float, leaving: float, phi: float, half_life: float) -> np.ndarray:
+def monthly_profit(
+    every: np.ndarray, earned: float, cost: float, opt_out_loss: float, phi: float, half_life: float
+) -> np.ndarray:
     """Profit a customer and month of a contact every so many days: (earned exp(-phi F) - cost - leaving (1 + F)) x 30 / every.
 
     earned: of a contact to a rested customer, before its costs; cost: of the message; leaving: mean loss by opting out of a rested one,
     whose chance grows as 1 + F. Each contact is about another product, so that offers do not take sales from one another.
     """
     f = steady(every, half_life)
-    return np.asarray((earned * np.exp(-phi * f) - cost - leaving * (1 + f)) * 30 / np.asarray(every, float))
+    return np.asarray((earned * np.exp(-phi * f) - cost - opt_out_loss * (1 + f)) * 30 / np.asarray(every, float))

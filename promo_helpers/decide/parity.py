@@ -10,7 +10,7 @@ from promo_helpers.decide.allocate import Limits, Parity, allocate
 from promo_helpers.inference import percentiles
 
 
-def gap(arm: np.ndarray, group: np.ndarray) -> float:
+def share_gap(arm: np.ndarray, group: np.ndarray) -> float:
     """Largest difference of the shares contacted between groups; rows whose label is missing are in none. 0 where there is one at most."""
     shares = pd.Series(np.asarray(arm) > 0).groupby(np.asarray(group, object)).mean()
     return float(shares.max() - shares.min()) if len(shares) else 0.0
@@ -31,7 +31,7 @@ def frontier(
     frame = pd.DataFrame(
         {
             "allowed": list(allowed),
-            "gap": [gap(p.arm, group) for p in plans],
+            "gap": [share_gap(p.arm, group) for p in plans],
             "contacted": [float((p.arm > 0).mean()) for p in plans],
             "spend": [p.spend for p in plans],
             "promised": [p.gain for p in plans],
@@ -45,14 +45,14 @@ def frontier(
 
 
 def cost(
-    gain: np.ndarray, arm: np.ndarray, free: np.ndarray, customer: np.ndarray, seed: int, draws: int = 1000
+    gain: np.ndarray, arm: np.ndarray, unconstrained: np.ndarray, customer: np.ndarray, seed: int, draws: int = 1000
 ) -> dict[str, float]:
     """Share of the profit of `free` that `arm` gives up: estimate, low, high (95 %, customers drawn anew, both allocations as they are).
 
     gain: [row, arm]; customer: [row], of whom each counts Poisson(1) times in a draw. Missing where `free` earns nothing.
     """
     rows = np.arange(len(gain))
-    one, other = gain[rows, arm], gain[rows, free]
+    one, other = gain[rows, arm], gain[rows, unconstrained]
     if other.sum() <= 0:
         return {"estimate": np.nan, "low": np.nan, "high": np.nan}
     draw = keyed.bootstrap(seed, "cost of parity", customer, n=draws)

@@ -7,12 +7,12 @@ import pandas as pd
 
 from promo_helpers import draws
 from promo_helpers.draws import rounded
-from promo_helpers.evaluate.cost_curves import followed, one_variable
-from promo_helpers.evaluate.value import given, value
+from promo_helpers.evaluate.cost_curves import apply_rule, best_one_variable_rule
+from promo_helpers.evaluate.value import policy_scores, policy_value
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.gates import Gates, roi
 from promo_helpers.inference import mean_by_cluster
-from promo_helpers.models.demand import Forecast
+from promo_helpers.models.demand import DemandForecast
 
 NOBODY = "nobody"
 
@@ -44,18 +44,18 @@ def rfm(features: pd.DataFrame) -> np.ndarray:
 
 
 def ranked(
-    features: pd.DataFrame, found: Forecast, arm: int, taste: np.ndarray | None, contact_id: np.ndarray, seed: int
+    features: pd.DataFrame, forecast: DemandForecast, arm: int, taste: np.ndarray | None, contact_id: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
     """[row] scores that shops rank customers by: drawn at random (by seed and contact), RFM, purchase probability and its inverse,
     collaborative filtering (`taste`, where given) and the uplift of the purchase probability by `arm`."""
-    buys = found.buys[:, 0]
+    buys = forecast.buys[:, 0]
     scores = {"random": draws.uniform(seed, "random ranking", contact_id), "RFM": rfm(features), "purchase probability": buys}
     scores |= {"inverse probability": -buys}
     scores |= {} if taste is None else {"collaborative filtering": taste}
-    return scores | {"uplift": found.buys[:, arm] - buys}
+    return scores | {"uplift": forecast.buys[:, arm] - buys}
 
 
-def one_rule(features: pd.DataFrame, scores: np.ndarray, part: np.ndarray) -> np.ndarray:
+def one_variable_rule(features: pd.DataFrame, scores: np.ndarray, part: np.ndarray) -> np.ndarray:
     """The best rule on one variable as a trial can find it: an arm for each tenth of the variable whose tenths' best arms add up to most.
 
     scores: [row, arm] doubly robust. Each part of the customers follows the rule that the others' scores chose.
@@ -64,7 +64,7 @@ def one_rule(features: pd.DataFrame, scores: np.ndarray, part: np.ndarray) -> np
     effect = scores - scores[:, :1]
     for k in np.unique(part):
         mine = part == k
-        arm[mine] = followed(one_variable(features[~mine], effect[~mine]), features[mine])
+        arm[mine] = apply_rule(best_one_variable_rule(features[~mine], effect[~mine]), features[mine])
     return arm
 
 
@@ -76,12 +76,12 @@ def best_constant(scores: np.ndarray, part: np.ndarray) -> np.ndarray:
     return arm
 
 
-def profit(found: Forecast) -> np.ndarray:
+def profit_policy(forecast: DemandForecast) -> np.ndarray:
     """[row] the arm of largest expected profit; none where no offer is expected to pay."""
-    return np.asarray(rounded(found.gain).argmax(axis=1))
+    return np.asarray(rounded(forecast.gain).argmax(axis=1))
 
 
-def contacted(policies: Mapping[str, np.ndarray]) -> pd.Series:
+def contacted_share(policies: Mapping[str, np.ndarray]) -> pd.Series:
     """Share of decisions that each policy contacts."""
     return pd.Series({name: float((arm > 0).mean()) for name, arm in policies.items()})
 
@@ -91,8 +91,8 @@ TERMS = ("gross bump", "baseline discount", "other sales", "opting out", "messag
 NET = "net"
 
 
-def side_by_side(
-    policies: Mapping[str, np.ndarray], found: Forecast, scores: Mapping[str, np.ndarray], customer: np.ndarray, message: float,
+def policy_table(
+    policies: Mapping[str, np.ndarray], forecast: DemandForecast, scores: Mapping[str, np.ndarray], customer: np.ndarray, message: float,
     gates: Gates, truth: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """One row a policy; money and counts are for a thousand decisions.
@@ -106,7 +106,7 @@ def side_by_side(
     rows = []
     for name, arm in policies.items():
         n, sent = np.arange(len(arm)), arm > 0
-        said, guess = found.of(arm), value(scores["profit"], arm, customer)
+        said, guess = forecast.of(arm), policy_value(scores["profit"], arm, customer)
         discount, spend = said["discount"].mean(), said["spend"].mean()
         row: dict[str, str | float] = {"policy": name}
         row |= {"contacted": float(THOUSAND * sent.mean()), "saved": THOUSAND * (1 - sent.mean()) * message}
@@ -130,10 +130,14 @@ def ratio(above: float, below: float) -> float:
     return float(above / below) if below > 0 else np.nan
 
 
-def bridge(
-    policies: Mapping[str, np.ndarray], experiment: Experiment, scores: Mapping[str, np.ndarray], tied: np.ndarray, leaving: np.ndarray,
+def profit_bridge(
+    policies: Mapping[str, np.ndarray],
+    experiment: Experiment,
+    scores: Mapping[str, np.ndarray],
+    displacement: np.ndarray,
+    opt_out_loss: np.ndarray,
     message: float,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Tidy: policy, term, value, low, high: from the bump of one product to the shop's profit, LKR for a thousand decisions, estimated.
 
     Terms: gross bump (margin of the additional units, at the price they were sold for), baseline discount (given on units that would have
@@ -147,13 +151,13 @@ def bridge(
     for name, arm in policies.items():
         sent = arm > 0
         off = np.maximum(np.nan_to_num(experiment.depth)[arm] - shelf, 0)
-        more, used = given(scores["money"], arm), scores["used"][n, arm]
+        more, used = policy_scores(scores["money"], arm), scores["used"][n, arm]
         anyway = off * (used - more) * sent  # what was redeemed, less what is sold beyond what would have been sold
         terms = {
             "gross bump": margin * more - off * used * sent + anyway,
             "baseline discount": -anyway,
-            "other sales": -tied * margin * more,
-            "opting out": -leaving * sent,
+            "other sales": -displacement * margin * more,
+            "opting out": -opt_out_loss * sent,
             "messages": -message * sent,
         }
         terms[NET] = np.sum(list(terms.values()), axis=0)
@@ -163,7 +167,7 @@ def bridge(
     return pd.DataFrame(rows, columns=["policy", "term", "value", "low", "high"])
 
 
-def true_bridge(policies: Mapping[str, np.ndarray], parts: Mapping[str, np.ndarray]) -> pd.DataFrame:
+def true_profit_bridge(policies: Mapping[str, np.ndarray], parts: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Tidy: policy, term, value: each part [row, arm] of the true gain under each policy, for a thousand decisions, and their sum."""
     rows = []
     for name, arm in policies.items():

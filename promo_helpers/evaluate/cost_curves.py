@@ -21,7 +21,7 @@ Statistic = Callable[[np.ndarray], np.ndarray]  # [some, customer] who is in -> 
 
 
 @dataclass(frozen=True)
-class Path:
+class UpgradePath:
     """Moves to a dearer arm: row, arm, before (the arm left, 0 at first), slope (effect gained per unit of cost), cost (added)."""
 
     row: np.ndarray
@@ -42,7 +42,7 @@ class BudgetCurves:
     area: pd.DataFrame
 
 
-def policy_path(effect: np.ndarray, cost: np.ndarray) -> Path:
+def policy_path(effect: np.ndarray, cost: np.ndarray) -> UpgradePath:
     """The upper left hull of (cost, effect) of each row, from the control at (0, 0), as moves in falling order of slope.
 
     effect, cost: [row, arm] predicted against the control, which is arm 0. Raises ValueError for shapes that differ, numbers that are
@@ -59,10 +59,10 @@ def policy_path(effect: np.ndarray, cost: np.ndarray) -> Path:
         raise ValueError(f"predicted cost must be above 0 for every arm but the control ({cheap:,} rows have one that is not)")
     found = upgrades(np.ascontiguousarray(effect), np.ascontiguousarray(cost))
     order = np.argsort(-rounded(found.slope), kind="stable")
-    return Path(*(part[order] for part in (found.row, found.arm, found.before, found.slope, found.use)))
+    return UpgradePath(*(part[order] for part in (found.row, found.arm, found.before, found.slope, found.use)))
 
 
-def assigned(path: Path, rows: int, spend: float) -> np.ndarray:
+def assigned(path: UpgradePath, rows: int, spend: float) -> np.ndarray:
     """[row] arm of the policy that spends at most `spend` a row as predicted; moves that no longer fit are not begun."""
     arm = np.zeros(rows, int)
     within = np.cumsum(path.cost) <= spend * rows * (1 + ROUNDING)
@@ -70,7 +70,9 @@ def assigned(path: Path, rows: int, spend: float) -> np.ndarray:
     return arm
 
 
-def along(path: Path, gains: list[np.ndarray], spends: np.ndarray, code: np.ndarray, people: int, most: int | None) -> Statistic:
+def along(
+    path: UpgradePath, gains: list[np.ndarray], spends: np.ndarray, code: np.ndarray, people: int, most: int | None
+) -> Statistic:
     """The sums of each of `gains` ([row, arm]) over the moves that each spend pays for: see `multi_arm_qini`."""
     if not len(path.row):
         return lambda inside: np.zeros((len(inside), len(gains), len(spends)))
@@ -172,7 +174,7 @@ PRICES = np.append(0.0, np.geomspace(0.01, 30, 60))  # shadow prices of the fron
 
 
 @dataclass(frozen=True)
-class Informed:
+class InformedOracle:
     """Fitted expectations given the features: one model an arm but the control, for gain and for spend."""
 
     gains: tuple[Booster, ...]
@@ -189,14 +191,14 @@ class Informed:
         )
 
 
-def fit_informed(features: pd.DataFrame, gain: np.ndarray, spend: np.ndarray, seed: int = 0) -> Informed:
+def fit_informed_oracle(features: pd.DataFrame, gain: np.ndarray, spend: np.ndarray, seed: int = 0) -> InformedOracle:
     """Fit to true expectations [row, arm] of decisions described by `features`; column 0, the control, is 0 in both."""
     data = binned(features, max_bin=TREES["max_bin"])
 
     def fit(target: np.ndarray) -> tuple[Booster, ...]:
         return tuple(boosted(data, target[:, a], seed, ROUNDS, **TREES) for a in range(1, target.shape[1]))
 
-    return Informed(fit(gain), fit(spend), tuple(features))
+    return InformedOracle(fit(gain), fit(spend), tuple(features))
 
 
 @dataclass(frozen=True)
@@ -238,7 +240,7 @@ def frontier(expected: tuple[np.ndarray, np.ndarray], gain: np.ndarray, spend: n
     return Frontier(*(np.array(c) for c in zip(*hull, strict=True)))
 
 
-def one_variable(features: pd.DataFrame, gain: np.ndarray, bins: int = 10) -> tuple[str, np.ndarray, np.ndarray]:
+def best_one_variable_rule(features: pd.DataFrame, gain: np.ndarray, bins: int = 10) -> tuple[str, np.ndarray, np.ndarray]:
     """The best rule on one variable: its name, the edges of its tenths, and the arm of largest true gain in each."""
     best: tuple[float, str, np.ndarray, np.ndarray] = (-np.inf, "", np.empty(0), np.empty(0))
     for name in features:
@@ -252,7 +254,7 @@ def one_variable(features: pd.DataFrame, gain: np.ndarray, bins: int = 10) -> tu
     return best[1:]
 
 
-def followed(rule: tuple[str, np.ndarray, np.ndarray], features: pd.DataFrame) -> np.ndarray:
+def apply_rule(rule: tuple[str, np.ndarray, np.ndarray], features: pd.DataFrame) -> np.ndarray:
     """[row] arm that a rule on one variable gives."""
     name, edges, arms = rule
     return arms[np.searchsorted(edges, features[name].to_numpy(float), side="right")]

@@ -40,7 +40,7 @@ def gini(actual: np.ndarray, score: np.ndarray) -> Weighted:
     return lambda weight: mine(weight) / best(weight)
 
 
-def auc(actual: np.ndarray, score: np.ndarray) -> Weighted:
+def weighted_auc(actual: np.ndarray, score: np.ndarray) -> Weighted:
     """Chance that of two customers the one with `actual` true has the higher score, equal scores counting half; it takes weights."""
     group, n = _groups(score)
     yes = np.asarray(actual, bool)
@@ -129,7 +129,7 @@ def ratio(forecast: np.ndarray, actual: np.ndarray) -> tuple[float, float, float
     return share["estimate"], share["low"], share["high"]
 
 
-def share_true(chance: np.ndarray, happened: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
+def probability_calibration(chance: np.ndarray, happened: np.ndarray, edges: np.ndarray) -> pd.DataFrame:
     """Per bin of a foretold chance that is not empty: forecast (mean), actual (share true), low, high (exact binomial), customers."""
     frame = pd.DataFrame({"cell": np.searchsorted(edges[1:-1], chance), "chance": chance, "true": np.asarray(happened, float)})
     out = frame.groupby("cell").agg(forecast=("chance", "mean"), actual=("true", "mean"), customers=("true", "size"))
@@ -138,7 +138,7 @@ def share_true(chance: np.ndarray, happened: np.ndarray, edges: np.ndarray) -> p
     return out.assign(low=ends["low"], high=ends["high"]).reset_index(drop=True)
 
 
-def targeted(
+def targeting_gain(
     gain: np.ndarray, scores: Mapping[str, np.ndarray], shares: np.ndarray, customer: np.ndarray, seed: int, draws: int = 200
 ) -> pd.DataFrame:
     """What it earns to send to the first `share` of a ranking: method, share, gain, low, high, more, more_low, more_high.

@@ -76,7 +76,7 @@ def at_k(
     return pd.concat(rows, ignore_index=True)
 
 
-def auc(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+def auc_by_group(scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """[group] ROC AUC within each row (the chance that something relevant outranks something that is not), NaN without either."""
     relevant = np.asarray(relevant, bool)
     ranks = stats.rankdata(scores, axis=1)
@@ -101,7 +101,9 @@ def over_dates(values: pd.DataFrame, by: Sequence[str], value: str = "value", le
     return out[["mean", "low", "high", "dates"]].reset_index()
 
 
-def against(values: pd.DataFrame, best: str, by: Sequence[str], method: str = "method", value: str = "value") -> pd.DataFrame:
+def paired_differences(
+    values: pd.DataFrame, best: str, by: Sequence[str], method: str = "method", value: str = "value"
+) -> pd.DataFrame:
     """Differences to one method on the same dates, with intervals: paired, so that what a date does to all methods falls out."""
     keys = [*by, "date"]
     reference = values[values[method] == best].set_index(keys)[value]
@@ -121,7 +123,7 @@ def per_date(
     def one(name: str, score: np.ndarray) -> list[tuple[str, str, float]]:
         table = at_k(score, relevant, ks, seed, ids, occasion=f"{name} {date}").groupby("k")[list(METRICS)].mean()
         rows = [(name, f"{metric}@{k}", float(table.loc[k, metric])) for k in ks for metric in METRICS]
-        return [*rows, (name, "auc", float(np.nanmean(auc(score, relevant))))]
+        return [*rows, (name, "auc", float(np.nanmean(auc_by_group(score, relevant))))]
 
     with ThreadPoolExecutor(2) as pool:  # sorting releases the lock
         parts = pool.map(one, scores, scores.values())
@@ -187,7 +189,7 @@ def precision_recall(chances: Mapping[str, np.ndarray], bought: np.ndarray, poin
     return pd.concat(parts, ignore_index=True)
 
 
-def thinned(
+def precision_by_candidates(
     scores: np.ndarray, relevant: np.ndarray, k: int, shares: Sequence[float], seed: int, ids: Any = None, date: object = ""
 ) -> pd.DataFrame:
     """Precision at k when only a share of the candidates is there to be ranked: share, buyers, value, ceiling.
@@ -206,7 +208,7 @@ def thinned(
     return pd.DataFrame(rows, columns=["share", "buyers", "value", "ceiling"])
 
 
-def newer(
+def compare_with_saved(
     scores: Mapping[str, np.ndarray], bought: np.ndarray, seed: int, customer: Any, item: Any, k: int = 10, draws: int = 1000
 ) -> dict[str, Any]:
     """Is the score called "new" better than the one called "saved"? NDCG at k over customers of one window: mean, low, high, sentence.

@@ -23,7 +23,7 @@ Settings = Mapping[str, Any]
 Choice = Mapping[str, Mapping[str, Settings]]  # method -> scope (repeat, new) -> settings
 
 
-def top(scores: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.ndarray:
+def top_items(scores: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.ndarray:
     """[row, k] numbers of the best candidates, best first, -1 where fewer than k are allowed. Raises ValueError for k < 1."""
     if k < 1:
         raise ValueError(f"k = {k}: at least one place is needed")
@@ -42,7 +42,7 @@ def top(scores: np.ndarray, k: int, allowed: np.ndarray | None = None) -> np.nda
     return out
 
 
-def judged(
+def list_scores(
     scores: np.ndarray,
     relevant: np.ndarray,
     k: int,
@@ -63,7 +63,7 @@ def judged(
         return dict.fromkeys((*METRICS, "coverage", "customers"), float("nan")) | {"customers": 0.0}
     scores, relevant, allowed = scores[rows], relevant[rows], allowed[rows]
     found = ranking.at_k(scores, relevant, [k], seed, ids, allowed, occasion)
-    lists = top(scores, k, allowed)
+    lists = top_items(scores, k, allowed)
     covered = len(np.unique(lists[lists >= 0])) / relevant.shape[1]
     return {m: float(found[m].mean()) for m in METRICS} | {"coverage": covered, "customers": float(len(found))}
 
@@ -113,7 +113,7 @@ def on_date(
                     histories[half_life] = recommend.history(purchases, day, half_life)
                 scored[key] = recommend.fit(method, histories[half_life], seed, **settings).scores(who)
             scores = scored[key] if label in choice else (given or {})[label]
-            found = judged(scores, bought, k, seed, purchases.items, allowed, f"{label}, {scope}, {day}")
+            found = list_scores(scores, bought, k, seed, purchases.items, allowed, f"{label}, {scope}, {day}")
             rows += [(label, scope, metric, value) for metric, value in found.items()]
     return pd.DataFrame(rows, columns=["method", "scope", "metric", "value"])
 
@@ -181,7 +181,7 @@ def bounded(row: pd.Series) -> tuple[float, tuple[float, float] | None]:
     return value, (low, high) if np.isfinite([low, high]).all() else None
 
 
-def only(purchases: Purchases, who: np.ndarray) -> Purchases:
+def purchases_by(purchases: Purchases, who: np.ndarray) -> Purchases:
     """The purchases of some customers, who are numbered anew in the order of `who`; the items stay."""
     number = np.full(len(purchases.customers), -1)
     number[who] = np.arange(len(who))

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from promo_helpers import draws as keyed
 from promo_helpers.evaluate.uplift import rate_of
-from promo_helpers.evaluate.value import doubly_robust
+from promo_helpers.evaluate.value import doubly_robust_scores
 from promo_helpers.inference import Ranking, same_length
 from promo_helpers.inference import share as share_between
 
@@ -33,7 +33,7 @@ def duels(rows: int, draws: int, seed: int, base: float = 0.15, effect: float = 
     return pd.concat(parts, ignore_index=True)
 
 
-def lost(results: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
+def share_misranked(results: pd.DataFrame, level: float = 0.95) -> pd.DataFrame:
     """In what share of the duels the random score tied or beat the good one: definition, share, low, high (Wilson), draws."""
     known = results.dropna()
     table = (known["random"] >= known["good"]).groupby(known["definition"], sort=False).agg(["sum", "size"])
@@ -165,7 +165,7 @@ def referee(
     if effect is None:
         means = np.tile([y[treated == w].mean() for w in (0, 1)], (len(y), 1))
         share = treated.mean()
-        scores = doubly_robust(y, treated, means, np.where(treated == 1, share, 1 - share))
+        scores = doubly_robust_scores(y, treated, means, np.where(treated == 1, share, 1 - share))
         effect = scores[:, 1] - scores[:, 0]
     effect = np.asarray(effect, float)
     same_length(priority=priority, effect=effect)

@@ -18,7 +18,7 @@ NEAR = (1, 3, 7)  # days
 
 
 @dataclass(frozen=True)
-class Forecast:
+class WaitForecast:
     """Per row, in days up to horizon + 1, which means later: `middle`, and where known `low`, `high` and the chances `curve`."""
 
     middle: np.ndarray
@@ -32,14 +32,14 @@ class Forecast:
         return self.middle if self.curve is None else self.curve.shape[1] + 1 - self.curve.sum(axis=1)
 
 
-def of_curve(curve: np.ndarray, level: float = 0.8) -> Forecast:
+def of_curve(curve: np.ndarray, level: float = 0.8) -> WaitForecast:
     """Median and central interval of a curve of chances [row, horizon]. A quantile is the first day by which its chance is reached."""
     curve = np.maximum.accumulate(np.clip(curve, 0.0, 1.0), axis=1)
     low, middle, high = (1.0 + (curve < q - 1e-12).sum(axis=1) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
-    return Forecast(middle, low, high, curve)
+    return WaitForecast(middle, low, high, curve)
 
 
-def of_visits(expected: np.ndarray, shape: np.ndarray, loss: float = 0.0) -> Forecast:
+def of_visits(expected: np.ndarray, shape: np.ndarray, loss: float = 0.0) -> WaitForecast:
     """The first visit of a Poisson process whose customer may be lost on the way, day by day.
 
     expected [row]: visits expected within the days ahead, loss counted. shape [row, day]: in what proportion visits fall on the days
@@ -56,14 +56,14 @@ def of_visits(expected: np.ndarray, shape: np.ndarray, loss: float = 0.0) -> For
     return of_curve(np.cumsum(before * (1 - each), axis=1))
 
 
-def of_points(points: np.ndarray, horizon: int) -> Forecast:
+def of_points(points: np.ndarray, horizon: int) -> WaitForecast:
     """Forecasts that are one number of days each: cut to 1 .. horizon + 1. Raises ValueError where one is not finite."""
     if not np.isfinite(points).all():
         raise ValueError(f"{(~np.isfinite(points)).sum()} forecasts are not finite: each row needs a number of days")
-    return Forecast(np.clip(np.asarray(points, float), 1.0, horizon + 1.0))
+    return WaitForecast(np.clip(np.asarray(points, float), 1.0, horizon + 1.0))
 
 
-def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) -> dict[str, float]:
+def score(forecast: WaitForecast, wait: np.ndarray, seen: np.ndarray, horizon: int) -> dict[str, float]:
     """Scores of one date.
 
     error: mean absolute error of the wait cut at horizon + 1, days. returned: the same over those only who came within the horizon; it
@@ -100,27 +100,27 @@ def score(forecast: Forecast, wait: np.ndarray, seen: np.ndarray, horizon: int) 
     return {name: float(value) for name, value in scores.items()}
 
 
-def scores(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
+def wait_scores(forecasts: Mapping[str, WaitForecast], rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Tidy: method, date, metric, value. `rows` has date, wait, seen (`features.waiting.moments`), in the order of the forecasts."""
     out = []
     for name, forecast in forecasts.items():
         for date, places in rows.groupby("date", sort=True).indices.items():
             parts = (forecast.middle, forecast.low, forecast.high, forecast.curve)
-            part = Forecast(*(None if p is None else p[places] for p in parts))  # type: ignore[arg-type]
+            part = WaitForecast(*(None if p is None else p[places] for p in parts))  # type: ignore[arg-type]
             wait, seen = rows["wait"].to_numpy()[places], rows["seen"].to_numpy(bool)[places]
             out += [(name, date, metric, value) for metric, value in score(part, wait, seen, horizon).items()]
     return pd.DataFrame(out, columns=["method", "date", "metric", "value"])
 
 
-def attained(values: pd.DataFrame, floor: str, base: str, metric: str = "crps") -> pd.DataFrame:
+def attained(values: pd.DataFrame, best: str, base: str, metric: str = "crps") -> pd.DataFrame:
     """Tidy: method, date, metric "attained", value: what of the way from the method `base` to the truth `floor` each covers."""
     wide = values[values["metric"] == metric].pivot(index="date", columns="method", values="value")
-    share = wide.rsub(wide[base], axis=0).div(wide[base] - wide[floor], axis=0)
+    share = wide.rsub(wide[base], axis=0).div(wide[base] - wide[best], axis=0)
     tidy = share.reset_index().melt("date", var_name="method", value_name="value")
     return tidy.assign(metric="attained")[["method", "date", "metric", "value"]]
 
 
-def calibration(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, within: int = 7, bins: int = 10) -> pd.DataFrame:
+def wait_calibration(forecasts: Mapping[str, WaitForecast], rows: pd.DataFrame, within: int = 7, bins: int = 10) -> pd.DataFrame:
     """Tidy: method, foretold, happened, low, high, rows. Rows in equal bins of the chance of coming within so many days.
 
     The interval is of the share that came (normal, rows taken as independent, so that it is a little narrow). Forecasts without a
@@ -139,8 +139,8 @@ def calibration(forecasts: Mapping[str, Forecast], rows: pd.DataFrame, within: i
     return pd.DataFrame(out, columns=["method", "foretold", "happened", "low", "high", "rows"])
 
 
-def off_points(
-    forecasts: Mapping[str, Forecast],
+def calibration_error(
+    forecasts: Mapping[str, WaitForecast],
     rows: pd.DataFrame,
     base: str,
     customer: np.ndarray,
@@ -149,7 +149,8 @@ def off_points(
     bins: int = 10,
     draws: int = 400,
 ) -> pd.DataFrame:
-    """How far chances of coming within so many days are off, mean over equal bins (`calibration`), with bootstrap intervals of customers.
+    """How far chances of coming within so many days are off, mean over equal bins (`wait_calibration`), with bootstrap
+    intervals of customers.
 
     Columns method, off, low, high, more, more_low, more_high: the last three against the method `base`, on the same draws. In shares.
     `customer` [row] are the ids that draws go by.
@@ -201,7 +202,7 @@ def since_last(rows: pd.DataFrame, horizon: int, edges: Sequence[float] = SINCE[
 
 
 def overdue(
-    forecasts: Mapping[str, Forecast],
+    forecasts: Mapping[str, WaitForecast],
     rows: pd.DataFrame,
     horizon: int,
     edges: Sequence[float] = SINCE,

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers.draws import rounded
-from promo_helpers.evaluate.value import scores_of
+from promo_helpers.evaluate.value import experiment_scores
 from promo_helpers.experiment import Experiment
 from promo_helpers.inference import (
     Ranking,
@@ -176,7 +176,7 @@ def contrast_at_k(
     would weigh half as much again. A ranking gives [row] scores for features. Raises as `uplift_at_k` and `scores_of` do.
     """
     two = experiment.contrast(arm)
-    scores = scores_of(two, outcome, seed)
+    scores = experiment_scores(two, outcome, seed)
     chance = np.asarray(two.probability)
     parts = [
         uplift_at_k(
@@ -336,7 +336,7 @@ def segment_bounds(
     return pd.DataFrame(rows, columns=["segment", "lower", "upper", "low", "high", "features"])
 
 
-def labelled(gain: np.ndarray, buys: np.ndarray, sure: float = 0.25) -> np.ndarray:
+def customer_types(gain: np.ndarray, buys: np.ndarray, sure: float = 0.25) -> np.ndarray:
     """[row] "persuadable" where some arm is expected to earn more than nothing; of the others "sure thing" where the chance of buying
     without an offer is at least `sure`, else "lost cause".
 

@@ -88,7 +88,7 @@ def check_arms(arm: np.ndarray, arms: int) -> None:
         raise ValueError(f"nobody got arm {int(np.argmin(counts))}: nothing can be said about it")
 
 
-def doubly_robust(y: np.ndarray, arm: np.ndarray, means: np.ndarray, probability: np.ndarray | None) -> np.ndarray:
+def doubly_robust_scores(y: np.ndarray, arm: np.ndarray, means: np.ndarray, probability: np.ndarray | None) -> np.ndarray:
     """[row, arm] scores G_j = m_j + 1[W = j] (Y - m_j) / e_j; the effect of arm j against the control is G[:, j] - G[:, 0].
 
     y: [row] outcome. arm: [row] arm that the row got. means: [row, arm] of a cross-fitted model (`outcome_means`). probability: [row] the
@@ -120,16 +120,16 @@ def means_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) ->
     return outcome_means(e.features, e.arm, e.outcome(outcome), len(e.arms), e.customer, folds, seed)
 
 
-def scores_of(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
+def experiment_scores(experiment: Experiment, outcome: str, seed: int, folds: int = 5) -> np.ndarray:
     """[row, arm] doubly robust scores of an experiment whose chances are known: with their means, values of policies are estimated."""
     e = experiment
-    return doubly_robust(e.outcome(outcome), e.arm, means_of(e, outcome, seed, folds), e.probability)
+    return doubly_robust_scores(e.outcome(outcome), e.arm, means_of(e, outcome, seed, folds), e.probability)
 
 
 METHODS = ("weighted", "self-normalised", "doubly robust")
 
 
-def shop_profit(experiment: Experiment, costs: Costs, tied: np.ndarray | float) -> np.ndarray:
+def shop_profit(experiment: Experiment, costs: Costs, displacement: np.ndarray | float) -> np.ndarray:
     """[row] what the window of the product shows of the whole shop's profit: its margin less discount and message, less the share `tied` of
     the units' undiscounted margin that other sales pay for, less the mean loss by opting out of who was sent something.
 
@@ -139,26 +139,26 @@ def shop_profit(experiment: Experiment, costs: Costs, tied: np.ndarray | float) 
     x = experiment.features
     units = (x["product_price"] * (x["margin"] - x["promotion_ahead"])).to_numpy(float) * experiment.outcome("units")
     leaving = (costs.of(x) - costs.message) * (experiment.arm > 0)
-    return np.asarray(experiment.outcome("profit") - tied * units - leaving)
+    return np.asarray(experiment.outcome("profit") - displacement * units - leaving)
 
 
-def scores_for(experiment: Experiment, outcomes: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
+def outcome_scores(experiment: Experiment, outcomes: Mapping[str, np.ndarray], seed: int) -> dict[str, np.ndarray]:
     """[row, arm] doubly robust scores of each of some outcomes [row] of a trial, their means cross-fitted by customer."""
     if experiment.probability is None:
         raise ValueError(f"{experiment.name}: the chances of its arms are not known, so that it cannot value a policy")
     found = {}
     for name, y in outcomes.items():
         named = replace(experiment, outcomes=pd.DataFrame({"y": y}))
-        found[name] = doubly_robust(y, experiment.arm, means_of(named, "y", seed), experiment.probability)
+        found[name] = doubly_robust_scores(y, experiment.arm, means_of(named, "y", seed), experiment.probability)
     return found
 
 
-def given(scores: np.ndarray, arm: np.ndarray) -> np.ndarray:
+def policy_scores(scores: np.ndarray, arm: np.ndarray) -> np.ndarray:
     """[row] score of the arm that a policy gives, less that of the control; the mean is the policy's value a decision."""
     return np.asarray(scores[np.arange(len(arm)), arm] - scores[:, 0])
 
 
-def value(scores: np.ndarray, arm: np.ndarray, customer: np.ndarray, level: float = 0.95) -> dict[str, float]:
+def policy_value(scores: np.ndarray, arm: np.ndarray, customer: np.ndarray, level: float = 0.95) -> dict[str, float]:
     """estimate, se, low, high of the value a decision of a policy [row] by doubly robust scores [row, arm]; errors by customer.
 
     Raises ValueError where the lengths differ or an arm is none of the scores'.
@@ -167,10 +167,10 @@ def value(scores: np.ndarray, arm: np.ndarray, customer: np.ndarray, level: floa
         raise ValueError(f"scores have {len(scores):,} rows, the policy {len(arm):,}, the customers {len(customer):,}")
     if len(arm) and not (arm.min() >= 0 and arm.max() < scores.shape[1]):
         raise ValueError(f"arm must be a place in 0 .. {scores.shape[1] - 1}")
-    return mean_by_cluster(given(scores, arm), customer, level)
+    return mean_by_cluster(policy_scores(scores, arm), customer, level)
 
 
-def difference(
+def policy_difference(
     scores: np.ndarray, arm: np.ndarray, other: np.ndarray, customer: np.ndarray, level: float = 0.95
 ) -> dict[str, float]:
     """The value of a policy less that of another, on the same rows: paired, so that what both do alike cancels."""
@@ -178,7 +178,7 @@ def difference(
     return mean_by_cluster(scores[rows, arm] - scores[rows, other], customer, level)
 
 
-def weighted(
+def weighted_value(
     y: np.ndarray, arm: np.ndarray, probability: np.ndarray, policy: np.ndarray, customer: np.ndarray, *, own_sum: bool = True,
     level: float = 0.95,
 ) -> dict[str, float]:  # fmt: skip

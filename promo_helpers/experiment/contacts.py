@@ -13,9 +13,9 @@ from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.experiment.mailings import mailing_experiment
 from promo_helpers.features.contact_history import (
     DAY,
-    Ledger,
     Lines,
     Moments,
+    PrefixSums,
     contact_history,
     described,
     offer_history,
@@ -26,7 +26,7 @@ from promo_helpers.shop import Shop
 WINDOW, AFTER = 14, 42  # days: an offer holds from the day after the contact; then the six weeks that may pay for it
 LINES = 8_000_000  # lines in memory at a time
 CONTROL = "none"
-HOLDS = (
+OUTCOMES = (
     "bought",
     "units",
     "redeemed",
@@ -93,11 +93,11 @@ def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "tria
         name=f"{kind} of {shop.info['source']}" if kind != "both" else f"contacts of {shop.info['source']}",
         contact_id=contacts["contact_id"].to_numpy(),
         customer=contacts["customer_id"].to_numpy(object),
-        features=frame.drop(columns=list(HOLDS)).reset_index(drop=True),
+        features=frame.drop(columns=list(OUTCOMES)).reset_index(drop=True),
         arm=arm,
         arms=arms,
         depth=depth,
-        outcomes=frame[list(HOLDS)].reset_index(drop=True),
+        outcomes=frame[list(OUTCOMES)].reset_index(drop=True),
         probability=probability if known else None,
         strata=contacts["trial_id"].to_numpy(object) if known and kind == "trial" else None,
         planned=planned,
@@ -192,8 +192,8 @@ def _slice(
     features["month"] = (start + pd.to_timedelta(at.second, unit="s")).month.to_numpy(float)
     outcomes = _outcomes(lines, more, contacts, at, kinds, cost, len(items))
     frame = pd.DataFrame(features | outcomes, index=contacts.index)
-    assigned, day = Ledger.of(everyone.who, everyone.second, {}), at.second // DAY
-    for length, names in ((WINDOW, list(HOLDS)), (WINDOW + AFTER, ["product_after", "after", "whole"])):
+    assigned, day = PrefixSums.of(everyone.who, everyone.second, {}), at.second // DAY
+    for length, names in ((WINDOW, list(OUTCOMES)), (WINDOW + AFTER, ["product_after", "after", "whole"])):
         # a contact acts from the day after it; whether the arm was none does not matter: the next arm may follow from this one
         disturbed = assigned.between(at.who, at.second + 1, (day + length) * DAY)["rows"] > 0
         frame.loc[disturbed | (day + length > end), names] = np.nan
@@ -206,12 +206,12 @@ def _outcomes(
     margin = more["margin"].to_numpy()
     first = (at.second // DAY + 1) * DAY
     over, end = first + WINDOW * DAY, first + (WINDOW + AFTER) * DAY
-    everything = Ledger.of(lines.who, lines.second, {"margin": margin})
-    pair = Ledger.of(
+    everything = PrefixSums.of(lines.who, lines.second, {"margin": margin})
+    pair = PrefixSums.of(
         lines.who * np.int64(items) + lines.what, lines.second, {"units": lines.units, "paid": lines.paid, "margin": margin}
     )
     n = int(kinds.max(initial=0)) + 1
-    kin = Ledger.of(lines.who * np.int64(n) + kinds[lines.what], lines.second, {"margin": margin})
+    kin = PrefixSums.of(lines.who * np.int64(n) + kinds[lines.what], lines.second, {"margin": margin})
     own = pair.between(at.who * np.int64(items) + at.what, first, over)
     near = kin.between(at.who * np.int64(n) + kinds[at.what], first, over)["margin"]
     later = pair.between(at.who * np.int64(items) + at.what, over, end)["margin"]
@@ -277,7 +277,7 @@ def decision_features(shop: Shop, decisions: pd.DataFrame) -> pd.DataFrame:
         for rows in _slices(len(customers), shop.rows("transactions"))
     ]
     frame = pd.concat([p for p in parts if len(p)]).sort_index()
-    return frame.drop(columns=list(HOLDS)).reset_index(drop=True)
+    return frame.drop(columns=list(OUTCOMES)).reset_index(drop=True)
 
 
 def experiments(shop: Shop, cost: float = 0.0) -> tuple[dict[str, Experiment], list[str]]:
@@ -323,7 +323,7 @@ def offered(shop: Shop, arm: str, trial: bool = False) -> str:
     if not arm:
         discounts = counts.drop(index="0", errors="ignore")
         return str((discounts if len(discounts) else counts).idxmax())
-    inputs.check(arm=(arm, list(counts.index)))
+    inputs.check_parameters(arm=(arm, list(counts.index)))
     return arm
 
 
@@ -335,7 +335,7 @@ def one_offer(experiment: Experiment, arm: str) -> Experiment:
     return experiment.contrast(arm if made else experiment.arms[1 + int(np.argmax(experiment.counts[1:]))])
 
 
-def would_pay(experiment: Experiment) -> dict[str, float]:
+def break_even_effects(experiment: Experiment) -> dict[str, float]:
     """outcome -> the effect a contact that would pay. An outcome of which that cannot be said is not in it.
 
     units: those that earn the discount back at the mean margin m, base x d / (m - d), with the units of the control as base.
@@ -354,7 +354,7 @@ def would_pay(experiment: Experiment) -> dict[str, float]:
     return out
 
 
-def disguised(experiment: Experiment) -> Experiment:
+def arm_from_outcome(experiment: Experiment) -> Experiment:
     """A treatment as a careless analyst defines it: bought with the offer's discount, against all others. The outcome is its cause.
 
     Contacts without an offer are among the others, and so are those who were offered something and did not buy.
@@ -372,6 +372,6 @@ def disguised(experiment: Experiment) -> Experiment:
     )
 
 
-def slim(experiment: Experiment, features: pd.DataFrame) -> Experiment:
+def with_features(experiment: Experiment, features: pd.DataFrame) -> Experiment:
     """The experiment with other features, such as those that an estimate adjusts for: gates then judge the very same ones."""
     return replace(experiment, features=features.reset_index(drop=True))

@@ -106,7 +106,7 @@ def _bent() -> Pipeline:
 
 
 EDGE = 0.05  # a chance nearer to 0 or 1 is called thin
-RARE = 10  # fewer rows than this expected in the smallest arm, and the bell curve says nothing about a difference
+MIN_EXPECTED = 10  # fewer rows than this expected in the smallest arm, and the bell curve says nothing about a difference
 
 
 def weights(experiment: Experiment, chances: np.ndarray | None) -> np.ndarray:
@@ -198,7 +198,7 @@ def chance_of_imbalance(experiment: Experiment, seed: int, weight: np.ndarray | 
     counts = np.bincount(arm, minlength=len(experiment.arms))
     least = min((c for c in counts if c), default=0)
     off = np.array([len(x) - x[c].value_counts(dropna=False).max() for c in x], dtype=float)
-    x = x.loc[:, off * least / max(len(x), 1) >= RARE]
+    x = x.loc[:, off * least / max(len(x), 1) >= MIN_EXPECTED]
     if x.empty or (counts > 0).sum() < 2 or not counts[0]:
         return 1.0
     r = x.rank().to_numpy(float)
@@ -243,9 +243,9 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 LEVEL, POWER = 0.05, 0.8
 ONE_SIDED = 0.9  # level of the interval whose ends are one-sided 95 % bounds
-SEEN = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))  # 2.80 standard errors are seen four times in five
-HEAVY = 5  # times the median weight of an arm
-TWENTYFOLD = 20  # no offer multiplies an outcome so often
+POWER_FACTOR = float(stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER))  # 2.80 standard errors are seen four times in five
+WEIGHT_CAP = 5  # times the median weight of an arm
+MAX_EFFECT_RATIO = 20  # no offer multiplies an outcome so often
 
 
 def planned_shares(experiment: Experiment) -> tuple[float, pd.DataFrame]:
@@ -274,7 +274,7 @@ def planned_shares(experiment: Experiment) -> tuple[float, pd.DataFrame]:
     return float(stats.chi2.sf(statistic, freedom)), table
 
 
-def won_over(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.DataFrame:
+def persuasion_rates(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.DataFrame:
     """One row an arm: arm, with_it, control (weighted shares of rows with an outcome above 0), won, surely, higher, none.
 
     won is the share of those without the outcome that the arm would have had to win over, 1 - (1 - with_it) / (1 - control): the
@@ -290,7 +290,7 @@ def won_over(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.Dat
     event, known = y > 0, ~np.isnan(y)
     for number in range(len(experiment.arms)):  # a few heavy rows must not hide a fault that all rows show
         rows = experiment.arm == number
-        weight = np.where(rows, np.minimum(weight, HEAVY * np.median(weight[rows])) if rows.any() else 1, weight)
+        weight = np.where(rows, np.minimum(weight, WEIGHT_CAP * np.median(weight[rows])) if rows.any() else 1, weight)
     found = []
     for number in (np.flatnonzero(experiment.counts[1:]) + 1).tolist():
         sides = [known & (experiment.arm == a) for a in (0, number)]
@@ -305,12 +305,12 @@ def won_over(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.Dat
             n = min(_effective(weight[s & event]) for s in sides)
             higher = max(0.0, float(interval(auc, np.sqrt(auc * (1 - auc) / n), ONE_SIDED)["low"])) if n > 20 else 0.0
         won = 1 - t / c if c > 0 else np.nan
-        none = 1.0 if c < 1 else (1 - (1 - t_high) / TWENTYFOLD) ** _effective(weight[sides[0]])
+        none = 1.0 if c < 1 else (1 - (1 - t_high) / MAX_EFFECT_RATIO) ** _effective(weight[sides[0]])
         found.append((experiment.arms[number], 1 - t, 1 - c, won, surely, higher, none))
     return pd.DataFrame(found, columns=["arm", "with_it", "control", "won", "surely", "higher", "none"])
 
 
-def detectable(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.DataFrame:
+def detectable_effects(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.DataFrame:
     """The smallest effect of each arm that would be seen four times in five by a two-sided test at 5 %: arm, error, detectable.
 
     error is the standard error of the weighted difference in means, customers kept together; it takes the spread of the outcome and
@@ -330,11 +330,11 @@ def detectable(experiment: Experiment, outcome: str, weight: np.ndarray) -> pd.D
                 continue
             pull[rows] = sign * w / w.sum() * (y[rows] - np.average(y[rows], weights=w)) * np.sqrt(len(w) / (len(w) - 1))
         error = cluster_error(pull, code, len(people), lost=0)
-        found.append((experiment.arms[number], error, SEEN * error))
+        found.append((experiment.arms[number], error, POWER_FACTOR * error))
     return pd.DataFrame(found, columns=["arm", "error", "detectable"])
 
 
-def known_alike(experiment: Experiment, outcome: str) -> float:
+def missingness_p(experiment: Experiment, outcome: str) -> float:
     """p of the chi-squared test that the outcome is missing equally often in all arms; 1 where it is never missing."""
     missing = np.isnan(experiment.outcome(outcome))
     table = np.array([np.bincount(experiment.arm[missing == m], minlength=len(experiment.arms)) for m in (False, True)])

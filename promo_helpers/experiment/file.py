@@ -22,7 +22,7 @@ class ExperimentError(ValueError):
     def __init__(self, path: Path, problems: Sequence[str]):
         self.problems = list(problems)
         count = f"{len(self.problems)} problem{'s' * (len(self.problems) != 1)}"
-        super().__init__("\n  ".join([f"The experiment in {paths.shown(path)} cannot be used: {count}.", *self.problems]))
+        super().__init__("\n  ".join([f"The experiment in {paths.display_path(path)} cannot be used: {count}.", *self.problems]))
 
 
 class FileProblems:
@@ -94,7 +94,7 @@ def read_text(path: Path, wanted: Sequence[str]) -> tuple[pd.DataFrame, np.ndarr
 
 LEVELS = 12  # text with at most so many different values becomes one column for each but the most frequent
 MOSTLY = 0.9  # a column of which so much reads as numbers is meant to be one; the rest are mistakes
-ALIKE = 0.9999  # correlation
+SAME_CORRELATION = 0.9999  # correlation
 
 
 def arm_name(cell: str) -> str:
@@ -144,20 +144,20 @@ def code_feature(name: str, cells: pd.Series) -> tuple[dict[str, np.ndarray], np
     return shown or {name: np.where(code < 0, np.nan, 0.0)}, none
 
 
-def names_rows(cells: pd.Series) -> bool:
+def is_identifier(cells: pd.Series) -> bool:
     """Whether a column of text has another value in most rows, and so names them rather than describes them."""
     text, _ = read_cells(cells, "text")
     number, _ = read_cells(cells, "number")
     return bool(number.isna().all() and len(text) >= 50 and text.nunique() > len(text) / 2)
 
 
-def tells(feature: np.ndarray, known: np.ndarray) -> bool:
+def reveals_outcome(feature: np.ndarray, known: np.ndarray) -> bool:
     """Whether a feature says what is known later only: the same by value, or by rank, or above 0 in the same rows or the others."""
     both = ~np.isnan(feature) & ~np.isnan(known)
     a, b = feature[both], known[both]
     if len(a) < 20 or len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
         return False
-    if abs(np.corrcoef(a, b)[0, 1]) > ALIKE or abs(np.corrcoef(_rank(a), _rank(b))[0, 1]) > ALIKE:
+    if abs(np.corrcoef(a, b)[0, 1]) > SAME_CORRELATION or abs(np.corrcoef(_rank(a), _rank(b))[0, 1]) > SAME_CORRELATION:
         return True
     events = [(v > 0) if (v > 0).any() and not (v > 0).all() else v > np.median(v) for v in (a, b)]
     same = events[0] == events[1]
@@ -237,13 +237,13 @@ def read_experiment(
         if name in later or name in roles.values():
             problems.add(f"{name} is named as a feature, and as {'an outcome' if name in outcomes else 'something else'} as well")
             continue
-        if names_rows(cells[name]):
+        if is_identifier(cells[name]):
             problems.add(f"{name} has another text in most rows: it names the rows, and is no feature")
             continue
         coded, wrong = code_feature(name, cells[name])
         problems.rows(name, "is not a number", pd.Series(wrong), cells[name])
         for known, values in later.items():
-            if any(tells(column, values) for column in coded.values()):
+            if any(reveals_outcome(column, values) for column in coded.values()):
                 problems.add(f"{name} tells {known} in every row: it is not known before the contact, and is no feature")
         columns |= coded
     problems.stop()

@@ -9,26 +9,30 @@ import pandas as pd
 
 from promo_helpers.experiment.design import (
     chance_of_imbalance,
-    detectable,
+    detectable_effects,
     differences,
     estimate_probabilities,
-    known_alike,
     known_probabilities,
+    missingness_p,
     overlap,
+    persuasion_rates,
     planned_shares,
     weights,
-    won_over,
 )
 from promo_helpers.experiment.experiment import Experiment
 
-SURE = 0.001  # a sound trial is refused by each test of chance once in a thousand times
-WON = 0.8  # no offer wins over four in five of those who would not buy; an arm that is made from the outcome "wins over" all
-HIGHER = 0.9  # nor do nine in ten of its buyers outbid those of the control
+ALPHA_GATE = 0.001  # a sound trial is refused by each test of chance once in a thousand times
+MAX_PERSUASION = (
+    0.8  # no offer wins over four in five of those who would not buy; an arm that is made from the outcome "wins over" all
+)
+MAX_AUC = 0.9  # nor do nine in ten of its buyers outbid those of the control
 SMALLEST = 0.0002  # chance of an arm against the control: beyond 5,000 to 1 there is nobody to compare with
 HEAVIEST = 0.1  # of an arm's whole weight, on one row
 EFFECTIVE = 0.4  # of an arm's rows: intervals are 1.6 times as wide as they could be
 OUTSIDE = 0.25  # of the rows: next to certain to get one arm or the other
-UNEVEN = 0.9  # of an arm's rows: above it the chances hardly differ between rows, and a small one is a rare arm, not a thin place
+MAX_EFFECTIVE_SHARE = (
+    0.9  # of an arm's rows: above it the chances hardly differ between rows, and a small one is a rare arm, not a thin place
+)
 BALANCE = 0.1  # standardised mean difference (Austin 2009)
 
 
@@ -64,21 +68,21 @@ def planned(experiment: Experiment) -> Gate:
     p, table = planned_shares(experiment)
     worst = table.loc[(table["share"] - table["planned"]).abs().idxmax()]
     has = f"{worst['arm']} has {worst['share']:.1%} of the contacts, {worst['planned']:.1%} were planned (p = {p:.2g})"
-    if p >= SURE:
-        return Gate("planned shares", p, SURE, True, f"The arms have the planned shares, but for chance: {has}.")
+    if p >= ALPHA_GATE:
+        return Gate("planned shares", p, ALPHA_GATE, True, f"The arms have the planned shares, but for chance: {has}.")
     said = f"{has}: contacts were lost or added, and until it is known how, the arms cannot be compared."
-    return Gate("planned shares", p, SURE, False, said)
+    return Gate("planned shares", p, ALPHA_GATE, False, said)
 
 
 def _judged(name: str, value: float, bound: float, holds: bool, good: str, bad: str) -> Gate:
     return Gate(name, float(value), bound, bool(holds), good if holds else bad)
 
 
-def disguise(experiment: Experiment, outcome: str, weight: np.ndarray) -> tuple[Gate, ...]:
+def arm_from_outcome_gate(experiment: Experiment, outcome: str, weight: np.ndarray) -> tuple[Gate, ...]:
     """Whether an arm was made from the outcome, or from what was bought where that is known: then it is no arm for any outcome."""
     control = experiment.arms[0]
     names = [outcome, *(n for n in ("bought", "units") if n in experiment.outcomes and n != outcome)]
-    table = pd.concat([won_over(experiment, name, weight).assign(outcome=name) for name in names], ignore_index=True)
+    table = pd.concat([persuasion_rates(experiment, name, weight).assign(outcome=name) for name in names], ignore_index=True)
     if table.empty:
         return (
             Gate("arm is not the outcome", math.nan, math.nan, False, f"{outcome} is not known in {control} and in another arm."),
@@ -90,16 +94,16 @@ def disguise(experiment: Experiment, outcome: str, weight: np.ndarray) -> tuple[
     chosen = table[table["outcome"] == outcome]
     return (
         _judged(
-            "arm is not the outcome", most["surely"], WON, most["surely"] <= WON,
+            "arm is not the outcome", most["surely"], MAX_PERSUASION, most["surely"] <= MAX_PERSUASION,
             f"No arm looks made from an outcome: {shares}.", f"{shares}. {made}",
         ),
         _judged(
-            "arm is not the amount", highest["higher"], HIGHER, highest["higher"] <= HIGHER,
+            "arm is not the amount", highest["higher"], MAX_AUC, highest["higher"] <= MAX_AUC,
             f"No arm looks made from an amount: {pairs} in {highest['higher']:.0%} of pairs or somewhat more.",
             f"{pairs} in {highest['higher']:.0%} of pairs at least. {made}",
         ),
         _judged(
-            "control can have the outcome", chosen["none"].min(), SURE, chosen["none"].min() >= SURE,
+            "control can have the outcome", chosen["none"].min(), ALPHA_GATE, chosen["none"].min() >= ALPHA_GATE,
             f"{outcome} can come about without an offer.",
             f"{outcome} is never above 0 in {control} and for up to {chosen['with_it'].max():.1%} elsewhere: it seems that only an "
             "offer makes it possible, like the use of a voucher.",
@@ -107,7 +111,7 @@ def disguise(experiment: Experiment, outcome: str, weight: np.ndarray) -> tuple[
     )  # fmt: skip
 
 
-def known(experiment: Experiment, outcome: str, weight: np.ndarray, designed: bool) -> Gate:
+def missing_outcome_gate(experiment: Experiment, outcome: str, weight: np.ndarray, designed: bool) -> Gate:
     """Whether the outcome is missing equally often in all arms."""
     unknown = np.isnan(experiment.outcome(outcome))
     name, share = "outcome is known alike", f"{outcome} is not known for {unknown.mean():.1%} of the contacts"
@@ -115,13 +119,13 @@ def known(experiment: Experiment, outcome: str, weight: np.ndarray, designed: bo
         return Gate(name, 0.0, math.nan, True, f"{outcome} is known for all contacts.")
     bad = f"{share}, and for more of them in one arm than in another: those that are left cannot be compared."
     if designed:
-        p = known_alike(experiment, outcome)
-        return _judged(name, p, SURE, p >= SURE, f"{share}, in all arms alike (p = {p:.2g}).", bad)
+        p = missingness_p(experiment, outcome)
+        return _judged(name, p, ALPHA_GATE, p >= ALPHA_GATE, f"{share}, in all arms alike (p = {p:.2g}).", bad)
     d = differences(replace(experiment, features=pd.DataFrame({"unknown": unknown.astype(float)})), weight)["d"].abs().max()
     return _judged(name, d, BALANCE, d <= BALANCE, f"{share}, in all arms alike once weighted (difference {d:.2f}).", bad)
 
 
-def overlapping(arms: pd.DataFrame) -> tuple[Gate, ...]:
+def overlap_gate(arms: pd.DataFrame) -> tuple[Gate, ...]:
     """Whether those who got one arm could have got another. `arms`: as of comparable.overlap."""
     heavy, thin = arms.loc[arms["heaviest"].idxmax()], arms.loc[arms["effective_share"].idxmin()]
     found = [
@@ -142,7 +146,7 @@ def overlapping(arms: pd.DataFrame) -> tuple[Gate, ...]:
         said = "The chances of the arms that a contact did not get are not known."
         return (*found, *(Gate(n, math.nan, math.nan, True, said) for n in ("smallest chance", "share outside .05 to .95")))
     rare, out = known.loc[known["smallest"].idxmin()], known.loc[known["outside"].idxmax()]
-    even = bool(min(arms.loc[arms["arm"].isin((out["arm"], arms["arm"].iloc[0])), "effective_share"]) >= UNEVEN)
+    even = bool(min(arms.loc[arms["arm"].isin((out["arm"], arms["arm"].iloc[0])), "effective_share"]) >= MAX_EFFECTIVE_SHARE)
     because = ", since one of the two is rare for everyone" if even and out["outside"] > OUTSIDE else ""
     share = (
         f"For {out['outside']:.0%} of the contacts it was next to certain whether they get {out['arm']} or {arms['arm'].iloc[0]}"
@@ -178,10 +182,14 @@ def balance(
         return (
             Gate("largest difference", float(abs(before["d"])), math.nan, True, f"{as_is}."),
             _judged(
-                "balance", p, SURE, p >= SURE, f"The arms were alike beforehand, but for chance: {as_is} (p = {p:.2g} over all).",
+                "balance",
+                p,
+                ALPHA_GATE,
+                p >= ALPHA_GATE,
+                f"The arms were alike beforehand, but for chance: {as_is} (p = {p:.2g} over all).",
                 f"{as_is}; chance does not explain it (p = {p:.2g} over all), so that the arms were not drawn as they should have been.",
             ),
-        )  # fmt: skip
+        )
     now = f"{as_is}; weighted, {after['feature']} differs most, by {abs(after['d']):.2f} in {after['arm']}"
     return (
         Gate("largest difference", float(abs(before["d"])), math.nan, True, f"{as_is}."),
@@ -196,7 +204,7 @@ def balance(
     )
 
 
-def enough(arms: pd.DataFrame, outcome: str, worth: float | None) -> Gate:
+def power_gate(arms: pd.DataFrame, outcome: str, worth: float | None) -> Gate:
     """Whether an effect that would pay would be seen. `arms`: as of design.detectable."""
     others = arms.iloc[1:]
     if others["detectable"].isna().any():
@@ -288,30 +296,30 @@ def gates(
     plain, weighted = differences(experiment), differences(experiment, weight)
     for name, table in (("d", plain), ("d_weighted", weighted)):
         arms[name] = arms["arm"].map(table.assign(d=table["d"].abs()).groupby("arm")["d"].max())
-    arms = arms.merge(detectable(experiment, outcome, weight), on="arm", how="left")
+    arms = arms.merge(detectable_effects(experiment, outcome, weight), on="arm", how="left")
     return Gates(
         experiment.name,
         outcome,
         (
             *first,
             planned(experiment),
-            *disguise(experiment, outcome, weight),
-            known(experiment, outcome, weight, designed),
-            *overlapping(arms),
+            *arm_from_outcome_gate(experiment, outcome, weight),
+            missing_outcome_gate(experiment, outcome, weight, designed),
+            *overlap_gate(arms),
             *balance(experiment, plain, weighted, weight, designed, seed),
-            enough(arms, outcome, worth),
+            power_gate(arms, outcome, worth),
         ),
         arms,
     )
 
 
-def roi(found: Gates, profit: float, spend: float) -> tuple[float, str]:
+def roi(gates: Gates, profit: float, spend: float) -> tuple[float, str]:
     """Return on investment, profit / spend (profit after the spend), and a sentence: NaN and "cannot tell" where a gate fails.
 
     Also NaN where nothing was spent. Every place that prints a return takes it from here.
     """
-    if not found.holds:
-        return math.nan, f"{found.verdict}; no return on investment is given"
+    if not gates.holds:
+        return math.nan, f"{gates.verdict}; no return on investment is given"
     if not (spend > 0 and math.isfinite(profit)):
         return math.nan, "nothing was spent, or the profit is not known: there is no return on investment"
     return profit / spend, f"each unit of money spent returned {profit / spend:.2f} above itself"

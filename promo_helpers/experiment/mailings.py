@@ -9,7 +9,7 @@ import pandas as pd
 
 from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.experiment.gates import gates
-from promo_helpers.features.contact_history import Ledger
+from promo_helpers.features.contact_history import PrefixSums
 from promo_helpers.inference import ROUNDED, interval
 from promo_helpers.shop import Shop
 
@@ -37,7 +37,7 @@ def mailing_experiment(shop: Shop) -> Experiment:
         lines.groupby(["customer_id", "basket_id"], sort=True).agg(time=("time", "min"), paid=("paid_cents", "sum")).reset_index()
     )
     first, last = ((lines["time"].agg(end).normalize() - start).days for end in ("min", "max"))
-    trips = Ledger.of(
+    trips = PrefixSums.of(
         names.get_indexer(baskets["customer_id"]), _second(baskets["time"], start), {"paid": baskets["paid"].to_numpy()}
     )
     who, day = names.get_indexer(contacts["customer_id"]), _second(contacts["time"], start) // DAY
@@ -46,7 +46,7 @@ def mailing_experiment(shop: Shop) -> Experiment:
     if not inside.any():
         raise ValueError(f"no mailing has {BEFORE} days of data before it and {AFTER} from it on")
     order = np.flatnonzero(inside)[np.argsort(contacts["contact_id"].to_numpy(object)[inside], kind="stable")]
-    mailed = Ledger.of(who[sent], day[sent] * DAY, {})
+    mailed = PrefixSums.of(who[sent], day[sent] * DAY, {})
     who, day = who[order], day[order]
 
     def between(since: int, until: int) -> dict[str, np.ndarray]:
@@ -76,7 +76,7 @@ def mailing_experiment(shop: Shop) -> Experiment:
     )
 
 
-def directions(experiment: Experiment, least: int = 50) -> pd.DataFrame:
+def difference_in_differences(experiment: Experiment, least: int = 50) -> pd.DataFrame:
     """Which way difference-in-differences points, campaign by campaign: columns campaign, direction (up, down), sure.
 
     The mailed's change in spend less that of the others, where both are at least `least`; sure where it is more than 1.96 errors

@@ -10,7 +10,7 @@ SPAN = 10**10  # seconds, more than any shop's data cover
 
 
 @dataclass(frozen=True)
-class Ledger:
+class PrefixSums:
     """Rows ordered by group and second, with exact cumulative sums of whole numbers.
 
     key: [row] group x SPAN + second, increasing. sums: name -> [row + 1] cumulative. order: [row] where each row came from.
@@ -21,7 +21,7 @@ class Ledger:
     order: np.ndarray
 
     @classmethod
-    def of(cls, group: np.ndarray, second: np.ndarray, values: dict[str, np.ndarray]) -> "Ledger":
+    def of(cls, group: np.ndarray, second: np.ndarray, values: dict[str, np.ndarray]) -> "PrefixSums":
         """From groups (whole numbers of at least 0), seconds (of at least 0) and values to sum."""
         key = group.astype(np.int64) * SPAN + second.astype(np.int64)
         order = np.argsort(key, kind="stable")
@@ -108,9 +108,9 @@ def contact_history(
     kind, offered = category[lines.what], category[at.what]
     promoted = np.where(lines.promo > 0, lines.units, 0)
     values = {"units": lines.units, "promoted": promoted}
-    customer = Ledger.of(lines.who, lines.second, values | {"paid": lines.paid})
-    pair = Ledger.of(lines.who * np.int64(n_products) + lines.what, lines.second, values)
-    kin = Ledger.of(lines.who * np.int64(n_categories) + kind, lines.second, values)
+    customer = PrefixSums.of(lines.who, lines.second, values | {"paid": lines.paid})
+    pair = PrefixSums.of(lines.who * np.int64(n_products) + lines.what, lines.second, values)
+    kin = PrefixSums.of(lines.who * np.int64(n_categories) + kind, lines.second, values)
     trips = _trips(lines)
     mine, its = at.who * np.int64(n_products) + at.what, at.who * np.int64(n_categories) + offered
 
@@ -161,7 +161,7 @@ def offer_history(
     """
     deep = (depth > 0).astype(np.int64)
     used = deep * redeemed
-    sent = Ledger.of(who, second, {"deep": deep, "used": used, "percent": np.rint(100 * depth * used).astype(np.int64)})
+    sent = PrefixSums.of(who, second, {"deep": deep, "used": used, "percent": np.rint(100 * depth * used).astype(np.int64)})
     always = np.zeros_like(at.second)
     over = sent.between(at.who, always, (at.second // DAY - WINDOW) * DAY)
     out = {f"offers_{d}": sent.between(at.who, np.maximum(at.second - d * DAY, 0), at.second)["rows"] for d in (30, 90)}
@@ -173,20 +173,20 @@ def offer_history(
     return {name: np.asarray(column, float) for name, column in out.items()}
 
 
-def _trips(lines: Lines) -> Ledger:
+def _trips(lines: Lines) -> PrefixSums:
     """Baskets instead of lines, with the hour as a point of the clock's circle."""
     first = np.unique(lines.basket, return_index=True)[1]
     hour = lines.second[first] % DAY / 3600
     angle = hour * 2 * np.pi / 24
     circle = {"sin": np.rint(1000 * np.sin(angle)).astype(np.int64), "cos": np.rint(1000 * np.cos(angle)).astype(np.int64)}
-    return Ledger.of(lines.who[first], lines.second[first], circle | {"late": (hour >= 17).astype(np.int64)})
+    return PrefixSums.of(lines.who[first], lines.second[first], circle | {"late": (hour >= 17).astype(np.int64)})
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
     return np.divide(above, below, out=np.full(len(above), np.nan), where=np.asarray(below) != 0)
 
 
-def _response(lines: Lines, customer: Ledger, at: Moments, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _response(lines: Lines, customer: PrefixSums, at: Moments, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How much more she buys at the depth of in-store promotions than the days they ran would explain, and the information on it.
 
     Given her units u_j of each product so far, those bought on a day with depth w have chances proportional to exp(beta w): the score

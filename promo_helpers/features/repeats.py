@@ -111,7 +111,7 @@ def summaries(days: ValuedDays, moment: int | np.ndarray) -> pd.DataFrame:
     )
 
 
-def happened(days: ValuedDays, customers: np.ndarray, first: int, stop: int) -> pd.DataFrame:
+def later_purchases(days: ValuedDays, customers: np.ndarray, first: int, stop: int) -> pd.DataFrame:
     """What the customers (numbers) did in the days first .. stop - 1: purchases (days with one), value and spend, one row each."""
     rows = (days.day >= first) & (days.day < stop)
     who, n = days.who[rows], len(days.customers)

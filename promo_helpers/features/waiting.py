@@ -45,7 +45,7 @@ class ShoppingDays:
         return np.asarray((np.asarray(day) + self.start.weekday()) % 7)
 
 
-def known(days: ShoppingDays, moment: int) -> pd.DataFrame:
+def known_at(days: ShoppingDays, moment: int) -> pd.DataFrame:
     """What is known of each customer who shopped before the midnight that begins day `moment`: one row each, ordered by customer.
 
     Columns customer (number), then FEATURES: recency, tenure (days since the last and the first day of shopping), shopping_days, rate
@@ -118,10 +118,10 @@ def newcomers(days: ShoppingDays, customers: np.ndarray, first: int, until: int)
 def moments(
     days: ShoppingDays, dates: Sequence[int], customers: np.ndarray | None = None, until: int | None = None
 ) -> pd.DataFrame:
-    """`known` at each of the dates, below each other, with date, wait and seen (`waits`), for the customers named (default: all)."""
+    """`known_at` at each of the dates, below each other, with date, wait and seen (`waits`), for the customers named (default: all)."""
     frames = []
     for date in dates:
-        frame = known(days, date)
+        frame = known_at(days, date)
         if customers is not None:
             frame = frame[np.isin(frame["customer"], customers)].reset_index(drop=True)
         wait, seen = waits(days, frame["customer"].to_numpy(), date, until)
@@ -129,7 +129,7 @@ def moments(
     return pd.concat(frames, ignore_index=True)
 
 
-def sizes(days: ShoppingDays, parts: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
+def part_sizes(days: ShoppingDays, parts: Mapping[str, pd.DataFrame], horizon: int) -> pd.DataFrame:
     """One row per part of `moments`: rows (its name), dates, first, last, customers, number, later (share that waited beyond the
     horizon) and never (share that was not seen to come at all)."""
     table = []

@@ -18,7 +18,7 @@ ROOM = 1000  # lines that a simulation starts with; it grows
 
 
 @dataclass(frozen=True)
-class Response:
+class SimulatedResponse:
     """What followed: lines as in the shop's transactions, the contacts with `sent`, `redeemed` and `opted_out`, the truth afterwards."""
 
     transactions: pd.DataFrame
@@ -37,7 +37,7 @@ class Lives:
     lost: np.ndarray
 
 
-def respond(truth: Truth, contacts: pd.DataFrame, seed: int, days: int = SPAN) -> Response:
+def respond(truth: Truth, contacts: pd.DataFrame, seed: int, days: int = SPAN) -> SimulatedResponse:
     """Simulate every contacted customer from the day after her first contact to `days` after the last contact of all.
 
     `contacts` has contact_id, customer_id, product_id, time, arm as in the shop's table; a row of none is a life without an offer.
@@ -67,7 +67,7 @@ def respond(truth: Truth, contacts: pd.DataFrame, seed: int, days: int = SPAN) -
     lost[people] = lives.lost
     happened = pd.DataFrame(done, columns=STATE).assign(customer=who, contact_id=sent["contact_id"].to_numpy())
     refused = done[:, ARM] == NOT_SENT
-    return Response(
+    return SimulatedResponse(
         _transactions(truth, lives, people, sent["contact_id"].to_numpy()[order]),
         sent.assign(
             arm=sent["arm"].astype(object).mask(refused, ARMS[0]),

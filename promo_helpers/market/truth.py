@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from promo_helpers import paths
-from promo_helpers.knapsack import walk
+from promo_helpers.knapsack import greedy_allocation
 from promo_helpers.market import worlds
 from promo_helpers.market.goods import PAST_END, PRODUCTS, Goods
 from promo_helpers.market.law import COLUMNS, DAY, OPTED, law_of
@@ -30,11 +30,11 @@ def best(gain: np.ndarray) -> np.ndarray:
     return np.asarray(np.argmax(gain, axis=1))
 
 
-def within(gain: np.ndarray, spend: np.ndarray, budget: float) -> tuple[np.ndarray, float]:
+def oracle_within_budget(gain: np.ndarray, spend: np.ndarray, budget: float) -> tuple[np.ndarray, float]:
     """Arms that earn most at an expected spend of at most `budget` LKR, and the shadow price (LKR gained by one more LKR).
 
     `gain` and `spend` are [decision, arm], column 0 is none with both 0. The gap to the optimum is at most the gain of one decision; see
-    `knapsack.walk`. Raises ValueError for a budget below 0 or a spend below 0.
+    `knapsack.greedy_allocation`. Raises ValueError for a budget below 0 or a spend below 0.
     """
     if budget < 0 or not np.isfinite(budget):
         raise ValueError(f"budget = {budget!r}: must be a finite number of at least 0")
@@ -42,7 +42,7 @@ def within(gain: np.ndarray, spend: np.ndarray, budget: float) -> tuple[np.ndarr
         raise ValueError("spend must have the shape of gain and be at least 0")
     rows = np.arange(len(gain))
     gain, spend = np.ascontiguousarray(gain), np.ascontiguousarray(spend)
-    arm, price = walk(gain, spend, np.zeros(len(gain), np.int64), np.array([float(budget)]), rows)
+    arm, price = greedy_allocation(gain, spend, np.zeros(len(gain), np.int64), np.array([float(budget)]), rows)
     return arm, float(price[0])
 
 
@@ -98,7 +98,7 @@ class Expected:
 
     def oracle(self, budget: float) -> tuple[np.ndarray, float]:
         """Arms of the omniscient oracle at an expected spend of `budget` LKR, and the shadow price."""
-        return within(self["gain"], self["spend"], budget)
+        return oracle_within_budget(self["gain"], self["spend"], budget)
 
 
 class Truth:

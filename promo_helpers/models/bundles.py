@@ -30,7 +30,7 @@ COLUMNS = ["a", "b", "baskets", "expected", "support", "lift", "lift_low", "affi
 GROUPS = 100  # of customers, of about equal size, by draw: the spread of the affinity between them
 SEASON = 91  # days within which her habits are taken for constant
 PASSES = 10  # parts in which all pairs are counted at first, to bound memory
-EVEN = 20  # groups that the expected baskets must come from, in effect (Kish): of what few customers do, no spread is known
+MIN_GROUPS = 20  # groups that the expected baskets must come from, in effect (Kish): of what few customers do, no spread is known
 PARTNERS = 10  # pairs of an item from which its usual affinity is told
 ROUNDS = 60  # halving each time: far beyond the digits that are shown
 
@@ -74,7 +74,7 @@ def pairs(
     sums = np.zeros((5, len(a)))  # met, expected, and of each group: met^2, met x expected, expected^2
     for met, expected in _by_group(has, stratum, group, a, b):
         sums += np.stack([met, expected, met**2, met * expected, expected**2])
-    spread_out = sums[1] ** 2 >= EVEN * sums[4]
+    spread_out = sums[1] ** 2 >= MIN_GROUPS * sums[4]
     a, b, (baskets, expected, squares, products, expectations) = a[spread_out], b[spread_out], sums[:, spread_out]
     ratio = baskets / expected
     squared = GROUPS / (GROUPS - 1) * (squares - 2 * ratio * products + ratio**2 * expectations) / np.maximum(baskets, 1) ** 2
@@ -178,7 +178,7 @@ def partners(table: pd.DataFrame, item: int, most: int = 5) -> pd.DataFrame:
     return mine.assign(partner=(mine["a"] + mine["b"] - item).astype(int))[["partner", "lift", "affinity"]].reset_index(drop=True)
 
 
-def as_found(table: pd.DataFrame, planted: set[tuple[int, int]], bound: str = "low") -> dict[str, float]:
+def pair_recovery(table: pd.DataFrame, planted: set[tuple[int, int]], bound: str = "low") -> dict[str, float]:
     """Found pairs (`bound` > 1) against planted ones (numbers a < b): found, right, precision, recall."""
     found = {(int(a), int(b)) for a, b in table.loc[table[bound] > 1, ["a", "b"]].to_numpy()}
     right = len(found & planted)
@@ -191,7 +191,7 @@ def as_found(table: pd.DataFrame, planted: set[tuple[int, int]], bound: str = "l
 
 
 RECENT = 91  # days: who bought the product in them counts as buying it
-QUIET = 182  # days: who bought the suggestion in them buys it already
+BOUGHT_WITHIN = 182  # days: who bought the suggestion in them buys it already
 EVENTS = 30  # purchases from which a model can learn whom they come from; with fewer, everybody gets the common rate
 FEATURES = ("trips", "recency", "bought", "ever", "category")
 LIST_COLUMNS = ("CustomerID", "ProductBought", "ProductSuggested", "Lift", "Affinity", "Probability", "SuggestedDiscount")
@@ -215,7 +215,7 @@ def candidates(purchases: Purchases, day: int, bought: int, suggested: int, cate
     asked = kind | np.isin(np.arange(len(category)), [bought, suggested])
     past = past[asked[purchases.what[past]]]
     who, what, when = purchases.who[past], purchases.what[past], purchases.day[past]
-    recent, quiet = when >= day - RECENT, when >= day - QUIET
+    recent, quiet = when >= day - RECENT, when >= day - BOUGHT_WITHIN
     buys = np.bincount(who[recent & (what == bought)], minlength=n)
     has = np.bincount(who[quiet & (what == suggested)], minlength=n)
     chosen = np.flatnonzero((buys > 0) & (has == 0))
@@ -242,7 +242,7 @@ def observed(
     return pd.concat(parts, ignore_index=True)
 
 
-def learnt(seen: pd.DataFrame) -> Pipeline | float:
+def fit_suggestion(seen: pd.DataFrame) -> Pipeline | float:
     """Logistic regression of `buys` on the FEATURES; with fewer than EVENTS purchases only their rate, with one added to either side."""
     events = int(seen["buys"].sum())
     if events < EVENTS or events == len(seen):
@@ -250,23 +250,23 @@ def learnt(seen: pd.DataFrame) -> Pipeline | float:
     return make_pipeline(StandardScaler(), LogisticRegression()).fit(seen[list(FEATURES)].to_numpy(), seen["buys"].to_numpy())
 
 
-def chance(model: Pipeline | float, who: pd.DataFrame) -> np.ndarray:
+def suggestion_probability(model: Pipeline | float, who: pd.DataFrame) -> np.ndarray:
     """[row] chance that each candidate buys the suggestion in the window."""
     if isinstance(model, float) or who.empty:
         return np.full(len(who), model if isinstance(model, float) else np.nan)
     return np.asarray(model.predict_proba(who[list(FEATURES)].to_numpy())[:, 1])
 
 
-def calibration(promised: np.ndarray, buys: np.ndarray, groups: int = 10, level: float = 0.95) -> pd.DataFrame:
+def suggestion_calibration(predicted: np.ndarray, buys: np.ndarray, groups: int = 10, level: float = 0.95) -> pd.DataFrame:
     """Promised against what happened in groups of equal size by promise: promised, share, low, high (Wilson's interval), customers."""
     rows = []
-    for part in groups_of(promised, buys, groups):
+    for part in groups_of(predicted, buys, groups):
         ends = inference.share(int(buys[part].sum()), len(part), level)
-        rows.append((promised[part].mean(), ends["estimate"], ends["low"], ends["high"], len(part)))
+        rows.append((predicted[part].mean(), ends["estimate"], ends["low"], ends["high"], len(part)))
     return pd.DataFrame(rows, columns=["promised", "share", "low", "high", "customers"])
 
 
-def level(promised: np.ndarray, buys: np.ndarray, who: np.ndarray, level: float = 0.95) -> pd.DataFrame:
+def suggestion_level(predicted: np.ndarray, buys: np.ndarray, who: np.ndarray, level: float = 0.95) -> pd.DataFrame:
     """Rows promised, bought, less (bought less promised), with mean, low, high: a Student interval over customers.
 
     A customer's rows (`who` [row] numbers) stay together, since who is promised several products buys several. What is common to all
@@ -275,7 +275,7 @@ def level(promised: np.ndarray, buys: np.ndarray, who: np.ndarray, level: float 
     number = np.unique(who, return_inverse=True)[1]
     customers = number.max(initial=-1) + 1
     rows = []
-    for name, value in (("promised", promised), ("bought", buys.astype(float)), ("less", buys - promised)):
+    for name, value in (("promised", predicted), ("bought", buys.astype(float)), ("less", buys - predicted)):
         mean = value.mean()
         se = inference.cluster_error(value - mean, number, customers) / len(value) if customers > 1 else np.nan
         ends = inference.interval(mean, se, level, max(customers - 1, 1))
@@ -283,13 +283,13 @@ def level(promised: np.ndarray, buys: np.ndarray, who: np.ndarray, level: float 
     return pd.DataFrame(rows, columns=["name", "mean", "low", "high"]).set_index("name")
 
 
-def groups_of(promised: np.ndarray, buys: np.ndarray, groups: int = 10) -> list[np.ndarray]:
+def groups_of(predicted: np.ndarray, buys: np.ndarray, groups: int = 10) -> list[np.ndarray]:
     """Row numbers in at most `groups` groups by promise, few enough for ten purchases a group; none of them is empty."""
     number = min(groups, max(int(buys.sum()) // 10, 1))
-    return [part for part in np.array_split(np.argsort(promised, kind="stable"), number) if len(part)]
+    return [part for part in np.array_split(np.argsort(predicted, kind="stable"), number) if len(part)]
 
 
-def listed(
+def suggestion_list(
     customers: Sequence[str], bought: str, suggested: str, lift: float, affinity: float, chances: np.ndarray
 ) -> pd.DataFrame:
     """Rows of the list for one suggestion, with COLUMNS; SuggestedDiscount is empty until an optimiser fills it.
@@ -309,7 +309,7 @@ def listed(
     )
 
 
-def write(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
+def write_suggestions(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Write the list, the likeliest first, whole or not at all, as UTF-8; returns it as it was written.
 
     Raises ValueError for other columns than COLUMNS, for a probability outside 0..1, and for a customer with one suggestion twice.
@@ -330,6 +330,6 @@ def write(rows: pd.DataFrame, path: Path) -> pd.DataFrame:
     return rows
 
 
-def read(path: Path) -> pd.DataFrame:
+def read_suggestions(path: Path) -> pd.DataFrame:
     """The list as it was written: text as text, also where it looks like a number or says NA."""
     return read_sheet(path, LIST_COLUMNS[:3])

@@ -49,7 +49,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class Tied:
+class Displacement:
     """Share of the margin of additional units that other sales pay for (substitutes, and the product in the weeks after).
 
     measured: by the trial, with its standard error; share: after shrinkage towards what is published.
@@ -60,7 +60,7 @@ class Tied:
     error: float
 
 
-def tied_share(experiment: Experiment, units: np.ndarray, seed: int) -> Tied:
+def estimate_displacement(experiment: Experiment, units: np.ndarray, seed: int) -> Displacement:
     """What each rupee of additional margin costs elsewhere, from a trial.
 
     The margin of substitutes and of the product after the window, less its cross-fitted mean given the features, is regressed on the
@@ -88,12 +88,12 @@ def tied_share(experiment: Experiment, units: np.ndarray, seed: int) -> Tied:
     total = float(weighted @ z)
     measured = -float(weighted @ left) / total
     error = cluster_error(weighted * (left + measured * z), who, who.max() + 1, lost=0) / total
-    weight = (1 / error**2, 1 / TIED_SPREAD**2)
-    return Tied((measured * weight[0] + TIED * weight[1]) / sum(weight), measured, error)
+    weight = (1 / error**2, 1 / PRIOR_DISPLACEMENT_SD**2)
+    return Displacement((measured * weight[0] + PRIOR_DISPLACEMENT * weight[1]) / sum(weight), measured, error)
 
 
-def gain(
-    features: pd.DataFrame, units: np.ndarray, redeemed: np.ndarray, depth: np.ndarray, cost: np.ndarray, tied: float
+def expected_gain(
+    features: pd.DataFrame, units: np.ndarray, redeemed: np.ndarray, depth: np.ndarray, cost: np.ndarray, displacement: float
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """[row, arm] expected profit of the whole shop beyond that of the control, and expected spend: discount redeemed and message.
 
@@ -105,7 +105,7 @@ def gain(
     sent = np.arange(len(depth)) > 0
     more = price * (margin - shelf) * (units - units[:, :1])
     given = price * np.maximum(off - shelf, 0) * redeemed
-    return more * (1 - tied) - given - cost[:, None] * sent, given + cost[:, None] * sent
+    return more * (1 - displacement) - given - cost[:, None] * sent, given + cost[:, None] * sent
 
 
 BASE: dict[str, Any] = {
@@ -117,11 +117,14 @@ FOLDS = 3
 LEAST = 1e-4  # units: a base of zero has no logarithm
 SPREAD = 0.08  # prior standard deviation of a weight, in log lift or logit per standard deviation of a feature
 STEP, STEP_SPREAD = 0.3, 1.0  # prior median of each step of the lifts, and its spread in log
-TIED, TIED_SPREAD = 0.3, 0.15  # prior of the share of a bump that other sales pay for: two thirds of the published decompositions
+PRIOR_DISPLACEMENT, PRIOR_DISPLACEMENT_SD = (
+    0.3,
+    0.15,
+)  # prior of the share of a bump that other sales pay for: two thirds of the published decompositions
 
 
 @dataclass(frozen=True)
-class Dose:
+class DoseResponse:
     """A fitted dose-response: the base models, and the parameters of lift and notice.
 
     steps: [offer - 1] increments of the lift from one discount to the next. answer, notice: [driver] w and v. centre, scale: [driver].
@@ -157,7 +160,7 @@ class Dose:
         return table.sort_values("answer", key=abs, ascending=False, kind="stable", ignore_index=True)
 
 
-def fit_dose(experiments: Sequence[Experiment], seed: int) -> Dose:
+def fit_dose_response(experiments: Sequence[Experiment], seed: int) -> DoseResponse:
     """Fit to one or several experiments with the same arms, such as a trial and a log of the same shop.
 
     Needs the outcomes units and redeemed. A log may be added where the features hold all that its rule looked at: then who got what is
@@ -197,7 +200,7 @@ def fit_dose(experiments: Sequence[Experiment], seed: int) -> Dose:
     others = np.maximum(y - used, 0)[deep]
     z = _standard(raw[deep], centre, scale)
     steps, answer, level, notice = _likeliest(z, offer, used[deep], others, base[deep], int((percent > 0).sum()))
-    return Dose(tuple(bases), steps, answer, level, notice, centre, scale, tuple(x), depth)
+    return DoseResponse(tuple(bases), steps, answer, level, notice, centre, scale, tuple(x), depth)
 
 
 def _drivers(x: pd.DataFrame, base: np.ndarray) -> np.ndarray:
@@ -257,7 +260,7 @@ FEW = 1e-9
 
 
 @dataclass(frozen=True)
-class Forecast:
+class DemandForecast:
     """Expectations [row, arm]: units and those redeemed, revenue and discount (the product in the window), spend (discount and message),
     gain (profit of the whole shop beyond that of the control), buys (chance of buying the product in the window)."""
 
@@ -269,9 +272,9 @@ class Forecast:
     gain: np.ndarray
     buys: np.ndarray
 
-    def only(self, rows: np.ndarray) -> "Forecast":
+    def only(self, rows: np.ndarray) -> "DemandForecast":
         """These rows of it."""
-        return Forecast(*(getattr(self, f)[rows] for f in self.__dataclass_fields__))
+        return DemandForecast(*(getattr(self, f)[rows] for f in self.__dataclass_fields__))
 
     def of(self, arm: np.ndarray) -> pd.DataFrame:
         """One row a decision: every expectation under the arm that it gets."""
@@ -280,25 +283,25 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Response:
+class DemandResponse:
     """A fitted response. doses, tied: of all customers first, then of all but each part. link: intercept and slope of the
     complementary log-log of buying on log units. tried: numbers of the products that the trial offered."""
 
-    doses: tuple[Dose, ...]
+    doses: tuple[DoseResponse, ...]
     tied: tuple[float, ...]
     costs: Costs
     link: tuple[float, float]
     arms: tuple[str, ...]
     tried: tuple[int, ...]
 
-    def expected(self, features: pd.DataFrame, model: int = 0) -> Forecast:
+    def expected(self, features: pd.DataFrame, model: int = 0) -> DemandForecast:
         """What each arm would lead to, by the whole model or by one that left a part out. Products that no trial offered are taken as
         unknown ones with their price, margin and category."""
         dose = self.doses[model]
         if "product" in features:
             features = features.assign(product=features["product"].where(features["product"].isin(self.tried)))
         units, redeemed = dose.expected(features)
-        earned, spend = gain(features, units, redeemed, dose.depth, self.costs.of(features), self.tied[model])
+        earned, spend = expected_gain(features, units, redeemed, dose.depth, self.costs.of(features), self.tied[model])
         price, shelf = (features[c].to_numpy(float)[:, None] for c in ("product_price", "promotion_ahead"))
         off = np.nan_to_num(dose.depth)
         discount = price * np.maximum(off - shelf, 0) * redeemed
@@ -306,7 +309,7 @@ class Response:
             np.arange(len(off)) > 0
         )  # the chance of opting out is a loss, nothing is paid for it
         revenue = price * ((units - redeemed) * (1 - shelf) + redeemed * (1 - np.maximum(off, shelf)))
-        return Forecast(units, redeemed, revenue, discount, spend, earned, self._buys(units, redeemed))
+        return DemandForecast(units, redeemed, revenue, discount, spend, earned, self._buys(units, redeemed))
 
     def _buys(self, units: np.ndarray, redeemed: np.ndarray) -> np.ndarray:
         """Who misses an offer buys as ever, who notices it more: two chances, mixed by the share that notices."""
@@ -319,7 +322,7 @@ class Response:
         return (1 - seen) * chance(base) + seen * chance(redeemed / np.maximum(seen, FEW))
 
     def between(
-        self, statistic: Callable[[Forecast], np.ndarray], features: pd.DataFrame, level: float = 0.95
+        self, statistic: Callable[[DemandForecast], np.ndarray], features: pd.DataFrame, level: float = 0.95
     ) -> tuple[np.ndarray, ...]:
         """estimate, low, high of a statistic of the forecast: the whole model's, and the jackknife over the parts."""
         whole = np.asarray(statistic(self.expected(features)), float)
@@ -340,7 +343,7 @@ class Response:
         return saved.save(name, parts, {**facts, "features": dict.fromkeys(self.doses[0].columns, "float64"), "response": own})
 
     @classmethod
-    def load(cls, name: str, shop: Shop | None = None) -> tuple["Response", dict[str, Any]]:
+    def load(cls, name: str, shop: Shop | None = None) -> tuple["DemandResponse", dict[str, Any]]:
         """The saved model and its facts. shop: the one that it will be used for. Raises as `saved.load`."""
         notebook = saved.MAKERS["response"]
         parts, facts = saved.load(name, notebook if shop is not None else f"make notebook N={notebook}", shop)
@@ -349,26 +352,26 @@ class Response:
         for i, level in enumerate(own["levels"]):
             bases = tuple(parts[f"dose{i}_base{j}"] for j in range(sum(p.startswith(f"dose{i}_base") for p in parts)))
             steps, answer, notice, centre, scale, depth = (parts[f"dose{i}_{a}"] for a in ARRAYS)
-            doses.append(Dose(bases, steps, answer, level, notice, centre, scale, tuple(own["columns"]), depth))
+            doses.append(DoseResponse(bases, steps, answer, level, notice, centre, scale, tuple(own["columns"]), depth))
         link = (float(own["link"][0]), float(own["link"][1]))
         found = cls(tuple(doses), tuple(own["tied"]), Costs(**own["costs"]), link, tuple(own["arms"]), tuple(own["tried"]))
         return found, facts
 
 
-def fit_response(experiment: Experiment, costs: Costs, seed: int, parts: int = PARTS) -> tuple[Response, np.ndarray]:
+def fit_demand_response(experiment: Experiment, costs: Costs, seed: int, parts: int = PARTS) -> tuple[DemandResponse, np.ndarray]:
     """Fit to a trial with planned shares; also [row] the part (1, 2, ...) that each row's customer is in. With `parts` = 0 only the whole
     model is fitted, which values nothing and has no intervals.
 
-    Raises ValueError as `fit_dose` and `tied_share` do, and for one part, which would leave nobody.
+    Raises ValueError as `fit_dose_response` and `estimate_displacement` do, and for one part, which would leave nobody.
     """
     if parts < 0 or parts == 1:
         raise ValueError(f"parts = {parts}: at least two are needed, so that each can be left out")
     part = 1 + draws.folds(seed, "parts of the response", experiment.customer, number=max(parts, 1))
 
-    def one(left_out: int) -> tuple[Dose, float]:
+    def one(left_out: int) -> tuple[DoseResponse, float]:
         rows = experiment.only(part != left_out)
-        dose = fit_dose([rows], seed)
-        return dose, tied_share(rows, dose.expected(rows.features)[0], seed).share
+        dose = fit_dose_response([rows], seed)
+        return dose, estimate_displacement(rows, dose.expected(rows.features)[0], seed).share
 
     with ThreadPoolExecutor(THREADS) as pool:
         fitted = list(pool.map(one, range(parts + 1)))  # no row is in part 0
@@ -379,10 +382,10 @@ def fit_response(experiment: Experiment, costs: Costs, seed: int, parts: int = P
         units[part == k] = doses[k if parts else 0].expected(experiment.features[part == k])[0][:, 0]
     link = _link(units[plain], experiment.outcome("bought")[plain])
     tried = tuple(sorted({int(p) for p in experiment.features["product"]})) if "product" in experiment.features else ()
-    return Response(tuple(doses), tuple(tied), costs, link, experiment.arms, tried), part
+    return DemandResponse(tuple(doses), tuple(tied), costs, link, experiment.arms, tried), part
 
 
-def unseen(response: Response, features: pd.DataFrame, part: np.ndarray) -> Forecast:
+def out_of_fold_forecast(response: DemandResponse, features: pd.DataFrame, part: np.ndarray) -> DemandForecast:
     """The forecast of each row by the model that left its customer out: only so may a row judge what was chosen for it."""
     first = response.expected(features.iloc[:1])
     whole = {f: np.empty((len(part), np.shape(getattr(first, f))[1])) for f in first.__dataclass_fields__}
@@ -390,7 +393,7 @@ def unseen(response: Response, features: pd.DataFrame, part: np.ndarray) -> Fore
         found = response.expected(features[part == k], int(k))
         for name, values in whole.items():
             values[part == k] = getattr(found, name)
-    return Forecast(**whole)
+    return DemandForecast(**whole)
 
 
 def _link(units: np.ndarray, bought: np.ndarray) -> tuple[float, float]:

@@ -98,7 +98,7 @@ def covariates(features: pd.DataFrame, names: Iterable[str] | None = None) -> pd
     return frame.loc[:, diagonal > 1e-6 * np.sqrt(len(frame))]
 
 
-def interval(score: np.ndarray, customer: np.ndarray, estimated: int = 1) -> tuple[float, float]:
+def clustered_interval(score: np.ndarray, customer: np.ndarray, estimated: int = 1) -> tuple[float, float]:
     """Mean of the scores and its standard error where rows of one customer go together.
 
     The variance of `inference.cluster_error`, times (n - 1) / (n - k) for k = `estimated` coefficients: the usual correction for
@@ -271,7 +271,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class Estimate:
+class EffectEstimate:
     """An average effect in units of the outcome a contact, with a 95 % interval.
 
     weight: [row] how much the effect of each row counts in what the method estimates (mean 1): all alike for most methods; the
@@ -291,7 +291,7 @@ class Estimate:
         return self.high - self.low
 
 
-def estimate(experiment: Experiment, outcome: str, method: str, seed: int, design: Design | None = None) -> Estimate:
+def estimate(experiment: Experiment, outcome: str, method: str, seed: int, design: Design | None = None) -> EffectEstimate:
     """The average effect of the second arm against the first over the rows whose outcome is known, by one of METHODS.
 
     `design` may be handed over where several methods or outcomes share it (with the same missing outcomes).
@@ -299,7 +299,7 @@ def estimate(experiment: Experiment, outcome: str, method: str, seed: int, desig
     """
     if method not in METHODS:
         raise KeyError(f"no method '{method}'; there are {', '.join(METHODS)}")
-    experiment = known(experiment, outcome)
+    experiment = known_outcome(experiment, outcome)
     y = experiment.outcome(outcome)
     if len(y) and np.ptp(y) == 0:
         raise ValueError(f"{experiment.name}: the outcome '{outcome}' is {y[0]:g} in every row: there is nothing to compare")
@@ -307,13 +307,13 @@ def estimate(experiment: Experiment, outcome: str, method: str, seed: int, desig
     if len(design.offered) != len(y):
         raise ValueError(f"the design has {len(design.offered):,} rows, the outcome '{outcome}' is known in {len(y):,}")
     score, estimated, weight = METHODS[method](design, y)
-    effect, error = interval(score, design.customer, estimated)
+    effect, error = clustered_interval(score, design.customer, estimated)
     ends = inference.interval(effect, error, LEVEL)
     weight = np.ones(len(y)) if weight is None else weight / weight.mean()
-    return Estimate(method, effect, ends["low"], ends["high"], error, len(y), weight)
+    return EffectEstimate(method, effect, ends["low"], ends["high"], error, len(y), weight)
 
 
-def known(experiment: Experiment, outcome: str) -> Experiment:
+def known_outcome(experiment: Experiment, outcome: str) -> Experiment:
     """The rows in which an outcome is known."""
     there = np.isfinite(experiment.outcome(outcome))
     return experiment if there.all() else experiment.only(there)
@@ -334,7 +334,7 @@ def table(
     rows = []
     for outcome in outcomes:
         there = np.isfinite(experiment.outcome(outcome))
-        part = known(experiment, outcome)
+        part = known_outcome(experiment, outcome)
         design = Design.of(part, seed)
         for method in methods:
             found = estimate(part, outcome, method, seed, design)

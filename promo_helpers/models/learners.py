@@ -14,7 +14,7 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.models.demand import Costs, fit_dose, gain, tied_share
+from promo_helpers.models.demand import Costs, estimate_displacement, expected_gain, fit_dose_response
 from promo_helpers.models.trees import regressor
 
 TREES: dict[str, Any] = {
@@ -154,12 +154,12 @@ def dose_response(experiment: Experiment, outcome: str, costs: Costs | None, see
     """The dose-response (see `dose`) with the share of a bump that other sales pay for (see `bridge`)."""
     if costs is None or outcome != "profit":
         raise ValueError(f"{experiment.name}: the dose-response gives profit, and needs what a contact costs")
-    dose = fit_dose([experiment], seed)
-    tied = tied_share(experiment, dose.expected(experiment.features)[0], seed).share
+    dose = fit_dose_response([experiment], seed)
+    tied = estimate_displacement(experiment, dose.expected(experiment.features)[0], seed).share
 
     def both(features: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         units, redeemed = dose.expected(features)
-        return gain(features, units, redeemed, dose.depth, costs.of(features), tied)
+        return expected_gain(features, units, redeemed, dose.depth, costs.of(features), tied)
 
     return Fitted(lambda features: both(features)[0], spend=lambda features: both(features)[1])
 

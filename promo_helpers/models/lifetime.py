@@ -18,7 +18,7 @@ Scored = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ParameterEstimate:
     """Parameters by name and their covariance, in the scale that was searched: logarithms where `logs`, else plain.
 
     A parameter that ran into the bounds has no covariance (NaN): the data do not say how large it is.
@@ -43,7 +43,7 @@ class Estimate:
         return pd.DataFrame(dict(zip(("parameter", "estimate", "low", "high"), (self.names, *ends), strict=True)))
 
 
-def maximise(scored: Scored, names: Sequence[str], start: Sequence[float], plain: Sequence[str] = ()) -> Estimate:
+def maximise(scored: Scored, names: Sequence[str], start: Sequence[float], plain: Sequence[str] = ()) -> ParameterEstimate:
     """The parameters with the greatest likelihood, by L-BFGS with given scores.
 
     `scored(theta)` returns [customer] log-likelihoods and [customer, parameter] their derivatives; theta holds logarithms, except of the
@@ -76,7 +76,7 @@ def maximise(scored: Scored, names: Sequence[str], start: Sequence[float], plain
     covariance = np.full_like(curve, np.nan)
     bread = np.linalg.pinv((curve + curve.T)[np.ix_(free, free)] / 2)
     covariance[np.ix_(free, free)] = bread @ (score[:, free].T @ score[:, free]) @ bread
-    return Estimate(tuple(names), theta, logs, covariance, float(value.sum()), len(value))
+    return ParameterEstimate(tuple(names), theta, logs, covariance, float(value.sum()), len(value))
 
 
 LEAST = 30  # customers, below which four parameters are guesses
@@ -95,7 +95,7 @@ class BgNbd:
     alpha: float
     a: float
     b: float
-    estimate: Estimate | None = None
+    estimate: ParameterEstimate | None = None
 
     def alive(self, repeats: np.ndarray, recency: np.ndarray, age: np.ndarray) -> np.ndarray:
         """[customer] chance of not being lost yet; 1 for who has not come back yet, since only a repeat purchase can be the last."""
@@ -226,14 +226,14 @@ def checked(**given: np.ndarray) -> None:
 class GammaGamma:
     """A purchase is worth a gamma (p, nu) amount, and nu varies as gamma (q, gamma) between customers, whatever their frequency.
 
-    With a `slope` her mean is multiplied by exp(slope u), u being what was given as her `tilt`: frequency, as a logarithm.
+    With a `slope` her mean is multiplied by exp(slope u), u being what was given as her `rate_tilt`: frequency, as a logarithm.
     """
 
     p: float
     q: float
     gamma: float
     slope: float = 0.0
-    estimate: Estimate | None = None
+    estimate: ParameterEstimate | None = None
 
     @property
     def mean(self) -> float:
@@ -256,7 +256,7 @@ class GammaGamma:
 def fit_gamma_gamma(repeats: np.ndarray, value: np.ndarray, tilt: np.ndarray | None = None) -> GammaGamma:
     """Maximum likelihood over the customers with repeats: how many, and their mean value, in any currency (equation 1a).
 
-    With a `tilt` [customer], the fourth parameter `slope` is fitted too; the plain model says that it is nought.
+    With a `rate_tilt` [customer], the fourth parameter `slope` is fitted too; the plain model says that it is nought.
     Raises ValueError for fewer than LEAST repeat buyers, and for mean values that are not positive.
     """
     x, z = np.asarray(repeats, float), np.asarray(value, float)
@@ -330,7 +330,7 @@ class Worth:
         """One row for each of `known` (`summaries`): alive (chance), purchases and value of the next `days`, each (value of one)."""
         past = known["repeats"].to_numpy(), known["recency"].to_numpy(), known["age"].to_numpy()
         purchases = self.purchases.expected(days, *past)
-        each = self.spending.expected(past[0], known["value"].to_numpy(), tilt(self.purchases, known))
+        each = self.spending.expected(past[0], known["value"].to_numpy(), rate_tilt(self.purchases, known))
         alive = self.purchases.alive(*past)
         return pd.DataFrame({"alive": alive, "purchases": purchases, "each": each, "value": purchases * each})
 
@@ -345,7 +345,7 @@ class Worth:
         return cls(BgNbd(*parts["purchases"].tolist()), GammaGamma(*parts["spending"].tolist()))
 
 
-def tilt(purchases: BgNbd, known: pd.DataFrame) -> np.ndarray:
+def rate_tilt(purchases: BgNbd, known: pd.DataFrame) -> np.ndarray:
     """[customer] logarithm of her rate against the mean customer's (r / alpha), by which the value of a purchase may differ."""
     rate = purchases.rate(known["repeats"].to_numpy(), known["age"].to_numpy())
     return np.log(rate * purchases.alpha / purchases.r)
@@ -360,7 +360,7 @@ def fit_worth(known: pd.DataFrame, frequent: bool = False, purchases: BgNbd | No
     if purchases is None:
         purchases = fit_bgnbd(known["repeats"].to_numpy(), known["recency"].to_numpy(), known["age"].to_numpy())
     kept = known[~(known["value"] <= 0)]
-    given = tilt(purchases, kept) if frequent else None
+    given = rate_tilt(purchases, kept) if frequent else None
     spending = fit_gamma_gamma(kept["repeats"].to_numpy(), kept["value"].to_numpy(), given)
     return Worth(purchases, spending, len(known) - len(kept))
 

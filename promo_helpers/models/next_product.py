@@ -31,13 +31,13 @@ def draw(lines: np.ndarray, seed: int, *ids: Any) -> np.ndarray:
     return draws.choice(seed, "class of a basket", *ids, chances=lines / lines.sum(axis=1, keepdims=True))
 
 
-def popular(lines: np.ndarray, rows: int) -> np.ndarray:
+def popularity_shares(lines: np.ndarray, rows: int) -> np.ndarray:
     """[row, class] the same chances for all: mean shares of the baskets seen, no class at zero."""
     share = (lines / lines.sum(axis=1, keepdims=True)).sum(axis=0) + 0.5
     return np.tile(share / share.sum(), (rows, 1))
 
 
-def own_share(past: np.ndarray, prior: np.ndarray, weight: float) -> np.ndarray:
+def personal_share(past: np.ndarray, prior: np.ndarray, weight: float) -> np.ndarray:
     """[row, class] her own shares of lines so far, drawn towards everybody's [class] as if `weight` lines of those came first."""
     total = past + weight * prior
     return np.asarray(total / total.sum(axis=1, keepdims=True))
@@ -46,12 +46,12 @@ def own_share(past: np.ndarray, prior: np.ndarray, weight: float) -> np.ndarray:
 def best_weight(past: np.ndarray, prior: np.ndarray, lines: np.ndarray) -> float:
     """The weight of everybody's habits that foretells these baskets best (log loss): heavy where customers are alike."""
     found = minimize_scalar(
-        lambda w: log_loss(own_share(past, prior, float(np.exp(w))), lines).mean(), bounds=(-3, 8), method="bounded"
+        lambda w: log_loss(personal_share(past, prior, float(np.exp(w))), lines).mean(), bounds=(-3, 8), method="bounded"
     )
     return float(np.exp(found.x))
 
 
-def forest(features: np.ndarray, drawn: np.ndarray, settings: Mapping[str, Any], seed: int) -> RandomForestClassifier:
+def fit_class_forest(features: np.ndarray, drawn: np.ndarray, settings: Mapping[str, Any], seed: int) -> RandomForestClassifier:
     """A forest of classes; threads only while fitting, so that its chances are the same on every run."""
     model = RandomForestClassifier(**settings, min_samples_leaf=LEAF, random_state=seed, n_jobs=2)
     return model.fit(features, drawn).set_params(n_jobs=1)
@@ -82,7 +82,7 @@ def log_loss(chance: np.ndarray, lines: np.ndarray) -> np.ndarray:
     return np.asarray(-(share * np.log(np.maximum(chance, 1e-12))).sum(axis=1))
 
 
-def top(chance: np.ndarray, lines: np.ndarray, k: int) -> np.ndarray:
+def top_k_probability(chance: np.ndarray, lines: np.ndarray, k: int) -> np.ndarray:
     """[row] chance that a product drawn from the basket is of one of the k classes named first. Ties go to the earlier class."""
     if not 1 <= k <= chance.shape[1]:
         raise ValueError(f"k = {k}: must lie in 1 .. {chance.shape[1]}, the number of classes")
@@ -91,7 +91,9 @@ def top(chance: np.ndarray, lines: np.ndarray, k: int) -> np.ndarray:
     return np.asarray(np.take_along_axis(share, order, axis=1).sum(axis=1))
 
 
-def scores(forecasts: Mapping[str, np.ndarray], lines: np.ndarray, date: np.ndarray, ks: Sequence[int] = (1, 3)) -> pd.DataFrame:
+def next_product_scores(
+    forecasts: Mapping[str, np.ndarray], lines: np.ndarray, date: np.ndarray, ks: Sequence[int] = (1, 3)
+) -> pd.DataFrame:
     """Tidy means per date: method, date, metric (hit@1, hit@3, accuracy@1, accuracy@3, log_loss), value.
 
     accuracy@k: of a product drawn from the basket. hit@k: whether the basket holds anything of the k classes.
@@ -99,7 +101,7 @@ def scores(forecasts: Mapping[str, np.ndarray], lines: np.ndarray, date: np.ndar
     out = []
     for name, chance in forecasts.items():
         values = {"log_loss": log_loss(chance, lines)}
-        values |= {f"accuracy@{k}": top(chance, lines, k) for k in ks}
+        values |= {f"accuracy@{k}": top_k_probability(chance, lines, k) for k in ks}
         values |= {f"hit@{k}": (v > 0).astype(float) for k in ks for v in [values[f"accuracy@{k}"]]}
         table = pd.DataFrame(values).groupby(date).mean()
         out += [(name, d, metric, table.loc[d, metric]) for d in table.index for metric in table]
@@ -145,14 +147,14 @@ def generate(seed: int, customers: int = 1500, dirty: float = 0.04) -> pd.DataFr
     return table
 
 
-def write(table: pd.DataFrame, path: Path) -> Path:
+def write_orders(table: pd.DataFrame, path: Path) -> Path:
     """Write the table as CSV, whole or not at all."""
     with written_whole(path) as scratch:
         table.to_csv(scratch, index=False)
     return path
 
 
-def read(path: Path | str) -> pd.DataFrame:
+def read_orders(path: Path | str) -> pd.DataFrame:
     """The table as text, nothing interpreted. Raises ValueError that names every column that is missing, or an empty file."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
     lacking = [c for c in COLUMNS if c not in table]

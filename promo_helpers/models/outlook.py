@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.survival import Forecast, of_curve
+from promo_helpers.evaluate.survival import WaitForecast, of_curve
 from promo_helpers.features.baskets import ClassDays
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.features.waiting import ShoppingDays, known
-from promo_helpers.models.next_product import own_share, without_owned
+from promo_helpers.features.waiting import ShoppingDays, known_at
+from promo_helpers.models.next_product import personal_share, without_owned
 from promo_helpers.models.saved import encoded
 from promo_helpers.models.send_time import HOURS, Habit, best_hours, hour_kernel, visits
 from promo_helpers.models.timing import daily_curve
@@ -57,7 +57,7 @@ def sending_day(curve: np.ndarray, low: int, middle: int) -> int:
     return int(days[np.argmax(np.round(hazard[days - 1], 9))])
 
 
-def pick(forecast: Forecast, horizon: int, soonest: int = 4) -> dict[str, int]:
+def pick(forecast: WaitForecast, horizon: int, soonest: int = 4) -> dict[str, int]:
     """Rows to show: "regular", with the narrowest interval of those expected within the horizon, and "silent", not expected within it.
 
     The regular one is expected in `soonest` days or later, so that there is a day to choose, or else in any. What a shop does not
@@ -126,7 +126,7 @@ def outlook(
     hers had been the day before. Raises ValueError for a moment outside the data.
     """
     days = ShoppingDays.of(purchases)
-    table = known(days, moment)
+    table = known_at(days, moment)
     number = purchases.customers.get_indexer([customer])[0]
     mine = table[table["customer"] == number] if number >= 0 else table.iloc[:0]
     horizon = int(timing["settings"]["horizon"])
@@ -144,7 +144,7 @@ def outlook(
     place = encoded(labels, classes.classes)
     counted = np.zeros((1, len(prior)))
     counted[:, place[place >= 0]] = past[:, place >= 0]
-    chance = own_share(counted, prior, float(what["settings"]["weight"]))
+    chance = personal_share(counted, prior, float(what["settings"]["weight"]))
     durable = np.isin(names, list(what["settings"]["durable"]))
     chance = np.nan_to_num(without_owned(chance, counted > 0, durable))[0]
     hours = visits(purchases, 0, moment)[0][[number]] if len(mine) else np.zeros((1, HOURS))

@@ -82,7 +82,7 @@ def latest(days: int, trains: int, window: int = WINDOW, step: int = 28) -> tupl
     return [day for day in (tune - 2 * window - step * k for k in range(trains - 1, -1, -1)) if day >= first] or [first], tune
 
 
-def drawn(panel: Panel, x: np.ndarray, names: list[str], day: int, pairs: int, seed: int, window: int = WINDOW) -> Examples:
+def sample_day(panel: Panel, x: np.ndarray, names: list[str], day: int, pairs: int, seed: int, window: int = WINDOW) -> Examples:
     """About `pairs` of a day's features [known customer, item, feature]: up to half bought, weighted back to how often each occurs."""
     flat, label = x.reshape(-1, x.shape[2]), panel.bought(day, window).ravel()
     pair = numbered(panel, panel.known(day), day).ravel()
@@ -114,11 +114,11 @@ def joined(parts: Sequence[Examples]) -> Examples:
 
 
 def sample(panel: Panel, days: Sequence[int], pairs: int, seed: int, window: int = WINDOW) -> Examples:
-    """About `pairs` examples as of these days, equally many of each; see `drawn`."""
+    """About `pairs` examples as of these days, equally many of each; see `sample_day`."""
     parts = []
     for day in days:
         x, names = panel.features(day, window)
-        parts.append(drawn(panel, x, names, day, pairs // len(days), seed, window))
+        parts.append(sample_day(panel, x, names, day, pairs // len(days), seed, window))
     return joined(parts)
 
 
@@ -150,7 +150,7 @@ def fit_one(name: str, data: Examples, setting: dict[str, Any], seed: int) -> An
     return model.fit(data.x, data.y, **weight)
 
 
-def chance(model: Any, x: np.ndarray) -> np.ndarray:
+def predicted_probability(model: Any, x: np.ndarray) -> np.ndarray:
     """Probability of buying for each row of x. A forest predicts on one thread, since threads would add its trees up in any order."""
     if isinstance(model, Booster):
         return np.asarray(model.predict(x))
@@ -159,7 +159,7 @@ def chance(model: Any, x: np.ndarray) -> np.ndarray:
     return np.asarray(model.predict_proba(x)[:, 1])
 
 
-def search(fit: Examples, seed: int) -> pd.DataFrame:
+def search_purchase_settings(fit: Examples, seed: int) -> pd.DataFrame:
     """Tidy: method, setting, average precision, chosen. Fitted on all fit days but the last, and judged on the last."""
     last = fit.day == fit.day.max()
     earlier, judge = fit.only(~last).thinned(SEARCHED, seed), fit.only(last)
@@ -167,7 +167,7 @@ def search(fit: Examples, seed: int) -> pd.DataFrame:
 
     def score(name: str, setting: dict[str, Any]) -> float:
         model = fit_one(name, earlier, setting, seed)
-        return float(average_precision_score(judge.y, chance(model, judge.x), sample_weight=judge.weight))
+        return float(average_precision_score(judge.y, predicted_probability(model, judge.x), sample_weight=judge.weight))
 
     with ThreadPoolExecutor(THREADS) as pool:
         scores = list(pool.map(lambda one: score(*one), tried))
@@ -189,7 +189,7 @@ class PurchaseModel:
         with ThreadPoolExecutor(THREADS) as pool:
             fitted = pool.map(lambda name: fit_one(name, fit, settings[name], seed), settings)
             models = dict(zip(settings, fitted, strict=True))
-        logits = np.column_stack([_logit(chance(m, tune.x)) for m in models.values()])
+        logits = np.column_stack([_logit(predicted_probability(m, tune.x)) for m in models.values()])
         return cls(models, LogisticRegression().fit(logits, tune.y, sample_weight=tune.weight), fit.names)
 
     def predict(self, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -197,7 +197,7 @@ class PurchaseModel:
         parts = np.array_split(x, -(-len(x) // CHUNK) or 1)
         tasks = [(model, part) for model in self.models.values() for part in parts]
         with ThreadPoolExecutor(THREADS) as pool:
-            done = list(pool.map(lambda task: chance(*task), tasks))
+            done = list(pool.map(lambda task: predicted_probability(*task), tasks))
         each = {name: np.concatenate(done[k * len(parts) : (k + 1) * len(parts)]) for k, name in enumerate(self.models)}
         logits = np.column_stack([_logit(p) for p in each.values()])
         return each | {"ensemble": self.stack.predict_proba(logits)[:, 1]}

@@ -23,7 +23,7 @@ from promo_helpers import draws
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import saved
 from promo_helpers.shop import Shop
-from promo_helpers.shop.shop import find
+from promo_helpers.shop.shop import find_name
 
 TIE = 1e-6  # weight of popularity against the largest score of a customer: it breaks ties and nothing else
 CHUNK = 500  # customers compared with all others at a time, to bound memory
@@ -80,7 +80,7 @@ def fit(method: str, counts: sparse.csr_matrix, seed: int, **settings: Any) -> R
     return Recommender(method, counts, _FITS[method](counts, seed, **settings))
 
 
-def logs(counts: sparse.csr_matrix) -> sparse.csr_matrix:
+def log_counts(counts: sparse.csr_matrix) -> sparse.csr_matrix:
     """log(1 + count): the hundredth carton of milk says less about taste than the first."""
     return sparse.csr_matrix((np.log1p(counts.data), counts.indices, counts.indptr), shape=counts.shape)
 
@@ -98,7 +98,7 @@ def _item_neighbours(counts: sparse.csr_matrix, seed: int, neighbours: int = 50,
     """
     from implicit.nearest_neighbours import ItemItemRecommender, normalize, tfidf_weight
 
-    taste = logs(counts).T.tocsr()
+    taste = log_counts(counts).T.tocsr()
     weighted = normalize(tfidf_weight(taste) if weights == "tfidf" else taste).T
     model = ItemItemRecommender(K=min(neighbours, counts.shape[1]), num_threads=1)
     model.fit(sparse.csr_matrix(weighted, dtype=np.float64), show_progress=False)
@@ -117,12 +117,12 @@ def _als(counts: sparse.csr_matrix, seed: int, factors: int = 32, regularization
             factors=min(factors, min(counts.shape) - 1), regularization=regularization, alpha=alpha, iterations=6, random_state=seed,
             num_threads=1, use_gpu=False, dtype=np.float64,
         )  # fmt: skip
-        model.fit(logs(counts), show_progress=False)
+        model.fit(log_counts(counts), show_progress=False)
     return {"customer_factors": model.user_factors, "item_factors": model.item_factors}
 
 
 def _svd(counts: sparse.csr_matrix, seed: int, factors: int = 32) -> Parts:
-    model = TruncatedSVD(min(factors, min(counts.shape) - 1), random_state=seed).fit(logs(counts).astype(np.float64))
+    model = TruncatedSVD(min(factors, min(counts.shape) - 1), random_state=seed).fit(log_counts(counts).astype(np.float64))
     return {"components": model.components_.astype(np.float32)}
 
 
@@ -132,7 +132,7 @@ def _shrunk(counts: sparse.csr_matrix, seed: int, strength: float = 20.0, **sett
 
 def _user_scores(fitted: Recommender, who: np.ndarray) -> np.ndarray:
     """Mean log count of the nearest customers by cosine, weighted by similarity; the customer herself is left out."""
-    taste = logs(fitted.counts)
+    taste = log_counts(fitted.counts)
     directions, nearest = unit_rows(taste), int(fitted.parts["neighbours"])
     out = np.zeros((len(who), taste.shape[1]), np.float32)
     for first in range(0, len(who), CHUNK):
@@ -150,7 +150,7 @@ def _user_scores(fitted: Recommender, who: np.ndarray) -> np.ndarray:
 
 def _svd_scores(fitted: Recommender, who: np.ndarray) -> np.ndarray:
     components = fitted.parts["components"]
-    return np.asarray(logs(fitted.counts[who]) @ components.T @ components)
+    return np.asarray(log_counts(fitted.counts[who]) @ components.T @ components)
 
 
 def _shrunk_scores(fitted: Recommender, who: np.ndarray) -> np.ndarray:
@@ -176,7 +176,7 @@ _SCORES: dict[str, Callable[[Recommender, np.ndarray], np.ndarray]] = {
     "popularity": lambda f, who: np.tile(f.popularity, (len(who), 1)),
     "own frequency": lambda f, who: f.counts[who].toarray(),
     "user neighbours": _user_scores,
-    "item neighbours": lambda f, who: (logs(f.counts[who]) @ f.parts["similarity"].T).toarray(),
+    "item neighbours": lambda f, who: (log_counts(f.counts[who]) @ f.parts["similarity"].T).toarray(),
     "matrix factors (ALS)": lambda f, who: f.parts["customer_factors"][who] @ f.parts["item_factors"].T,
     "matrix factors (SVD)": _svd_scores,
     "own, shrunk to SVD": _shrunk_scores,
@@ -312,7 +312,7 @@ class Suggester:
 
         Raises KeyError for an unknown name, with the nearest ones, and ValueError for an item that nobody has bought.
         """
-        number = find(name, self.items["name"].tolist())
+        number = find_name(name, self.items["name"].tolist())
         value = item_likeness(self.recommender.counts, number)
         if not self.recommender.popularity[number]:
             raise ValueError(
@@ -330,7 +330,7 @@ class Suggester:
         `favourites` are the categories of which most of her purchases are, against what is usual. Raises KeyError for an unknown id and
         ValueError for a customer without purchases: nobody can be called similar to her.
         """
-        number = find(customer, self.customers.tolist(), "customer")
+        number = find_name(customer, self.customers.tolist(), "customer")
         if not self.recommender.counts[number].nnz:
             raise ValueError(f"{customer} has bought nothing yet: a cold start, to whom nobody can be called similar")
         value = customer_likeness(self.recommender.counts, number)

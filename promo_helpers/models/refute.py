@@ -77,7 +77,7 @@ def links(causes: nx.DiGraph, hidden: Iterable[str] = HIDDEN) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["left", "right", "kind"])
 
 
-def search(frame: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
+def search_links(frame: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     """Links that FCI finds (Spirtes et al. 2000; causal-learn), which allows for hidden causes: columns left, right, mark.
 
     Columns are turned into normal scores, and tested by partial correlation at `alpha`. mark is "->" or "<-" where one end is an
@@ -88,7 +88,7 @@ def search(frame: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     names = sorted(frame)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():  # it prints as it goes
         warnings.simplefilter("ignore")
-        found, _ = fci(scores(frame[names]), "fisherz", alpha, verbose=False, show_progress=False)
+        found, _ = fci(normal_scores(frame[names]), "fisherz", alpha, verbose=False, show_progress=False)
     ends = found.graph  # [i, j] is the mark at j's side of i, as causal-learn has it: 1 an arrow into i
     rows = []
     for i, j in itertools.combinations(range(len(names)), 2):
@@ -99,7 +99,9 @@ def search(frame: pd.DataFrame, alpha: float = ALPHA) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["left", "right", "mark"])
 
 
-def against(frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, samples: int, size: int, seed: int) -> pd.DataFrame:
+def compare_links(
+    frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, samples: int, size: int, seed: int
+) -> pd.DataFrame:
     """Every pair of variables over bootstrap samples of customers: left, truth, right, linked, right_way, reversed, open.
 
     A customer counts Poisson(1) times in each sample, each time in a place of its own, and `size` rows are taken. linked is the share
@@ -118,7 +120,7 @@ def against(frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, sampl
         copy = np.arange(len(drawn)) - np.repeat(np.cumsum(times_in[k]) - times_in[k], times_in[k])
         drawn = drawn[draws.order(seed, "turns in samples of a graph", who[drawn], copy, np.full(len(drawn), k))]
         rows = np.concatenate([order[start[p] : start[p + 1]] for p in drawn])[:size]
-        found.append(search(frame.iloc[rows]))
+        found.append(search_links(frame.iloc[rows]))
     table = pd.concat(found).value_counts(["left", "right", "mark"]).rename("times").reset_index()
     true = links(causes).set_index(["left", "right"])["kind"]
     rows_out = []
@@ -130,8 +132,9 @@ def against(frame: pd.DataFrame, customer: np.ndarray, causes: nx.DiGraph, sampl
     return pd.DataFrame(rows_out, columns=["left", "truth", "right", "linked", "right_way", "reversed", "open"])
 
 
-def tally(edges: pd.DataFrame) -> dict[str, int]:
-    """Counts of the pairs of `against`, by what holds in at least half of the samples: links (true ones), found, missed, invented (linked
+def link_counts(edges: pd.DataFrame) -> dict[str, int]:
+    """Counts of the pairs of `compare_links`, by what holds in at least half of the samples: links (true ones), found, missed,
+    invented (linked
     without a true link), right (found, marked as in truth), reversed (found, marked against it)."""
     true, often = edges["truth"] != "", edges["linked"] >= 0.5
     which = {"links": true, "found": true & often, "missed": true & ~often, "invented": ~true & often}
@@ -139,7 +142,7 @@ def tally(edges: pd.DataFrame) -> dict[str, int]:
     return {name: int(rows.sum()) for name, rows in which.items()}
 
 
-def scores(frame: pd.DataFrame) -> np.ndarray:
+def normal_scores(frame: pd.DataFrame) -> np.ndarray:
     """[row, column] normal scores of the ranks; a column of two values stays such a column."""
     ranks = np.column_stack([rankdata(frame[c]) for c in frame])
     return norm.ppf(ranks / (len(frame) + 1))

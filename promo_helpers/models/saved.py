@@ -113,7 +113,7 @@ def load(name: str, command: str = "make paper", shop: Shop | None = None) -> tu
     folder = folder_of(name)
     command = command_for(command, shop) if shop is not None else command
     if not (folder / "model.json").is_file():
-        raise FileNotFoundError(f"There is no saved model {paths.shown(folder)}; {command} makes it")
+        raise FileNotFoundError(f"There is no saved model {paths.display_path(folder)}; {command} makes it")
     facts = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     if shop is not None:
         _refuse_other(folder, facts, shop, command)
@@ -133,7 +133,7 @@ def _refuse_other(folder: Path, facts: dict[str, Any], shop: Shop, command: str)
             f"the shop '{kept['name']}' ({kept['first_day']} to {kept['last_day']})" if kept else "a shop that it does not name"
         )
         raise OtherShop(
-            f"The saved model {paths.shown(folder)} was trained on {about}, not on '{now['name']}' ({now['first_day']} to "
+            f"The saved model {paths.display_path(folder)} was trained on {about}, not on '{now['name']}' ({now['first_day']} to "
             f"{now['last_day']}); {command} trains one for it"
         )
 

@@ -99,7 +99,7 @@ def circular_mean(weights: np.ndarray) -> np.ndarray:
     return np.asarray((np.angle(weights @ turn) / (2 * np.pi) * HOURS) % HOURS)
 
 
-def own_hours(habit: Habit, counts: np.ndarray, least: float = 0.05) -> np.ndarray:
+def personal_hours(habit: Habit, counts: np.ndarray, least: float = 0.05) -> np.ndarray:
     """[customer] the hour she tilts the shop's hours towards: the mean of what it may be. Where that points nowhere (its resultant
     is shorter than `least`, as without any habit), the mean of the shop's own hours."""
     weights = habit.weights(counts)
@@ -121,7 +121,7 @@ def best_hours(habit: Habit, counts: np.ndarray, everybody: float | None = None)
         "one hour for all": np.full(len(counts), everybody),
         "her most frequent hour": np.where(some, counts.argmax(axis=1), everybody),
         "mean of her hours": np.where(some, circular_mean(counts), everybody),
-        "her own hour": own_hours(habit, counts),
+        "her own hour": personal_hours(habit, counts),
         "her busiest hour": window(habit.foretold(counts)).argmax(axis=1).astype(float),
     }
 
@@ -158,7 +158,7 @@ def near(hour: np.ndarray, later: np.ndarray, within: float = 2.0) -> np.ndarray
     return np.where(total > 0, (later * (gap <= within)).sum(axis=1) / np.maximum(total, 1), np.nan)
 
 
-def noticed(hour: np.ndarray, preferred: np.ndarray, pull: float) -> np.ndarray:
+def notice_factor(hour: np.ndarray, preferred: np.ndarray, pull: float) -> np.ndarray:
     """[customer] factor on the chance that a message is noticed, 1 at the preferred hour (METHODS: exp(kappa (cos - 1)))."""
     return np.asarray(np.exp(pull * (np.cos(2 * np.pi * (hour - preferred) / HOURS) - 1)))
 

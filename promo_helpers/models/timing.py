@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 from promo_helpers import draws
-from promo_helpers.evaluate.survival import Forecast, of_curve, of_points
+from promo_helpers.evaluate.survival import WaitForecast, of_curve, of_points
 from promo_helpers.features.waiting import FEATURES, WEEKDAYS
 from promo_helpers.models.trees import Booster, boosted
 
@@ -64,7 +64,7 @@ def folds(
     ]
 
 
-def search(
+def search_wait_forest(
     model: Any,
     rows: pd.DataFrame,
     target: np.ndarray,
@@ -89,21 +89,23 @@ def search(
     return {name: int(value) for name, value in grid.best_params_.items()}, found
 
 
-def forest(rows: pd.DataFrame, horizon: int, settings: dict[str, Any], columns: list[str], seed: int) -> RandomForestRegressor:
+def fit_wait_forest(
+    rows: pd.DataFrame, horizon: int, settings: dict[str, Any], columns: list[str], seed: int
+) -> RandomForestRegressor:
     """A forest on the cut wait, fitted with squared error, so that its prediction is a mean."""
     model = RandomForestRegressor(**settings, min_samples_leaf=LEAF, max_features=1 / 3, random_state=seed, n_jobs=2)
     model.fit(rows[columns].to_numpy(float), cut_waits(rows, horizon))
     return model.set_params(n_jobs=1)  # threads would add the trees up in another order each time
 
 
-def forest_mean(model: RandomForestRegressor, rows: pd.DataFrame, horizon: int, columns: list[str]) -> Forecast:
+def forest_mean(model: RandomForestRegressor, rows: pd.DataFrame, horizon: int, columns: list[str]) -> WaitForecast:
     """The forest as it comes: one number."""
     return of_points(model.predict(rows[columns].to_numpy(float)), horizon)
 
 
 def forest_curve(
     model: RandomForestRegressor, fitted: pd.DataFrame, rows: pd.DataFrame, horizon: int, columns: list[str]
-) -> Forecast:
+) -> WaitForecast:
     """The forest's whole distribution: the waits of the fitted rows in the leaves that a row falls into (Meinshausen 2006)."""
     target = cut_waits(fitted, horizon)
     there, here = (model.apply(r[columns].to_numpy(float)) for r in (fitted, rows))
@@ -115,7 +117,7 @@ def forest_curve(
     return of_curve(np.cumsum(chance, axis=1)[:, :horizon] / there.shape[1])
 
 
-def everybody(fitted: pd.DataFrame, rows: int, horizon: int) -> Forecast:
+def everybody(fitted: pd.DataFrame, rows: int, horizon: int) -> WaitForecast:
     """The same for all: how long the customers of the fitted rows waited."""
     target = cut_waits(fitted, horizon)
     curve = (target[:, None] <= np.arange(1, horizon + 1)).mean(axis=0)
@@ -136,19 +138,19 @@ def after_first(wait: np.ndarray, seen: np.ndarray, horizon: int, weight: np.nda
     return np.asarray(1 - np.cumprod(1 - came / np.maximum(there, 1)))
 
 
-def own_gap(rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
+def personal_gap_forecast(rows: pd.DataFrame, fallback: float, horizon: int) -> WaitForecast:
     """Her median gap less the days already waited, at least a day; with a single shopping day, the `fallback` gap."""
     return of_points((rows["gap_median"].fillna(fallback) - rows["recency"] + 1).clip(lower=1).to_numpy(), horizon)
 
 
-def constant_rate(rows: pd.DataFrame, horizon: int) -> Forecast:
+def constant_rate(rows: pd.DataFrame, horizon: int) -> WaitForecast:
     """Exponential waits at her own rate of shopping days, whatever the time since the last one."""
     return of_curve(-np.expm1(-rows["rate"].to_numpy()[:, None] * np.arange(1, horizon + 1)))
 
 
 def boosted_quantiles(
     fitted: pd.DataFrame, rows: pd.DataFrame, horizon: int, columns: list[str], seed: int, level: float = 0.8
-) -> Forecast:
+) -> WaitForecast:
     """Gradient boosting with the quantile loss for the middle and the ends of an interval of the cut wait."""
     target, bounds = cut_waits(fitted, horizon), []
     with threadpool_limits(1):  # the same sums on every run
@@ -159,13 +161,13 @@ def boosted_quantiles(
             model.fit(fitted[columns].to_numpy(float), target)
             bounds.append(np.clip(model.predict(rows[columns].to_numpy(float)), 1.0, horizon + 1.0))
     low, middle, high = np.sort(np.stack(bounds), axis=0)
-    return Forecast(middle, np.floor(low), np.ceil(high))
+    return WaitForecast(middle, np.floor(low), np.ceil(high))
 
 
 ALL_LOGS = ("recency", "gap", "tenure", "days", "days_28", "days_84")
 
 
-def logs(rows: pd.DataFrame, fallback: float) -> pd.DataFrame:
+def log_features(rows: pd.DataFrame, fallback: float) -> pd.DataFrame:
     """What the survival model is told: logarithms of recency, gaps and shopping days. A single shopping day gets the `fallback` gap."""
     return pd.DataFrame(
         {
@@ -183,7 +185,7 @@ def survival(fitted: pd.DataFrame, fallback: float) -> "WeibullAFTFitter":
     """Weibull accelerated failure time on all fitted rows; who was still waiting is told as such, however short she was followed."""
     from lifelines import WeibullAFTFitter
 
-    table = logs(fitted, fallback).assign(wait=fitted["wait"].to_numpy() - 0.5, seen=fitted["seen"].to_numpy())
+    table = log_features(fitted, fallback).assign(wait=fitted["wait"].to_numpy() - 0.5, seen=fitted["seen"].to_numpy())
     table.loc[~fitted["seen"].to_numpy(bool), "wait"] += 0.5  # followed to the end of that day
     constant = [c for c in ALL_LOGS if table[c].max() == table[c].min()]  # beside the intercept it has no effect
     table = table.drop(columns=constant)
@@ -195,9 +197,9 @@ def survival(fitted: pd.DataFrame, fallback: float) -> "WeibullAFTFitter":
     return model
 
 
-def survival_curve(model: "WeibullAFTFitter", rows: pd.DataFrame, fallback: float, horizon: int) -> Forecast:
+def survival_curve(model: "WeibullAFTFitter", rows: pd.DataFrame, fallback: float, horizon: int) -> WaitForecast:
     """Chances by day of the survival model."""
-    alive = model.predict_survival_function(logs(rows, fallback), times=np.arange(1, horizon + 1))
+    alive = model.predict_survival_function(log_features(rows, fallback), times=np.arange(1, horizon + 1))
     return of_curve(1 - alive.to_numpy().T)
 
 
@@ -218,12 +220,12 @@ def booster(table: pd.DataFrame, target: np.ndarray, seed: int, rounds: int = 12
 SHARES = [f"share_{d[:3].lower()}" for d in WEEKDAYS]
 
 
-def ahead(
+def day_rows(
     rows: pd.DataFrame, first_weekday: np.ndarray, length: np.ndarray, columns: list[str]
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """One row for each of the `length` days after each moment, and the row it came from.
 
-    Columns: those given (the weekday shares become one, `habit`: the share of her shopping days that fall on that weekday), `ahead`
+    Columns: those given (the weekday shares become one, `habit`: the share of her shopping days that fall on that weekday), `day_rows`
     (1, 2, ... days after the moment) and `weekday` (0 for Monday).
     """
     source = np.repeat(np.arange(len(rows)), length)
@@ -241,13 +243,13 @@ def ahead(
 def fit_daily(rows: pd.DataFrame, first_weekday: np.ndarray, horizon: int, columns: list[str], seed: int) -> Booster:
     """Fit the chance of shopping on a day, given that she has not yet. Who is still waiting counts for the days she was followed."""
     length = np.minimum(rows["wait"].to_numpy(), horizon)
-    table, source = ahead(rows, first_weekday, length, columns)
+    table, source = day_rows(rows, first_weekday, length, columns)
     came = rows["seen"].to_numpy(bool)[source] & (table["ahead"].to_numpy() == rows["wait"].to_numpy()[source])
     return booster(table, came.astype(float), seed)
 
 
-def daily_curve(model: Booster, rows: pd.DataFrame, first_weekday: np.ndarray, horizon: int, columns: list[str]) -> Forecast:
+def daily_curve(model: Booster, rows: pd.DataFrame, first_weekday: np.ndarray, horizon: int, columns: list[str]) -> WaitForecast:
     """The chances multiplied up."""
-    table, _ = ahead(rows, first_weekday, np.full(len(rows), horizon), columns)
+    table, _ = day_rows(rows, first_weekday, np.full(len(rows), horizon), columns)
     chance = np.asarray(model.predict(table[model.feature_name()])).reshape(len(rows), horizon)
     return of_curve(1 - np.cumprod(1 - chance, axis=1))

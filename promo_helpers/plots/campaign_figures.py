@@ -44,7 +44,7 @@ def ranked(rows: pd.DataFrame, axis: Axes, unit: str, cut: int) -> Axes:
     return axis
 
 
-def depths(rows: pd.DataFrame, axis: Axes) -> Axes:
+def chosen_depths(rows: pd.DataFrame, axis: Axes) -> Axes:
     """Customers by discount (rows: percent), a bar for each depth."""
     count = rows["percent"].value_counts().sort_index()
     place = np.arange(len(count))
@@ -63,7 +63,7 @@ def strategies(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
     colours = [STRATEGIES.get(str(s).split(",")[0], GREY) for s in table["strategy"]]
     if "true" in table:
         axis.barh(place, table["true"], color=colours, height=0.5)
-    said = "promised by the model (bars: true)" if "true" in table else "promised by the model"
+    said = "predicted by the model (bars: true)" if "true" in table else "predicted by the model"
     axis.scatter(table["promised"], place, marker="D", facecolor="white", edgecolor=INK, s=28, zorder=3, label=said)
     names = [
         f"{s}\n{c:,} contacts, {m:,.0f} {unit}"
@@ -83,14 +83,14 @@ def outcome(table: pd.DataFrame, axis: Axes, unit: str) -> Axes:
     axis.axvline(0, color=PALE, lw=1, zorder=0)
     ends = np.abs(table[["low", "high"]].to_numpy(float).T - table["value"].to_numpy(float))
     axis.errorbar(table["value"], place, xerr=np.nan_to_num(ends), fmt="o", color=COLOURS["blue"], lw=1.2)
-    axis.set_yticks(place, table["what"])
+    axis.set_yticks(place, table["figure"])
     axis.set_ylim(-0.6, len(table) - 0.4)
     axis.xaxis.set_major_formatter(THOUSANDS)
     axis.set_xlabel(f"profit beyond the holdout ({unit})")
     return axis
 
 
-def precision_recall(table: pd.DataFrame, axis: Axes, base: float) -> Axes:
+def list_precision_recall(table: pd.DataFrame, axis: Axes, base: float) -> Axes:
     """Precision against recall (table: recall, precision, low, high by rank) of who bought, ranked by the chance foretold; the share of
     buyers among all is dotted."""
     axis.fill_between(table["recall"], table["low"], table["high"], color=COLOURS["blue"], alpha=0.15, lw=0)

@@ -38,7 +38,7 @@ def by_share(curve: pd.DataFrame, axis: Axes, unit: str, bands: bool = True) -> 
     return axis
 
 
-def bridge(estimated: pd.DataFrame, true: pd.DataFrame | None, axis: Axes, label: bool) -> Axes:
+def policy_bridge(estimated: pd.DataFrame, true: pd.DataFrame | None, axis: Axes, label: bool) -> Axes:
     """One policy's way from bump to net: bars of what is estimated with its interval, dots of the truth (term, value)."""
     terms = list(estimated["term"])
     place = np.arange(len(terms))[::-1]

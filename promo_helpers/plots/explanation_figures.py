@@ -122,16 +122,16 @@ def policy_map(units: np.ndarray, lift: np.ndarray, arm: np.ndarray, arms: Seque
     return axis
 
 
-def noise(kept: Mapping[str, np.ndarray], axis: Axes, unit: str) -> Axes:
+def noise(study: Mapping[str, np.ndarray], axis: Axes, unit: str) -> Axes:
     """Attributions as multiples of the bar, one dot a column and planting; noise and copies as they are named, all else is real."""
     axis.axvline(1, color=INK, lw=0.9, ls=":")
-    for k, (name, value) in enumerate(kept.items()):
-        place = len(kept) - 1 - k
+    for k, (name, value) in enumerate(study.items()):
+        place = len(study) - 1 - k
         kind = "noise" if "noise" in name else "permuted" if "copies" in name else "real"
         spread = np.linspace(-0.3, 0.3, len(value))[np.argsort(np.argsort(np.modf(np.arange(len(value)) * 0.618)[0]))]
         axis.scatter(np.maximum(value, 1e-2), place + spread, s=5, color=KINDS[kind], lw=0, alpha=0.7)
         axis.plot(np.median(value), place, "|", color=INK, ms=11, mew=1.6)
-    axis.set_yticks(np.arange(len(kept))[::-1], list(kept))
+    axis.set_yticks(np.arange(len(study))[::-1], list(study))
     axis.tick_params(axis="y", length=0)
     axis.set_xscale("log")
     axis.set_xticks([0.01, 0.1, 1], ["0.01", "0.1", "1"])

@@ -24,7 +24,7 @@ def curves(frame: pd.DataFrame, axis: Axes, value: str, label: str) -> Axes:
     return axis
 
 
-def bridge(frame: pd.DataFrame, axis: Axes) -> Axes:
+def market_bridge(frame: pd.DataFrame, axis: Axes) -> Axes:
     """Waterfall of the profit bridge (`views.bridge`)."""
     value = frame["value"].to_numpy()
     start = np.append(np.concatenate([[0.0], np.cumsum(value[:-1])[:-1]]), 0.0)
@@ -56,7 +56,7 @@ def earnings(frame: pd.DataFrame, axis: Axes) -> Axes:
     return axis
 
 
-def calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str, scale: float = 1.0) -> Axes:
+def market_calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str, scale: float = 1.0) -> Axes:
     """Simulated against expected means, one dot per arm and decile (`calibration.calibrate`), in units of `scale`."""
     part = cells[(cells["measure"] == measure) & cells["decile"].notna()]
     true, simulated = part["true"] / scale, part["simulated"] / scale
@@ -82,7 +82,7 @@ def deviations(cells: pd.DataFrame, axis: Axes) -> Axes:
     return axis
 
 
-def against(simulated: np.ndarray, real: np.ndarray, axis: Axes, label: str, cap: float) -> Axes:
+def two_distributions(simulated: np.ndarray, real: np.ndarray, axis: Axes, label: str, cap: float) -> Axes:
     """Two distribution functions of one measure (`realism.answers`), up to `cap`."""
     for values, name, colour in ((real, "Complete Journey", COLOURS["orange"]), (simulated, "simulated", COLOURS["blue"])):
         x = np.sort(values)

@@ -30,7 +30,7 @@ def by_k(frame: pd.DataFrame, axis: Axes, metric: str, methods: Sequence[str]) -
     return axis
 
 
-def precision_recall(frame: pd.DataFrame, axis: Axes) -> Axes:
+def purchase_precision_recall(frame: pd.DataFrame, axis: Axes) -> Axes:
     """Precision against recall, a line per method (`ranking.precision_recall`)."""
     for method, line in frame.groupby("method", sort=False):
         axis.plot(line["recall"], line["precision"], color=METHODS[str(method)], label=method)
@@ -42,7 +42,7 @@ def precision_recall(frame: pd.DataFrame, axis: Axes) -> Axes:
     return axis
 
 
-def calibration(frame: pd.DataFrame, axis: Axes) -> Axes:
+def purchase_calibration(frame: pd.DataFrame, axis: Axes) -> Axes:
     """Observed share against predicted chance with intervals over dates, on logarithmic axes (`ranking.calibration_curve`)."""
     ends = [frame[["predicted", "observed"]].min().min() * 0.7, 1]
     axis.plot(ends, ends, color=PALE, lw=1, zorder=0)

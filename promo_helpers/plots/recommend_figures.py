@@ -20,7 +20,7 @@ FAMILY = {  # a colour for each kind of method
 LIFT_TICKS = (0.2, 0.5, 1, 1.5, 2, 5, 10, 20, 50)
 
 
-def methods(summary: pd.DataFrame, axis: Axes, scope: str, metric: str, label: str, best: str = "Bayes-optimal") -> Axes:
+def list_methods(summary: pd.DataFrame, axis: Axes, scope: str, metric: str, label: str, best: str = "Bayes-optimal") -> Axes:
     """One dot a method with its interval over dates (`ranking.over_dates`); what could at best be reached is a vertical line."""
     part = summary[(summary["scope"] == scope) & (summary["metric"] == metric)]
     shown = part[part["method"] != best]
@@ -48,13 +48,13 @@ def methods(summary: pd.DataFrame, axis: Axes, scope: str, metric: str, label: s
     return axis
 
 
-def lifts(table: pd.DataFrame, axis: Axes, value: str, label: str, planted: np.ndarray, found: np.ndarray) -> Axes:
+def pair_lifts(table: pd.DataFrame, axis: Axes, value: str, label: str, planted: np.ndarray, significant: np.ndarray) -> Axes:
     """Every pair by the expected number of baskets and its lift or affinity (`bundles.pairs`): found ones coloured, others a cloud."""
     for chosen, colour, size, name in (
-        (~found & ~planted, PALE, 3, "other pairs"),
-        (found & ~planted, COLOURS["orange"], 9, "found"),
-        (found & planted, COLOURS["blue"], 18, "found, and planted"),
-        (~found & planted, COLOURS["pink"], 18, "planted, not found"),
+        (~significant & ~planted, PALE, 3, "other pairs"),
+        (significant & ~planted, COLOURS["orange"], 9, "found"),
+        (significant & planted, COLOURS["blue"], 18, "found, and planted"),
+        (~significant & planted, COLOURS["pink"], 18, "planted, not found"),
     ):
         if chosen.any():
             part, crowd = table[chosen], colour == PALE  # of a crowd one sees how dense it is, and no single pair
@@ -98,7 +98,7 @@ def strongest(table: pd.DataFrame, axis: Axes, names: np.ndarray, planted: np.nd
     return axis
 
 
-def calibration(table: pd.DataFrame, axis: Axes) -> Axes:
+def suggestion_calibration_plot(table: pd.DataFrame, axis: Axes) -> Axes:
     """What was promised against what happened, with intervals, and against the truth where there is one (`crosssell.calibration`)."""
     top = max(table["promised"].max(), table["high"].max()) * 1.05
     axis.plot([0, top], [0, top], color=PALE, lw=1, zorder=0)

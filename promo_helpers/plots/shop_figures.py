@@ -143,7 +143,7 @@ def correlogram(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
     return axis
 
 
-def depths(table: pd.DataFrame, axis: Axes, step: float = 0.05) -> Axes:
+def discount_bars(table: pd.DataFrame, axis: Axes, step: float = 0.05) -> Axes:
     """Bars: share of all lines sold at a discount of that depth (`assortment.discount_depths`)."""
     axis.bar(table["depth"] + step / 2, table["share"], width=step * 0.9, color=COLOURS["amber"])
     for which in (axis.xaxis, axis.yaxis):
@@ -164,7 +164,7 @@ def discount_shares(table: pd.DataFrame, axis: Axes, by: str) -> Axes:
     return axis
 
 
-def lifts(pairs: pd.DataFrame, axis: Axes, most: int = 9, least: int = 6) -> Axes:
+def category_lifts(pairs: pd.DataFrame, axis: Axes, most: int = 9, least: int = 6) -> Axes:
     """Adjusted lift of the pairs that go together most, and of those that avoid each other most (`assortment.pair_lift`)."""
     shown = pd.concat([pairs.head(most), pairs.iloc[max(most, len(pairs) - least) :]])
     y = np.arange(len(shown))[::-1]

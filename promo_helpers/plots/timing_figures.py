@@ -26,7 +26,7 @@ COLOUR = {
 PLAIN = "#7d8894"  # of every other method
 
 
-def methods(table: pd.DataFrame, axis: Axes, label: str, percent: bool = False) -> Axes:
+def wait_methods(table: pd.DataFrame, axis: Axes, label: str, percent: bool = False) -> Axes:
     """Dots with intervals, one row per method in the order of the frame (columns method, mean, low, high)."""
     y = np.arange(len(table))[::-1]
     colours = [COLOUR.get(m, PLAIN) for m in table["method"]]
@@ -44,7 +44,7 @@ def methods(table: pd.DataFrame, axis: Axes, label: str, percent: bool = False) 
     return axis
 
 
-def calibration(table: pd.DataFrame, axis: Axes, names: list[str], within: int) -> Axes:
+def return_calibration(table: pd.DataFrame, axis: Axes, names: list[str], within: int) -> Axes:
     """Foretold chance against the share that came, with intervals (`waiting.calibration`)."""
     axis.plot([0, 1], [0, 1], color=PALE, lw=1.2, zorder=0)
     for name in names:

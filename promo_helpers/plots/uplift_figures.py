@@ -28,9 +28,9 @@ LEARNERS = {  # a colour means one learner, in every figure of response
 SPARE = (*COLOURS.values(), "#8c6bb1", "#a6761d")
 
 
-def colours(names: list[str], given: Mapping[str, str] | None = None) -> dict[str, str]:
+def colours(names: list[str], fixed: Mapping[str, str] | None = None) -> dict[str, str]:
     """Each name's colour: the given one, that of LEARNERS, or the next that is not taken."""
-    known = {**LEARNERS, **(given or {})}
+    known = {**LEARNERS, **(fixed or {})}
     taken = {known[n] for n in names if n in known}
     spare = iter([c for c in SPARE if c not in taken] * len(names))
     return {n: known[n] if n in known else next(spare, GREY) for n in names}
@@ -72,7 +72,7 @@ def budget(curve: pd.DataFrame, axis: Axes, unit: str, colour: Mapping[str, str]
     return axis
 
 
-def calibration(groups: pd.DataFrame, axis: Axes, unit: str, colour: str = COLOURS["blue"]) -> Axes:
+def uplift_calibration(groups: pd.DataFrame, axis: Axes, unit: str, colour: str = COLOURS["blue"]) -> Axes:
     """Estimated against predicted effect by tenths of the prediction, with intervals (`calibrated.by_decile`), and the diagonal."""
     ends = [min(groups["predicted"].min(), 0), max(groups["predicted"].max(), 0)]
     axis.plot(ends, ends, color=GREY, lw=1, ls="--", zorder=0)

@@ -43,12 +43,12 @@ class Problems:
         """A problem of a whole file, such as a missing column."""
         self.whole.append((table, wrong))
 
-    def rows(self, table: str, column: str, wrong: str, found: Sequence[tuple[int, Any]], count: int | None = None) -> None:
+    def rows(self, table: str, column: str, wrong: str, cells: Sequence[tuple[int, Any]], count: int | None = None) -> None:
         """A problem of cells: `found` are (row, value), the first of `count`. Rows count as if those in `skipped` were not there."""
         case = (table, column, wrong)
-        self.counts[case] = self.counts.get(case, 0) + (len(found) if count is None else count)
+        self.counts[case] = self.counts.get(case, 0) + (len(cells) if count is None else count)
         kept = self.cells.setdefault(case, [])
-        kept += list(found)[: SHOWN - len(kept)]
+        kept += list(cells)[: SHOWN - len(kept)]
 
     def broken(self, table: str, column: str | None = None) -> bool:
         """Whether the table as a whole (or this column of it) has a problem already, so that a rule across tables would repeat it."""

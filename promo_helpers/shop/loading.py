@@ -50,12 +50,13 @@ def load_shop(source: str | Path, *, currency: str = "LKR", folder: Path | None 
             raise FileNotFoundError(f"There is no folder {source}; `make template` shows what a shop's folder holds")
         share = _margin(margin)
         name, mark = source.resolve().name, f"{_fingerprint(source)} {share or ''}".rstrip()
-        facts = {"path": paths.shown(source)} | ({"margin": share} if share else {})
+        facts = {"path": paths.display_path(source)} | ({"margin": share} if share else {})
     there = Path(folder or paths.find("raw", name)).resolve()
     folder = Path(folder or paths.data("raw", name)).resolve()
     if isinstance(source, Path) and any(source.resolve().is_relative_to(f) for f in (there, folder, paths.landing(folder))):
         raise Misplaced(
-            f"The shop in {paths.shown(source)} lies where its checked copy would replace it; move it elsewhere, such as out of data/raw"
+            f"The shop in {paths.display_path(source)} lies where its checked copy would replace it; move it elsewhere,"
+            " such as out of data/raw"
         )
     mark = hashlib.sha256(f"{mark} {currency} {FORMAT}".encode()).hexdigest()[:16]
     if (there / "shop.json").is_file() and Shop(there).info.get("mark") == mark:
@@ -95,8 +96,8 @@ def _read_folder(source: Path, writer: ShopWriter, margin: float | None) -> None
         if table.name == "products" and margin is not None:
             batches = _with_margin(batches, margin, writer)
         _pass_batches(table, batches, writer, problems)
-    _finish(paths.shown(source), writer, problems)
-    part_receipts(writer)
+    _finish(paths.display_path(source), writer, problems)
+    split_shared_receipts(writer)
 
 
 def _with_margin(batches: Batches, margin: float, writer: ShopWriter) -> Batches:
@@ -157,13 +158,13 @@ def _fingerprint(folder: Path) -> str:
     return repr([(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files])
 
 
-WHOSE = ("store_id", "time", "customer_id")
+RECEIPT_OWNERS = ("store_id", "time", "customer_id")
 
 
-def part_receipts(writer: ShopWriter) -> None:
+def split_shared_receipts(writer: ShopWriter) -> None:
     """Give each store, day and customer of a number that several share a basket of its own, and note the lines among the treatments."""
     shop = writer.preview()
-    if not shop.has("transactions", "basket_id", *WHOSE):
+    if not shop.has("transactions", "basket_id", *RECEIPT_OWNERS):
         return
     path = shop.path("transactions")
     differ = "min(customer_id) <> max(customer_id) OR min(store_id) <> max(store_id) OR min(time)::DATE <> max(time)::DATE"
@@ -198,19 +199,21 @@ def part_receipts(writer: ShopWriter) -> None:
     )
 
 
-ALIKE = 0.5  # share of the weeks in both that must agree to the cent: an export may correct some, another shop agrees in none
+SAME_SHOP_SHARE = (
+    0.5  # share of the weeks in both that must agree to the cent: an export may correct some, another shop agrees in none
+)
 
 
-def same_shop(kept: dict[str, Any], now: dict[str, Any]) -> bool:
+def same_shop(saved: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether two fingerprints are of one shop, the second perhaps with later data, or without its oldest.
 
     Names do not decide, since a folder may be renamed: half of the weeks that both cover must agree in lines and cents. The last week of
     the first and the first of the second may be cut and do not count, unless there are no others.
     """
-    both = [w for w in kept["weeks"] if w in now["weeks"]]
-    whole = [w for w in both if w not in (max(kept["weeks"]), min(now["weeks"]))] or both
-    agree = sum(kept["weeks"][w] == now["weeks"][w] for w in whole)
-    return bool(whole) and agree >= ALIKE * len(whole)
+    both = [w for w in saved["weeks"] if w in now["weeks"]]
+    whole = [w for w in both if w not in (max(saved["weeks"]), min(now["weeks"]))] or both
+    agree = sum(saved["weeks"][w] == now["weeks"][w] for w in whole)
+    return bool(whole) and agree >= SAME_SHOP_SHARE * len(whole)
 
 
 def command(notebook: str, shop: Shop) -> str:
@@ -227,4 +230,4 @@ def command(notebook: str, shop: Shop) -> str:
         profile = paths.profile_of_results()
         words += [f"PROFILE={profile}"] * (profile != "paper")
         usual = paths.ROOT if profile == "paper" else paths.ROOT / "build" / profile
-    return " ".join(words + [f"OUT={shlex.quote(paths.shown(out))}"] * (out != usual))
+    return " ".join(words + [f"OUT={shlex.quote(paths.display_path(out))}"] * (out != usual))

@@ -260,17 +260,17 @@ def complete_lines(lines: pd.DataFrame) -> pd.DataFrame:
     return lines
 
 
-def check_paid(given: pd.DataFrame, lines: pd.DataFrame, row: int, problems: Problems) -> pd.DataFrame:
+def check_paid(lines_read: pd.DataFrame, lines: pd.DataFrame, row: int, problems: Problems) -> pd.DataFrame:
     """Where the discount follows from the amount paid, it is that amount which can be wrong, and the message names it."""
-    if "paid" not in given or "paid" in lines:
+    if "paid" not in lines_read or "paid" in lines:
         return lines
-    follows = given["discount"].isna() if "discount" in given else pd.Series(True, index=lines.index)
+    follows = lines_read["discount"].isna() if "discount" in lines_read else pd.Series(True, index=lines.index)
     wrong = follows & lines["discount"].notna() & ~lines["discount"].between(0, 1)
     if not wrong.any():
         return lines
     units, price = (problems.headings.get(("transactions", c), c) for c in ("units", "price"))
     at = np.flatnonzero(wrong)
-    found = [(row + int(i), float(given["paid"].iloc[i])) for i in at[:SHOWN]]
+    found = [(row + int(i), float(lines_read["paid"].iloc[i])) for i in at[:SHOWN]]
     problems.rows("transactions", "paid", f"is not between 0 and {units} x {price}", found, len(at))
     return lines.assign(discount=lines["discount"].mask(wrong))
 

@@ -67,11 +67,11 @@ def write_template(folder: Path) -> None:
     for table in TABLES.values():
         path = folder / table.file
         if path.is_file() and len(path.read_bytes().splitlines()) > 1:
-            print(f"{paths.shown(path)} holds rows and is kept")
+            print(f"{paths.display_path(path)} holds rows and is kept")
             continue
         write_text(path, ",".join(c.heading for c in table.columns if c.template) + "\n")
     with written_whole(folder / "DataDictionary.csv") as scratch:
         data_dictionary().to_csv(scratch, index=False)
     width = max(len(t.file) for t in TABLES.values())
     files = "\n".join(f"  {t.file:{width}}  {t.meaning}{' (may be left out)' if t.optional else ''}" for t in TABLES.values())
-    write_text(folder / "README.txt", README.format(files=files, folder=paths.shown(folder)))
+    write_text(folder / "README.txt", README.format(files=files, folder=paths.display_path(folder)))

@@ -23,7 +23,7 @@ from promo_helpers.market import ARMS, Truth, parameters, simulate
 from promo_helpers.models import effects, refute
 from promo_helpers.models.effects import METHODS, Design
 from promo_helpers.shop import Shop
-from promo_helpers.studies.markets import side_by_side
+from promo_helpers.studies.markets import run_cases
 
 OFFER = "15"
 TWO_ARMS = (0.5, 0.001, 0.001, 0.001, 0.495, 0.001, 0.001)  # the trial's, in the order of ARMS
@@ -34,7 +34,7 @@ OVERLAPS, CONFOUNDINGS = (0.5, 1.0, 2.0, 4.0), (0.0, 0.75, 1.5)
 
 
 @dataclass(frozen=True)
-class Case:
+class EffectCase:
     """Markets: seeds, customers of each, the preset, and its two dials where they are turned."""
 
     seeds: tuple[int, ...]
@@ -44,15 +44,17 @@ class Case:
     confounding: float = 0.0
 
 
-COVERAGE = {str(k): Case(tuple(range(1_000, 1_500))[k::PARTS], 600) for k in range(PARTS)} | {"probe": Case((1_000,), 400)}
-ALARMS = {preset: Case(tuple(range(2_000, 2_060)), preset=preset) for preset in PRESETS} | {
-    "probe": Case((2_000,), 400, "hidden")
+COVERAGE = {str(k): EffectCase(tuple(range(1_000, 1_500))[k::PARTS], 600) for k in range(PARTS)} | {
+    "probe": EffectCase((1_000,), 400)
+}
+ALARMS = {preset: EffectCase(tuple(range(2_000, 2_060)), preset=preset) for preset in PRESETS} | {
+    "probe": EffectCase((2_000,), 400, "hidden")
 }
 DIAL = {
-    f"{overlap:g} {confounding:g}": Case(tuple(range(3_000, 3_020)), overlap=overlap, confounding=confounding)
+    f"{overlap:g} {confounding:g}": EffectCase(tuple(range(3_000, 3_020)), overlap=overlap, confounding=confounding)
     for confounding in CONFOUNDINGS
     for overlap in OVERLAPS
-} | {"probe": Case((3_000,), 400, overlap=2.0, confounding=1.5)}
+} | {"probe": EffectCase((3_000,), 400, overlap=2.0, confounding=1.5)}
 
 
 def true_effects(truth: Truth, shop: Shop, experiment: Experiment) -> dict[str, np.ndarray]:
@@ -76,7 +78,7 @@ def market(seed: int, sources: tuple[str, ...], customers: int, preset: str = "d
     return found
 
 
-def covered(case: Case, seed: int) -> pd.DataFrame:
+def effects_of_market(case: EffectCase, seed: int) -> pd.DataFrame:
     """One market: source, outcome, method, effect, error, truth."""
     parts = []
     for source, (experiment, true) in market(seed, ("trial", "log"), case.customers).items():
@@ -84,17 +86,17 @@ def covered(case: Case, seed: int) -> pd.DataFrame:
     return pd.concat(parts)[["source", "outcome", "method", "effect", "error", "truth"]]
 
 
-def coverage(case: str) -> pd.DataFrame:
-    """The kept rows of one part of the markets: those of `covered`, and a column seed."""
-    return _each(covered, COVERAGE[case], case)
+def effect_coverage_rows(case: str) -> pd.DataFrame:
+    """The kept rows of one part of the markets: those of `effects_of_market`, and a column seed."""
+    return _each(effects_of_market, COVERAGE[case], case)
 
 
-def _each(function: Callable[[Case, int], pd.DataFrame], case: Case, name: str) -> pd.DataFrame:
-    tables = side_by_side(partial(function, case), case.seeds, name)
+def _each(function: Callable[[EffectCase, int], pd.DataFrame], case: EffectCase, name: str) -> pd.DataFrame:
+    tables = run_cases(partial(function, case), case.seeds, name)
     return pd.concat([t.assign(seed=seed) for t, seed in zip(tables, case.seeds, strict=True)], ignore_index=True)
 
 
-def refuted(case: Case, seed: int) -> pd.DataFrame:
+def refuted(case: EffectCase, seed: int) -> pd.DataFrame:
     """The log of one market: refuter, alarm; missed, whether our interval of the regression misses the truth; effect and truth."""
     [(experiment, true)] = market(seed, ("log",), case.customers, case.preset).values()
     design = Design.of(experiment, seed)
@@ -104,12 +106,12 @@ def refuted(case: Case, seed: int) -> pd.DataFrame:
     return said.assign(missed=not found.low <= truth <= found.high, effect=found.effect, truth=truth)
 
 
-def alarms(case: str) -> pd.DataFrame:
+def refuter_rows(case: str) -> pd.DataFrame:
     """The kept rows of a preset: those of `refuted`, and a column seed."""
     return _each(refuted, ALARMS[case], case)
 
 
-def turned(case: Case, seed: int) -> pd.DataFrame:
+def turned(case: EffectCase, seed: int) -> pd.DataFrame:
     """The log of one market with its two dials turned: method, effect, error, truth; units only."""
     dials = {"overlap": case.overlap, "confounding": case.confounding}
     [(experiment, true)] = market(seed, ("log",), case.customers, case.preset, **dials).values()
@@ -117,7 +119,7 @@ def turned(case: Case, seed: int) -> pd.DataFrame:
     return table[["method", "effect", "error", "truth"]]
 
 
-def dial(case: str) -> pd.DataFrame:
+def dial_rows(case: str) -> pd.DataFrame:
     """The kept rows of one setting of the dials ("overlap confounding"): those of `turned`, and columns seed, overlap, confounding."""
     return _each(turned, DIAL[case], case).assign(overlap=DIAL[case].overlap, confounding=DIAL[case].confounding)
 
@@ -128,12 +130,12 @@ def share_between(events: int, trials: int) -> tuple[float, float, float]:
     return ends["estimate"], float(ends["low"]), float(ends["high"])
 
 
-def coverage_table(kept: pd.DataFrame) -> pd.DataFrame:
+def coverage_table(study: pd.DataFrame) -> pd.DataFrame:
     """One row per source, outcome and method: how often the 95 % interval holds the truth (covered, low, high), whether `sound` (.95 lies
     within that binomial interval), the mean error in true effects (bias, bias_low, bias_high), and the ratio of the error that is claimed
     to the spread that there is (claimed)."""
     rows = []
-    for (source, outcome, method), part in kept.groupby(["source", "outcome", "method"], sort=False):
+    for (source, outcome, method), part in study.groupby(["source", "outcome", "method"], sort=False):
         miss = part["effect"] - part["truth"]
         covered, low, high = share_between(int((miss.abs() <= critical() * part["error"]).sum()), len(part))
         scale = part["truth"].mean()
@@ -145,10 +147,10 @@ def coverage_table(kept: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def alarm_table(kept: pd.DataFrame) -> pd.DataFrame:
+def alarm_table(study: pd.DataFrame) -> pd.DataFrame:
     """One row per case and refuter: case, refuter, alarms (share of markets), low, high; and a row "interval misses the truth" each."""
     rows = []
-    for case, part in kept.groupby("case", sort=False):
+    for case, part in study.groupby("case", sort=False):
         markets = part.drop_duplicates("seed")
         rows.append((case, "interval misses the truth", *share_between(int(markets["missed"].sum()), len(markets))))
         for refuter, some in part.groupby("refuter", sort=False):
@@ -156,11 +158,11 @@ def alarm_table(kept: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["case", "refuter", "alarms", "low", "high"])
 
 
-def bias_table(kept: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
+def bias_table(study: pd.DataFrame, by: Iterable[str]) -> pd.DataFrame:
     """One row per group of `by`: error, the mean of effect less truth in units of the mean truth of the group, with low and high over
     markets (Student), and markets."""
     rows = []
-    for key, part in kept.groupby(list(by), sort=False):
+    for key, part in study.groupby(list(by), sort=False):
         miss, scale = part["effect"] - part["truth"], abs(part["truth"].mean())
         error = student(miss)
         rows.append((*key, *(error[k] / scale for k in ("estimate", "low", "high")), len(part)))

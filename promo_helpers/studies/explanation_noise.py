@@ -16,8 +16,8 @@ from promo_helpers import draws
 from promo_helpers.audit.shapley import explain, rupees_and_lift
 from promo_helpers.experiment import Experiment
 from promo_helpers.inference import share
-from promo_helpers.models.demand import TIED, Costs, Response, fit_dose
-from promo_helpers.studies.markets import side_by_side, trial_market
+from promo_helpers.models.demand import PRIOR_DISPLACEMENT, Costs, DemandResponse, fit_dose_response
+from promo_helpers.studies.markets import run_cases, trial_market
 
 EXPLAINED, BESIDE = 80, 10  # decisions explained, and those they are compared with
 ARM = "15"  # whose profit is explained
@@ -25,7 +25,7 @@ NOISE = ("normal", "skewed", "count", "share", "coin")
 
 
 @dataclass(frozen=True)
-class Case:
+class NoiseCase:
     """Markets: customers of each (three contacts each), seeds, plantings in each; decisions `explained`, and those `beside` them."""
 
     customers: int
@@ -36,9 +36,9 @@ class Case:
 
 
 CASES = {
-    "15,000": Case(5_000, tuple(range(1_300, 1_320))),
-    "60,000": Case(20_000, tuple(range(1_320, 1_324)), 5),
-    "probe": Case(400, (1_300,), explained=5, beside=3),
+    "15,000": NoiseCase(5_000, tuple(range(1_300, 1_320))),
+    "60,000": NoiseCase(20_000, tuple(range(1_320, 1_324)), 5),
+    "probe": NoiseCase(400, (1_300,), explained=5, beside=3),
 }
 
 
@@ -65,9 +65,9 @@ def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside:
     """One row a column: feature, kind (real, noise, permuted), rupees and lift: mean absolute attribution to the profit of ARM, and to
     the log of its lift, of a dose-response fitted to a trial with planted columns."""
     whole = replace(trial, features=planted(trial.features, trial.contact_id, seed))
-    dose = fit_dose([whole], seed)
+    dose = fit_dose_response([whole], seed)
     tried = tuple(sorted({int(p) for p in trial.features["product"]})) if "product" in trial.features else ()
-    response = Response((dose,), (TIED,), Costs(), (0.0, 1.0), trial.arms, tried)
+    response = DemandResponse((dose,), (PRIOR_DISPLACEMENT,), Costs(), (0.0, 1.0), trial.arms, tried)
     drawn = draws.order(seed, "explained contacts", trial.contact_id, size=explained + beside)
     x, background = whole.features.iloc[drawn[beside:]], whole.features.iloc[drawn[:beside]]
     ids = trial.contact_id[drawn[beside:]], trial.contact_id[drawn[:beside]]
@@ -80,12 +80,12 @@ def attributed(trial: Experiment, seed: int, explained: int = EXPLAINED, beside:
     return table
 
 
-def replicate(case: str) -> pd.DataFrame:
+def noise_rows(case: str) -> pd.DataFrame:
     """The kept rows of a case: seed, feature, kind, rupees, lift, for every market and planting."""
-    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
+    return pd.concat(run_cases(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(case: Case, seed: int) -> pd.DataFrame:
+def _market(case: NoiseCase, seed: int) -> pd.DataFrame:
     trial, _ = trial_market("default", seed, case.customers, 5)
     tables = []
     for k in range(case.plantings):
@@ -101,12 +101,12 @@ PROXIES = {  # what a customer hides, and the features that should tell of it
 }
 
 
-def judged(kept: pd.DataFrame, column: str = "rupees") -> pd.DataFrame:
+def noise_verdicts(study: pd.DataFrame, column: str = "rupees") -> pd.DataFrame:
     """One row a seed: bar (95th percentile of the permuted copies), noise (columns of noise below it), largest (of the noise), mean_below
     (whether the noise columns' mean lies below the bar), and by what is hidden: whether the best of its proxies, and how many of them,
     lie above all noise, and (copies) whether the best of their permuted copies does, which is chance."""
     rows = []
-    for seed, part in kept.groupby("seed", sort=True):
+    for seed, part in study.groupby("seed", sort=True):
         value = part.set_index("feature")[column]
         kinds = part.set_index("feature")["kind"]
         noise = value[kinds == "noise"]
@@ -133,7 +133,7 @@ CLAIMS = {  # key -> what is counted; of one planting each, but for the first
 }
 
 
-def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
+def noise_counts(verdicts: pd.DataFrame) -> pd.DataFrame:
     """Rows contacts, key, claim, held, of, share, low, high (Wilson's interval, as if plantings were independent), by_chance (the share of
     the permuted copies of the same features; missing for claims on the noise itself)."""
     rows = []
@@ -150,12 +150,12 @@ def counted(verdicts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["contacts", "key", "claim", "held", "of", "share", "low", "high", "by_chance"])
 
 
-def over_bar(kept: pd.DataFrame, column: str = "rupees") -> dict[str, np.ndarray]:
+def multiples_of_bar(study: pd.DataFrame, column: str = "rupees") -> dict[str, np.ndarray]:
     """Attributions as multiples of each planting's bar, by group of columns."""
-    bar = kept[kept["kind"] == "permuted"].groupby("seed")[column].quantile(0.95)
-    value = kept[column] / kept["seed"].map(bar)
-    groups = {f"for {hidden}": kept["feature"].isin(features) for hidden, features in PROXIES.items()}
-    groups |= {"noise": kept["kind"] == "noise", "permuted copies": kept["kind"] == "permuted"}
+    bar = study[study["kind"] == "permuted"].groupby("seed")[column].quantile(0.95)
+    value = study[column] / study["seed"].map(bar)
+    groups = {f"for {hidden}": study["feature"].isin(features) for hidden, features in PROXIES.items()}
+    groups |= {"noise": study["kind"] == "noise", "permuted copies": study["kind"] == "permuted"}
     return {name: value[rows].to_numpy() for name, rows in groups.items()}
 
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from promo_helpers import draws
 from promo_helpers.audit.fairness import Measure
-from promo_helpers.audit.nulls import ALPHA, adjusted, equal_given, equal_shares
+from promo_helpers.audit.nulls import ALPHA, adjusted_p, equal_given_features, equal_shares
 from promo_helpers.inference import named, share
 
 AUDITS = 500
@@ -29,7 +29,7 @@ CITIES = (0.4, 0.25, 0.15, 0.1, 0.06, 0.04)
 FOLDS = 3
 
 
-def replicate(case: str, audits: int | None = None) -> pd.DataFrame:
+def audit_rows(case: str, audits: int | None = None) -> pd.DataFrame:
     """The kept rows of a case: seed, null, tests, below (p under the level, unadjusted), Holm and BH (numbers accused), gender (whether
     gender is among those that Holm accuses), difference (share of women contacted less that of men)."""
     differ, taken, many = CASES[case]
@@ -41,13 +41,13 @@ def replicate(case: str, audits: int | None = None) -> pd.DataFrame:
         difference = float(sent[women].mean() - sent[~women].mean())
         for null, tests in (
             ("equal shares", equal_shares(measures, labels, who)),
-            ("equal given features", equal_given(measures, labels, who, features, seed, folds=FOLDS)),
+            ("equal given features", equal_given_features(measures, labels, who, features, seed, folds=FOLDS)),
         ):
-            holm = adjusted(tests["p"]) < ALPHA
+            holm = adjusted_p(tests["p"]) < ALPHA
             rows.append(
                 {
                     "seed": seed, "null": null, "tests": len(tests), "below": int((tests["p"] < ALPHA).sum()), "Holm": int(holm.sum()),
-                    "BH": int((adjusted(tests["p"], "BH") < ALPHA).sum()), "gender": int((holm & (tests["attribute"] == "gender")).any()),
+                    "BH": int((adjusted_p(tests["p"], "BH") < ALPHA).sum()), "gender": int((holm & (tests["attribute"] == "gender")).any()),
                     "difference": difference,
                 }
             )  # fmt: skip
@@ -83,11 +83,11 @@ def population(
     return features, labels, score >= np.quantile(score, 1 - CONTACTED)
 
 
-def summary(kept: pd.DataFrame) -> pd.DataFrame:
+def summary(study: pd.DataFrame) -> pd.DataFrame:
     """One row a case and null: audits, difference (mean), below (mean number under the level), any and gender (share of audits in which
     Holm accuses anything, or gender) and any_BH, each with low and high (Wilson, 95 %)."""
     rows = []
-    for (case, null), part in kept.groupby(["case", "null"], sort=False):
+    for (case, null), part in study.groupby(["case", "null"], sort=False):
         row = {
             "case": case,
             "null": null,

@@ -15,21 +15,21 @@ from tqdm import tqdm
 
 from promo_helpers import draws
 from promo_helpers.decide import policies
-from promo_helpers.decide.forecast import foretold, foretold_against_holdout, learn_lines
-from promo_helpers.evaluate.value import difference, scores_for, shop_profit, value, weighted
+from promo_helpers.decide.forecast import calibrated_forecast, fit_calibrations, forecast_against_holdout
+from promo_helpers.evaluate.value import outcome_scores, policy_difference, policy_value, shop_profit, weighted_value
 from promo_helpers.experiment import Experiment
 from promo_helpers.experiment.contacts import contact_experiment
 from promo_helpers.market import ARMS, Truth, replay, simulate
 from promo_helpers.market.parameters import parameters
-from promo_helpers.models.demand import Costs, Forecast, Response, fit_response
-from promo_helpers.studies.markets import side_by_side
+from promo_helpers.models.demand import Costs, DemandForecast, DemandResponse, fit_demand_response
+from promo_helpers.studies.markets import run_cases
 
 HELD = 0.2  # share of these that is held out
 ARM = "10"
 
 
 @dataclass(frozen=True)
-class Case:
+class CoverageCase:
     """Markets, `draws` replications of each, and numbers of customers: whom the policy learns from (`learners`), the population (`pool`),
     a trial (`trial`), and whom the policy writes to in a campaign (`sent`)."""
 
@@ -42,7 +42,7 @@ class Case:
     preset: str = "default"
 
 
-CASES = {"default": Case(), "probe": Case((760,), 1, 1_000, 300, 200, 100)}
+CASES = {"default": CoverageCase(), "probe": CoverageCase((760,), 1, 1_000, 300, 200, 100)}
 
 
 @dataclass(frozen=True)
@@ -52,34 +52,34 @@ class Pool:
     experiment: Experiment
     contacts: pd.DataFrame
     truth: Truth
-    response: Response
-    found: Forecast
+    response: DemandResponse
+    found: DemandForecast
     profit: np.ndarray  # [row, arm] true expectation of `shop_profit`
     revenue: np.ndarray
     policy: np.ndarray
 
 
-def replicate(case: str) -> pd.DataFrame:
+def coverage_rows(case: str) -> pd.DataFrame:
     """One row per replication and figure: seed, draw, figure (an estimator of the policy's value, its lead over everybody, or a campaign's
     forecast), truth, estimate, low, high. Figures in LKR a decision (values) or for a campaign; a realised figure is its own truth."""
-    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
+    return pd.concat(run_cases(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(case: Case, seed: int) -> pd.DataFrame:
+def _market(case: CoverageCase, seed: int) -> pd.DataFrame:
     pool, rows = _pool(case, seed), []
     for draw in tqdm(range(case.draws), desc=f"market {seed}", leave=False, disable=True):
         rows += [{"seed": seed, "draw": draw} | row for row in _draw(case, pool, seed, draw)]
     return pd.DataFrame(rows)
 
 
-def _pool(case: Case, seed: int) -> Pool:
+def _pool(case: CoverageCase, seed: int) -> Pool:
     with tempfile.TemporaryDirectory(prefix="promo-study-") as scratch:
         p = parameters("paper", case.preset, customers=case.learners + case.pool)
         shop, truth = simulate(p, seed, Path(scratch) / "shop", Path(scratch) / "truth", workers=1)
         trial = contact_experiment(shop, "trial", Costs().message)
         contacts = shop.frame("contacts", ["contact_id", "customer_id", "product_id", "time"]).set_index("contact_id")
     late = truth.customer_number(trial.customer) >= case.learners
-    response, _ = fit_response(trial.only(~late), Costs(), seed, parts=0)
+    response, _ = fit_demand_response(trial.only(~late), Costs(), seed, parts=0)
     apart = trial.only(late)
     asked = contacts.loc[apart.contact_id].reset_index()
     found, expected, x = response.expected(apart.features), truth.expected(asked), apart.features
@@ -87,7 +87,7 @@ def _pool(case: Case, seed: int) -> Pool:
     sent = np.arange(len(ARMS)) > 0
     leaving = (Costs().of(x) - Costs().message)[:, None] * sent
     profit = expected["window_profit"] - response.tied[0] * price * expected["units"] - leaving
-    return Pool(apart, asked, truth, response, found, profit, expected["revenue"], policies.profit(found))
+    return Pool(apart, asked, truth, response, found, profit, expected["revenue"], policies.profit_policy(found))
 
 
 def _lived(pool: Pool, rows: np.ndarray, arm: np.ndarray, seed: int, contact: np.ndarray, who: np.ndarray) -> Experiment:
@@ -103,7 +103,7 @@ def _lived(pool: Pool, rows: np.ndarray, arm: np.ndarray, seed: int, contact: np
     )  # fmt: skip
 
 
-def _draw(case: Case, pool: Pool, seed: int, draw: int) -> list[dict[str, object]]:
+def _draw(case: CoverageCase, pool: Pool, seed: int, draw: int) -> list[dict[str, object]]:
     planned, everyone = np.asarray(pool.experiment.planned), np.arange(len(pool.policy))
     code, people = pd.factorize(pool.experiment.customer)
     start = np.argsort(code, kind="stable")
@@ -116,26 +116,26 @@ def _draw(case: Case, pool: Pool, seed: int, draw: int) -> list[dict[str, object
     trial = _lived(pool, rows, arm, seed, contact, who)
     policy, all10 = pool.policy[rows], np.full(len(rows), ARMS.index(ARM))
     y = {"profit": shop_profit(trial, Costs(), pool.response.tied[0])}
-    scores = scores_for(trial, y, draw)
+    scores = outcome_scores(trial, y, draw)
     gain = pool.profit - pool.profit[:, :1]
     worth = float(gain[everyone, pool.policy].mean())
-    found = {"doubly robust": value(scores["profit"], policy, who)}
+    found = {"doubly robust": policy_value(scores["profit"], policy, who)}
     for own in (True, False):
         name = "self-normalised" if own else "weighted"
-        found[name] = weighted(y["profit"], trial.arm, trial.probability, policy, who, own_sum=own)  # type: ignore[arg-type]
+        found[name] = weighted_value(y["profit"], trial.arm, trial.probability, policy, who, own_sum=own)  # type: ignore[arg-type]
     out: list[dict[str, object]] = [_row(name, worth, f) for name, f in found.items()]
     lead = worth - float(gain[:, ARMS.index(ARM)].mean())
-    out.append(_row("lead over everybody", lead, difference(scores["profit"], policy, all10, who)))
+    out.append(_row("lead over everybody", lead, policy_difference(scores["profit"], policy, all10, who)))
     return out + _campaign(case, pool, rows, trial, scores, seed, draw)
 
 
 def _campaign(
-    case: Case, pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], seed: int, draw: int
+    case: CoverageCase, pool: Pool, rows: np.ndarray, trial: Experiment, scores: dict[str, np.ndarray], seed: int, draw: int
 ) -> list[dict[str, object]]:
     """A campaign to customers that the policy writes to, a share of them held out: forecast from the trial, then sent."""
     scale = pool.experiment.features["product_price"].to_numpy(float)[:, None] ** 2 * pool.found.units
     tied = pool.response.tied[0]
-    lines = learn_lines(trial, pool.found.only(rows), pool.policy[rows], scores["profit"], tied, Costs())
+    lines = fit_calibrations(trial, pool.found.only(rows), pool.policy[rows], scores["profit"], tied, Costs())
     worth = np.flatnonzero(pool.policy > 0)
     chosen = worth[draws.parts(seed, "customers of a campaign", *_named(draw, case.sent), number=len(worth))]
     held = draws.uniform(seed, "held out", *_named(draw, case.sent)) < HELD
@@ -146,8 +146,8 @@ def _campaign(
     by = pool.policy[to]
     size = scale[to, by]
     forecast = {
-        "revenue": foretold(lines["revenue"], pool.found.revenue[to, by], size),
-        "profit": foretold_against_holdout(lines["profit"], pool.found.gain[to, by], size, scale[kept, 0]),
+        "revenue": calibrated_forecast(lines["revenue"], pool.found.revenue[to, by], size),
+        "profit": forecast_against_holdout(lines["profit"], pool.found.gain[to, by], size, scale[kept, 0]),
     }
     realised = shop_profit(after, Costs(), tied)
     measured = float((realised[~held].mean() - realised[held].mean()) * len(to))
@@ -157,9 +157,21 @@ def _campaign(
     }
     out: list[dict[str, object]] = []
     for name, f in forecast.items():
-        out.append(_row(f"expected {name}", truth[name][0], {"estimate": f["expected"], "low": f["low"], "high": f["high"]}))
-        out.append(_row(f"realised {name}", truth[name][1], {"estimate": f["expected"], "low": f["least"], "high": f["most"]}))
-        out.append(_row(f"promised {name}", truth[name][0], {"estimate": f["promised"], "low": np.nan, "high": np.nan}))
+        out.append(
+            _row(
+                f"expected {name}",
+                truth[name][0],
+                {"estimate": f["expected"], "low": f["confidence_low"], "high": f["confidence_high"]},
+            )
+        )
+        out.append(
+            _row(
+                f"realised {name}",
+                truth[name][1],
+                {"estimate": f["expected"], "low": f["prediction_low"], "high": f["prediction_high"]},
+            )
+        )
+        out.append(_row(f"promised {name}", truth[name][0], {"estimate": f["predicted"], "low": np.nan, "high": np.nan}))
     return out
 
 

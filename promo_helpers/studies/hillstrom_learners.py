@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from promo_helpers.evaluate.uplift import contrast_at_k, rate
-from promo_helpers.evaluate.value import scores_of
+from promo_helpers.evaluate.value import experiment_scores
 from promo_helpers.experiment.experiment import Experiment
 from promo_helpers.models.effects import estimate
 from promo_helpers.models.learners import LEARNERS
@@ -49,7 +49,7 @@ def compare_learners(trial: Experiment | None, arm: str, outcome: str, seed: int
     rankings = {n: lambda x, of=of: of(x)[:, 1] for n, of in models.items()}
     top = contrast_at_k(judge, arm, outcome, rankings, [0.3], seed, draws)
     pair = judge.contrast(arm)  # the rows of the two arms, with the chances that they have among the two
-    scores = scores_of(pair, outcome, seed)
+    scores = experiment_scores(pair, outcome, seed)
     ranked = rate(
         {n: ranking(pair.features) for n, ranking in rankings.items()},
         scores[:, 1] - scores[:, 0],

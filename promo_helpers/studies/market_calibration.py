@@ -140,7 +140,7 @@ def calibrate(
     return Calibration(cells.drop(columns=["gap", "buyers"]), float(cells["z"].abs().max()), bound)
 
 
-def replicate(case: str) -> pd.DataFrame:
+def calibration_rows(case: str) -> pd.DataFrame:
     """The kept comparison of one preset (`replications`): the cells of `calibrate`, with the bound over all cells of all presets.
 
     The contacts come on top of a lived shop's history.

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from promo_helpers import draws
-from promo_helpers.evaluate.cost_curves import followed, one_variable
+from promo_helpers.evaluate.cost_curves import apply_rule, best_one_variable_rule
 from promo_helpers.inference import ratio_of_means
 from promo_helpers.market import trips
 from promo_helpers.market.law import ARM, DAY, OPTED, PRODUCT, REDEEMED
@@ -31,7 +31,7 @@ TRAIN = 80  # markets that the stand-in learns from; the last doubling, from 40,
 REPLICATED = {"default": (3_000, range(500, 520), TRAIN), "probe": (600, range(500, 501), 2)}
 TREES: dict[str, Any] = {"objective": "l2", "num_leaves": 31, "learning_rate": 0.06, "min_data_in_leaf": 120}
 ROUNDS = 250
-Rule = tuple[str, np.ndarray, np.ndarray]  # of `cost_curves.one_variable`: variable, edges, arms
+Rule = tuple[str, np.ndarray, np.ndarray]  # of `cost_curves.best_one_variable_rule`: variable, edges, arms
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def joined(train: Sequence[Decisions]) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.concat([d.seen for d in train], ignore_index=True), np.vstack([d.expected["gain"] for d in train])
 
 
-def stand_in(x: pd.DataFrame, gain: np.ndarray) -> list[Booster]:
+def fit_behaviour_model(x: pd.DataFrame, gain: np.ndarray) -> list[Booster]:
     """One LightGBM per arm but none, fitted to the true gain given what could be seen: what a model could reach at best."""
     return [boosted(x, gain[:, a], 0, ROUNDS, **TREES) for a in range(1, len(ARMS))]
 
@@ -146,7 +146,7 @@ def policies(d: Decisions, models: list[Booster], rule: Rule, seed: int) -> dict
     for name, score in picks.items():
         chosen = score >= np.quantile(score, 1 - TOP)
         out[name] = np.where(chosen, gain[chosen].sum(axis=0).argmax(), 0)
-    out["best rule on one variable"] = followed(rule, d.seen)
+    out["best rule on one variable"] = apply_rule(rule, d.seen)
     told = np.maximum(gain, 0).sum(axis=0).argmax()  # one depth for everybody whom it pays: what is whom worth, what is how deep?
     out["one depth, told whom"] = np.where(gain[:, told] > 0, told, 0)
     predicted = np.column_stack([np.zeros(n)] + [m.predict(d.seen) for m in models])
@@ -162,7 +162,7 @@ def hardness(p: Parameters, seeds: Sequence[int], train: int = TRAIN) -> pd.Data
         learnt = list(pool.map(partial(decisions, p), range(TRAIN_SEED, TRAIN_SEED + train)))
         valued = list(pool.map(partial(decisions, p), seeds))
     x, gain_of = joined(learnt)
-    models, rule = stand_in(x, gain_of), one_variable(x, gain_of)
+    models, rule = fit_behaviour_model(x, gain_of), best_one_variable_rule(x, gain_of)
     rows: list[tuple[int, str, float, float]] = []
     for seed, d in zip(seeds, valued, strict=True):
         gain = d.expected["gain"]
@@ -185,7 +185,7 @@ def shares(table: pd.DataFrame, against: str = "model on behaviour") -> pd.DataF
     return out.reindex([o for o in order if o in out.index]).rename_axis("policy").reset_index()
 
 
-def replicate(case: str) -> pd.DataFrame:
+def rule_rows(case: str) -> pd.DataFrame:
     """The kept table (`replications`): `hardness` over twenty markets of 3,000 customers, with the best variable."""
     customers, seeds, train = REPLICATED[case]
     table = hardness(parameters("paper", customers=customers), seeds, train)

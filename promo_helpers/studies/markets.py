@@ -51,7 +51,7 @@ def trial_market(
     return trial.only(~late), scored
 
 
-def side_by_side(task: Callable[[Any], Any], cases: Iterable[Any], what: str, processes: int = PROCESSES) -> list[Any]:
+def run_cases(task: Callable[[Any], Any], cases: Iterable[Any], what: str, processes: int = PROCESSES) -> list[Any]:
     """The task of every case, in order, on two processes with one thread each, with progress; here, where one is all that is needed."""
     todo = list(cases)
     if min(len(todo), processes) == 1:

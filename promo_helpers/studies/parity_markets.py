@@ -12,20 +12,20 @@ import pandas as pd
 
 from promo_helpers.audit.contacted import BORDERS
 from promo_helpers.decide.allocate import Limits, Parity, allocate
-from promo_helpers.decide.parity import gap
+from promo_helpers.decide.parity import share_gap
 from promo_helpers.inference import named, student
-from promo_helpers.models.demand import Costs, fit_response
-from promo_helpers.studies.markets import side_by_side, trial_market
+from promo_helpers.models.demand import Costs, fit_demand_response
+from promo_helpers.studies.markets import run_cases, trial_market
 
 PROTECTED = ("age", "female", "segment")
-ALLOWED = 0.05
+TOLERANCE = 0.05
 SPENT = 0.5  # of what would be spent without a budget
 ARM = "10"
-FULL, AGELESS, BLIND, EVEN = "all columns", "without age", "without protected columns", "ages within 5 points"
+FULL, AGELESS, BLIND, WITH_PARITY = "all columns", "without age", "without protected columns", "ages within 5 points"
 
 
 @dataclass(frozen=True)
-class Case:
+class ParityCase:
     """Markets: `customers` to learn from, seeds, and `judged` customers (three decisions each are audited)."""
 
     customers: int
@@ -33,22 +33,28 @@ class Case:
     judged: int = 3_000
 
 
-CASES = {"60,000": Case(20_300), "20,000": Case(6_800), "probe": Case(600, (1_400,), 400)}  # named for the contacts to learn from
+CASES = {
+    "60,000": ParityCase(20_300),
+    "20,000": ParityCase(6_800),
+    "probe": ParityCase(600, (1_400,), 400),
+}  # named for the contacts to learn from
 
 
-def replicate(case: str) -> pd.DataFrame:
+def parity_rows(case: str) -> pd.DataFrame:
     """The kept rows of a case: seed, policy, contacted, promised (by its own model), value and spend (by the truth), LKR a decision;
     age, gender, segment: largest difference of shares contacted; left_out: that of the shares of persuadable decisions left out, between
     segments; believed, true: largest difference between age bands of what ARM is believed to earn, and of what it truly earns."""
-    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
+    return pd.concat(run_cases(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(case: Case, seed: int) -> pd.DataFrame:
+def _market(case: ParityCase, seed: int) -> pd.DataFrame:
     costs = Costs()
     trial, apart = trial_market("default", seed, case.customers, case.judged, costs.message)
     learnt = {}
     for policy, dropped in ((FULL, []), (AGELESS, ["age"]), (BLIND, list(PROTECTED))):
-        learnt[policy] = fit_response(replace(trial, features=trial.features.drop(columns=dropped)), costs, seed, parts=0)[0]
+        learnt[policy] = fit_demand_response(replace(trial, features=trial.features.drop(columns=dropped)), costs, seed, parts=0)[
+            0
+        ]
     x, n, arm = apart.experiment.features, np.arange(len(apart.gain)), trial.arms.index(ARM)
     believed = {policy: response.expected(x) for policy, response in learnt.items()}
     found = believed[FULL]
@@ -59,8 +65,8 @@ def _market(case: Case, seed: int) -> pd.DataFrame:
     }
     money = SPENT * float(found.spend[n, found.gain.argmax(axis=1)].sum())
     plans = {policy: (allocate(f.gain, f.spend, Limits(money)).arm, f) for policy, f in believed.items()}
-    limits = Limits(money, parity=Parity(groups["age"], ALLOWED))
-    plans[EVEN] = (allocate(found.gain, found.spend, limits).arm, found)
+    limits = Limits(money, parity=Parity(groups["age"], TOLERANCE))
+    plans[WITH_PARITY] = (allocate(found.gain, found.spend, limits).arm, found)
     moved = apart.gain.max(axis=1) > 0
     slopes = [np.ptp(pd.Series(v[:, arm]).groupby(groups["age"]).mean()) for v in (found.gain, apart.gain)]
     rows = []
@@ -69,21 +75,21 @@ def _market(case: Case, seed: int) -> pd.DataFrame:
             {
                 "seed": seed, "policy": policy, "contacted": float((chosen > 0).mean()), "promised": float(model.gain[n, chosen].mean()),
                 "value": float(apart.gain[n, chosen].mean()), "spend": float(apart.spend[n, chosen].mean()),
-                **{name: gap(chosen, group) for name, group in groups.items()},
-                "left_out": gap(chosen[moved] == 0, groups["segment"][moved]), "believed": float(slopes[0]), "true": float(slopes[1]),
+                **{name: share_gap(chosen, group) for name, group in groups.items()},
+                "left_out": share_gap(chosen[moved] == 0, groups["segment"][moved]), "believed": float(slopes[0]), "true": float(slopes[1]),
             }
         )  # fmt: skip
     return pd.DataFrame(rows)
 
 
-def against(kept: pd.DataFrame) -> pd.DataFrame:
+def differences_from_full(study: pd.DataFrame) -> pd.DataFrame:
     """One row a case and policy other than FULL, each figure less FULL's in the same market: promised and value as shares of FULL's mean
     (ratio of means), spend likewise, age, gender, segment and left_out as they are; each with low and high (Student over markets; of the
     shares, of differences over FULL's mean), wins (markets in which it truly earns more), markets."""
     rows = []
-    for case, part in kept.groupby("case", sort=False):
+    for case, part in study.groupby("case", sort=False):
         wide = part.pivot(index="seed", columns="policy")
-        for policy in (EVEN, AGELESS, BLIND):
+        for policy in (WITH_PARITY, AGELESS, BLIND):
             row: dict[str, object] = {"case": case, "policy": policy, "markets": len(wide)}
             row["wins"] = int((wide["value"][policy] > wide["value"][FULL]).sum())
             for name in ("promised", "value", "spend", "age", "gender", "segment", "left_out"):
@@ -95,10 +101,10 @@ def against(kept: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def gaps(kept: pd.DataFrame) -> pd.DataFrame:
+def gaps(study: pd.DataFrame) -> pd.DataFrame:
     """One row a case, means over markets under FULL with _low and _high (Student): age, gender, segment, left_out, believed, true."""
     rows = []
-    for case, part in kept[kept["policy"] == FULL].groupby("case", sort=False):
+    for case, part in study[study["policy"] == FULL].groupby("case", sort=False):
         row: dict[str, object] = {"case": case, "markets": len(part), "steeper": int((part["believed"] > part["true"]).sum())}
         for name in ("age", "gender", "segment", "left_out", "believed", "true"):
             row |= named(name, student(part[name]))

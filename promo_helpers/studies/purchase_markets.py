@@ -14,13 +14,13 @@ from promo_helpers.features.panel import Panel
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.market import parameters, simulate
 from promo_helpers.models import purchase
-from promo_helpers.studies.markets import side_by_side
+from promo_helpers.studies.markets import run_cases
 
 SEEDS = tuple(range(600, 610))  # markets that nothing was tuned on
 
 
 @dataclass(frozen=True)
-class Case:
+class PurchaseCase:
     """Markets of a profile: customers of each, seeds, pairs of customer and product to learn from, and whether customers are `halved`
     into those learnt from and those judged."""
 
@@ -32,13 +32,13 @@ class Case:
 
 
 CASES = {
-    "paper": Case("paper", 2_400),
-    "seed": Case("seed", 1_000, halved=False),  # half of so small a shop would have half the buyers
-    "probe": Case("smoke", 100, (600,), 3_000),
+    "paper": PurchaseCase("paper", 2_400),
+    "seed": PurchaseCase("seed", 1_000, halved=False),  # half of so small a shop would have half the buyers
+    "probe": PurchaseCase("smoke", 100, (600,), 3_000),
 }
 
 
-def one_market(case: Case, seed: int) -> pd.DataFrame:
+def one_market(case: PurchaseCase, seed: int) -> pd.DataFrame:
     """Tidy, means over three windows of one market: question, metric, method, value.
 
     Models learn from one half of the customers and are judged by the other; where they are not halved, time alone parts the two.
@@ -55,7 +55,7 @@ def one_market(case: Case, seed: int) -> pd.DataFrame:
         learners, judged = (Panel.of(shop, known, half, np.arange(len(known.items))) for half in halves)
         fit = purchase.sample(learners, fit_days, case.pairs, seed)
         tune = purchase.sample(learners, [tune_day], case.pairs // 2, seed)
-        found = purchase.search(fit, seed)
+        found = purchase.search_purchase_settings(fit, seed)
         model = purchase.PurchaseModel.fit(fit, tune, found[found["chosen"]].set_index("method")["setting"].to_dict(), seed)
         parts = []
         for day in test_days:
@@ -74,10 +74,10 @@ def one_market(case: Case, seed: int) -> pd.DataFrame:
     return values.groupby(["question", "metric", "method"], sort=False)["value"].mean().reset_index()
 
 
-def replicate(case: str) -> pd.DataFrame:
+def purchase_rows(case: str) -> pd.DataFrame:
     """The kept rows of a case: those of `one_market`, and a column seed."""
     c = CASES[case]
-    tables = side_by_side(partial(one_market, c), c.seeds, case)
+    tables = run_cases(partial(one_market, c), c.seeds, case)
     return pd.concat([t.assign(seed=seed) for t, seed in zip(tables, c.seeds, strict=True)], ignore_index=True)
 
 
@@ -85,16 +85,18 @@ ASKED = (("customers", "precision@100"), ("customers", "recall@100"), ("customer
 SHOWN = ("Bayes-optimal", "ensemble", "own habit", "personal frequency")
 
 
-def over_markets(kept: pd.DataFrame, method: str = "ensemble", against: str = "own habit") -> pd.DataFrame:
+def over_markets(study: pd.DataFrame, method: str = "ensemble", against: str = "own habit") -> pd.DataFrame:
     """One row per profile, question and metric: means of the methods, and of `method`, each with low and high:
     its level, its share of Bayes-optimal (a ratio of means over markets), and its gain over `against` (paired by market)."""
     rows = []
-    for profile, part in kept.groupby("case"):
+    for profile, part in study.groupby("case"):
         by = ["question", "metric"]
         frames = {
             "level": ranking.over_dates(part, [*by, "method"]).rename(columns={"mean": "value"}),
             "share": ranking.share_of(part, "Bayes-optimal", by, unit="seed").rename(columns={"share": "value"}),
-            "gain": ranking.against(part.rename(columns={"seed": "date"}), against, by).rename(columns={"mean": "value"}),
+            "gain": ranking.paired_differences(part.rename(columns={"seed": "date"}), against, by).rename(
+                columns={"mean": "value"}
+            ),
         }
         frames = {name: frame.set_index([*by, "method"]) for name, frame in frames.items()}
         for key in ASKED:

@@ -54,9 +54,9 @@ def of_effects(covered: pd.DataFrame, alarms: pd.DataFrame, turned: pd.DataFrame
     }  # fmt: skip
 
 
-def of_uplift(kept: pd.DataFrame, nothing: pd.DataFrame) -> Iterator[Claim]:
+def of_uplift(study: pd.DataFrame, nothing: pd.DataFrame) -> Iterator[Claim]:
     """Claims on `studies.uplift_markets` and, clustered by market, on `studies.uplift_nothing`."""
-    default = kept[kept["case"] == "default"]
+    default = study[study["case"] == "default"]
     for name, text, other, contacts, size in (
         ("rule_passed", "with 60,000 contacts the dose-response earns more than the best rule", RULE, 0, 60_000),
         ("structure_ahead", "with 60,000 contacts the dose-response earns more than the X-learner", "X-learner", 60_000, 60_000),
@@ -90,7 +90,8 @@ def of_uplift(kept: pd.DataFrame, nothing: pd.DataFrame) -> Iterator[Claim]:
 
 
 def of_policies(markets: pd.DataFrame, covering: pd.DataFrame) -> Iterator[Claim]:
-    """Claims on `studies.policy_markets`, LKR for a thousand decisions, and on what `policy_markets.covered` says of intervals."""
+    """Claims on `studies.policy_markets`, LKR for a thousand decisions, and on what `policy_markets.coverage_of_figures` says
+    of intervals."""
     values = markets.assign(value=1000 * markets["value"]).pivot(index=["case", "seed"], columns="policy", values="value")
     large, money = values.loc["default, 60,000"], {"unit": "LKR"}
     constants = [c for c in values if c == "nobody" or str(c).startswith("everybody")]
@@ -145,7 +146,7 @@ def of_policies(markets: pd.DataFrame, covering: pd.DataFrame) -> Iterator[Claim
 
 
 def of_noise(counts: pd.DataFrame) -> Iterator[Claim]:
-    """Claims on `explanation_noise.counted`: planted noise, in the larger trials."""
+    """Claims on `explanation_noise.noise_counts`: planted noise, in the larger trials."""
     large = counts[counts["contacts"] == "60,000"].set_index("key")
     n = int(large.loc["all_below", "of"])
     yield {
@@ -159,15 +160,15 @@ def of_noise(counts: pd.DataFrame) -> Iterator[Claim]:
     }  # fmt: skip
 
 
-def of_parity(kept: pd.DataFrame) -> Iterator[Claim]:
+def of_parity(study: pd.DataFrame) -> Iterator[Claim]:
     """Claims on `studies.parity_markets`, in the markets with most contacts to learn from: shares of the profit with all columns."""
-    wide = kept[kept["case"] == kept["case"].iloc[0]].pivot(index="seed", columns="policy")
+    wide = study[study["case"] == study["case"].iloc[0]].pivot(index="seed", columns="policy")
     value, full = wide["value"], wide["value"][parity_markets.FULL].mean()
     for name, text, gap in (
         (
             "limit_costs",
             "to treat ages alike by a limit on the allocation costs true profit",
-            value[parity_markets.EVEN] - value[parity_markets.FULL],
+            value[parity_markets.WITH_PARITY] - value[parity_markets.FULL],
         ),
         (
             "blindness_costs",
@@ -177,7 +178,7 @@ def of_parity(kept: pd.DataFrame) -> Iterator[Claim]:
         (
             "blindness_dearer",
             "withholding age costs more than a limit on the allocation",
-            value[parity_markets.AGELESS] - value[parity_markets.EVEN],
+            value[parity_markets.AGELESS] - value[parity_markets.WITH_PARITY],
         ),
     ):
         yield {"name": name, "text": text, "below": 0.0, **_mean(gap / full)}

@@ -7,12 +7,20 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers import draws
-from promo_helpers.evaluate.cost_curves import ROUNDS, TREES, Informed, fit_informed, followed, frontier, one_variable
+from promo_helpers.evaluate.cost_curves import (
+    ROUNDS,
+    TREES,
+    InformedOracle,
+    apply_rule,
+    best_one_variable_rule,
+    fit_informed_oracle,
+    frontier,
+)
 from promo_helpers.inference import ratio_of_means, student
 from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
 from promo_helpers.models.trees import Booster, boosted
-from promo_helpers.studies.markets import PROCESSES, Scored, side_by_side, trial_market
+from promo_helpers.studies.markets import PROCESSES, Scored, run_cases, trial_market
 
 SIZES = (5_000, 20_000, 60_000)  # contacts to learn from
 PER_CONTACT = 1 / 2.95  # customers a contact of the trial
@@ -40,7 +48,7 @@ class Oracle:
     """An informed oracle, what is known of it, and what others see: `rest` predicts the gain from the rest of the basket, `rule` is the
     best on one variable, `decisions` (fitted to) and `doubled` (what the last doubling of them gained, as a share)."""
 
-    informed: Informed
+    informed: InformedOracle
     rest: Booster
     rule: tuple[str, np.ndarray, np.ndarray]
     decisions: int
@@ -48,7 +56,7 @@ class Oracle:
 
 
 @dataclass(frozen=True)
-class Case:
+class UpliftCase:
     """Markets of one kind: seeds, contacts to learn from, learners, `judged` customers (three decisions each are valued), the oracle."""
 
     seeds: tuple[int, ...]
@@ -61,15 +69,15 @@ class Case:
 DEFAULT = Populations("default", steps=(4, 8))
 FEW = ("constant", "dose-response")
 CASES = {
-    "default": Case(tuple(range(600, 612)), SIZES, COMPARED, DEFAULT),
-    "default, 200,000": Case((600, 601), (200_000,), FEW, DEFAULT),
-    "threshold": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("threshold")),
-    "additive": Case(tuple(range(600, 603)), (60_000,), FEW, Populations("additive")),
-    "probe": Case((600,), (1_200,), COMPARED, Populations("default", 400, (1, 2), 1), 300),
+    "default": UpliftCase(tuple(range(600, 612)), SIZES, COMPARED, DEFAULT),
+    "default, 200,000": UpliftCase((600, 601), (200_000,), FEW, DEFAULT),
+    "threshold": UpliftCase(tuple(range(600, 603)), (60_000,), FEW, Populations("threshold")),
+    "additive": UpliftCase(tuple(range(600, 603)), (60_000,), FEW, Populations("additive")),
+    "probe": UpliftCase((600,), (1_200,), COMPARED, Populations("default", 400, (1, 2), 1), 300),
 }
 
 
-def replicate(case: str) -> pd.DataFrame:
+def uplift_rows(case: str) -> pd.DataFrame:
     """The kept rows of a case, tidy: seed, contacts, learner and what its policy is worth.
 
     value (LKR a decision), spend, contacted (share), error (root mean square) and correlation (of ranks) of the effect of 15 % off, events
@@ -78,11 +86,11 @@ def replicate(case: str) -> pd.DataFrame:
     """
     c = CASES[case]
     oracle = oracle_of(c.populations)
-    tables = side_by_side(partial(_market, c, oracle), c.seeds, case)
+    tables = run_cases(partial(_market, c, oracle), c.seeds, case)
     return pd.concat(tables, ignore_index=True).assign(decisions=oracle.decisions, doubled=oracle.doubled)
 
 
-def _market(case: Case, oracle: Oracle, seed: int) -> pd.DataFrame:
+def _market(case: UpliftCase, oracle: Oracle, seed: int) -> pd.DataFrame:
     """One market: every learner at every size, and what they are measured by."""
     customers = int(max(case.sizes) * PER_CONTACT)
     trial, apart = trial_market(case.populations.preset, seed, customers, case.judged)
@@ -106,7 +114,7 @@ def _market(case: Case, oracle: Oracle, seed: int) -> pd.DataFrame:
     blind = expected[0].copy()
     blind[:, 1:] += float(apart.elsewhere.mean()) - np.asarray(oracle.rest.predict(x[list(oracle.informed.columns)]))[:, None]
     valued("informed of all but other baskets", 0, blind.argmax(axis=1), 0.0, blind)
-    valued("best rule on one variable", 0, followed(oracle.rule, x), 0.0)
+    valued("best rule on one variable", 0, apply_rule(oracle.rule, x), 0.0)
     # customers in the order of their own numbers: a smaller size is part of every larger one
     place = np.unique(draws.uniform(seed, "sizes of the trial", trial.customer), return_inverse=True)[1]
     for size in case.sizes:
@@ -125,17 +133,17 @@ def oracle_of(populations: Populations) -> Oracle:
     """The informed oracle of some populations; studies that run one after the other share it, and nothing of it is kept on disk."""
     steps, most = populations.steps, max(populations.steps)
     seeds = ORACLE_SEEDS[:most] + ORACLE_SEEDS[-2:]
-    made = side_by_side(
+    made = run_cases(
         partial(_population, populations), seeds, f"{populations.preset}, populations of the oracle", populations.processes
     )
     values = []
     for many in steps:
         x, gain, spend, elsewhere = _joined(made[:many])
-        fitted = fit_informed(x, gain, spend)
+        fitted = fit_informed_oracle(x, gain, spend)
         values.append(np.mean([frontier(fitted.expected(s.experiment.features), s.gain, s.spend).best for s in made[-2:]]))
     rest = boosted(x, elsewhere, 0, ROUNDS, **TREES)
     doubled = float(values[-1] / values[-2] - 1) if len(values) > 1 else np.nan
-    return Oracle(fitted, rest, one_variable(x, gain), len(gain), doubled)
+    return Oracle(fitted, rest, best_one_variable_rule(x, gain), len(gain), doubled)
 
 
 def _population(populations: Populations, seed: int) -> Scored:
@@ -149,14 +157,14 @@ def _joined(made: list[Scored]) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, n
     return x, np.vstack([s.gain for s in made]), np.vstack([s.spend for s in made]), np.concatenate([s.elsewhere for s in made])
 
 
-def shares_of_attainable(kept: pd.DataFrame) -> pd.DataFrame:
+def shares_of_attainable(study: pd.DataFrame) -> pd.DataFrame:
     """One row per case, contacts and learner: events (an arm), share with low and high, and of_all.
 
     share: value over what the informed oracle earns at the same true expected spend, the ratio of means over markets (its interval by the
     jackknife over markets); of_all: value over the omniscient oracle's; and mean value, error, correlation, contacted.
     """
     rows = []
-    for (case, contacts, learner), part in kept.groupby(["case", "contacts", "learner"], sort=False):
+    for (case, contacts, learner), part in study.groupby(["case", "contacts", "learner"], sort=False):
         value = part["value"].to_numpy()
         share = ratio_of_means(value, part["attainable"].to_numpy())
         row = {
@@ -172,10 +180,10 @@ def shares_of_attainable(kept: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def gain_over(kept: pd.DataFrame, learner: str, contacts: int, other: str, others: int = 0) -> dict[str, float]:
+def gain_over(study: pd.DataFrame, learner: str, contacts: int, other: str, others: int = 0) -> dict[str, float]:
     """Value of a learner less that of another policy in the same markets, LKR a decision: estimate, low, high (Student,
     95 %), wins (markets in which it earns more) and markets."""
-    value = kept.set_index(["learner", "contacts", "seed"])["value"]
+    value = study.set_index(["learner", "contacts", "seed"])["value"]
     gap = (value[learner, contacts] - value[other, others]).dropna()
     gain = student(gap)
     return {

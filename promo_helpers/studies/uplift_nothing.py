@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 
 from promo_helpers import draws
-from promo_helpers.evaluate.value import doubly_robust, outcome_means
+from promo_helpers.evaluate.value import doubly_robust_scores, outcome_means
 from promo_helpers.inference import mean_by_cluster, share
 from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
-from promo_helpers.studies.markets import side_by_side, trial_market
+from promo_helpers.studies.markets import run_cases, trial_market
 
 METHODS = ("dose-response",)
 
 
 @dataclass(frozen=True)
-class Case:
+class NullCase:
     """Markets of a kind: what a message costs (LKR), seeds, customers of each, and about how many of them each small trial has."""
 
     preset: str
@@ -28,22 +28,22 @@ class Case:
 
 
 CASES = {
-    "null": Case("null", 1.5),
-    "breakeven": Case("breakeven", 0.0),  # break-even means that contacts are free as well
-    "probe": Case("null", 1.5, (800,), 1_000, 400),
+    "null": NullCase("null", 1.5),
+    "breakeven": NullCase("breakeven", 0.0),  # break-even means that contacts are free as well
+    "probe": NullCase("null", 1.5, (800,), 1_000, 400),
 }
 
 
-def replicate(case: str) -> pd.DataFrame:
+def null_effect_rows(case: str) -> pd.DataFrame:
     """One row per trial and method: seed, group, learner, promised and estimated (LKR a decision, window), its se and bound.
 
     The policy sends the arm of largest predicted effect. Promised is the model's own mean on the customers it learnt from; estimated
     is the doubly robust mean on other customers, and bound its one-sided 95 % limit, which should exceed zero in 5 % of trials at most.
     """
-    return pd.concat(side_by_side(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
+    return pd.concat(run_cases(partial(_market, CASES[case]), CASES[case].seeds, case), ignore_index=True)
 
 
-def _market(case: Case, seed: int) -> pd.DataFrame:
+def _market(case: NullCase, seed: int) -> pd.DataFrame:
     cost = case.message
     trial, _ = trial_market(case.preset, seed, case.customers, 5, cost)
     groups, rows = len(pd.unique(trial.customer)) // case.group, []
@@ -59,7 +59,7 @@ def _market(case: Case, seed: int) -> pd.DataFrame:
             2,
             seed,
         )
-        scores = doubly_robust(hold.outcome("profit"), hold.arm, means, hold.probability)
+        scores = doubly_robust_scores(hold.outcome("profit"), hold.arm, means, hold.probability)
         for name in METHODS:
             fitted = LEARNERS[name](learn, "profit", Costs(cost, 0.0, 0.0), seed)
             arm, said = fitted.effects(hold.features).argmax(axis=1), fitted.effects(learn.features)
@@ -75,11 +75,11 @@ def _market(case: Case, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def claims_of_nothing(kept: pd.DataFrame) -> pd.DataFrame:
+def false_claims(study: pd.DataFrame) -> pd.DataFrame:
     """One row per preset and learner: trials, promised and estimated (means, LKR a decision), promises (share of
     trials in which the promise is above 0) and claims (share whose held-out bound is), with the 95 % Wilson interval of claims."""
     rows = []
-    for (case, learner), part in kept.groupby(["case", "learner"], sort=False):
+    for (case, learner), part in study.groupby(["case", "learner"], sort=False):
         claims = int((part["bound"] > 0).sum())
         claimed = share(claims, len(part))
         row = {

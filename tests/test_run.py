@@ -97,7 +97,7 @@ READS = {
     'files.write_text(paths.data("models", "m", "new"), "new")\n'
     'assert [f.name for f in paths.find("models", "m").iterdir()] == ["new"]\n'
     'paths.note_opened(paths.find("models", "m"))\n'
-    'print(paths.shown(paths.data("models", "m")))',
+    'print(paths.display_path(paths.data("models", "m")))',
 }
 
 
@@ -272,7 +272,7 @@ from threadpoolctl import threadpool_info
 import sklearn.linear_model
 print({i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"})
 report = Report("shop", data="a", seed=2)
-print(paths.shown(paths.ledger("shop_a")), paths.find("models", "m").read_text())
+print(paths.display_path(paths.ledger("shop_a")), paths.find("models", "m").read_text())
 """
 
 

@@ -416,6 +416,7 @@ def plain_text(latex: str) -> str:
 def _entry(name: str, value: Any, interval: Any, unit: str, digits: int | None) -> dict[str, Any]:
     """A number as the ledger keeps it; what is NaN is None, and its text says that it is not available."""
     words = isinstance(value, (str, date)) and not pd.isna(value)
+    interval = interval and tuple(math.nan if pd.isna(end) else end for end in interval)
     for number in (*(() if words else (value,)), *(interval or ())):
         if not pd.isna(number) and not math.isfinite(number):
             raise ValueError(f"'{name}' is {number}: only a finite number can be recorded, or NaN for what is not known")

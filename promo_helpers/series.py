@@ -83,7 +83,8 @@ def profile(name: str) -> dict[str, dict[str, Any]]:
     listed = yaml.safe_load(depends.profile_file(name).read_text(encoding="utf-8"))
     runs: dict[str, dict[str, Any]] = {}
     for run, parameters in listed.items():
-        runs[run], sentences = current_parameters(depends.notebook_of(run).stem, parameters or {})
+        notebook = next((n for n in RENAMED if run == n or run.startswith(f"{n}_")), "")
+        runs[run], sentences = current_parameters(notebook, parameters or {})
         print(*sentences, sep="\n", end="\n" * bool(sentences), file=sys.stderr)
     return runs
 

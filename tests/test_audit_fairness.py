@@ -272,7 +272,7 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     customers = people(rng).assign(customer_id=[f"CUST{k:05d}" for k in range(600)])
     labels, ids = contacted.attributes(customers), customers["customer_id"]
     gain = np.column_stack([np.zeros(600), rng.normal(0, 1, (600, 2))])
-    plan = allocate.allocate(gain, np.abs(gain), 60.0)
+    plan = allocate.allocate(gain, np.abs(gain), allocate.Limits(60.0))
     chosen = plan.arm > 0
     percent = np.array([0, 5, 10])[plan.arm]
     file = tmp_path / "campaign_tea.csv"
@@ -289,7 +289,7 @@ def test_the_audited_list_is_the_allocation(rng, tmp_path):
     depth = table.query("group == 'Female' and measure == 'discount'").iloc[0]
     assert np.isclose(depth["value"], percent[women & chosen].mean() / 100)
     assert pd.read_csv(beside)["value"].notna().any()
-    profit = table.query("group == 'Female' and measure == 'promised profit'").iloc[0]
+    profit = table.query("group == 'Female' and measure == 'predicted profit'").iloc[0]
     assert np.isclose(profit["value"], mine[women[chosen]].sum().round(2) / women.sum(), atol=0.01)
     assert "can be told from that of the others" in contacted.audit_sentence(table)  # gains are drawn alike for all
     far = table[(table["measure"] == "contacted") & (table["note"] == "")]

@@ -517,7 +517,7 @@ def test_customers_taken_together_and_asked_for_bundles_stay_so(monkeypatch):
 
     kept = []
     monkeypatch.setattr(choose, "SAMPLE", 50)
-    monkeypatch.setattr(choose.recommendation, "only", lambda p, who: kept.append(set(p.customers[who])))
+    monkeypatch.setattr(choose.recommendation, "purchases_by", lambda p, who: kept.append(set(p.customers[who])))
     monkeypatch.setattr(choose.bundles, "pairs", lambda *given: None)
     monkeypatch.setattr(choose.bundles, "partners", lambda *given: None)
     items = pd.DataFrame({"category": ["a", "b"]})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from promo_helpers.models.demand import Costs
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.models.learners import LEARNERS
 from promo_helpers.studies.markets import trial_market
 

@@ -6,8 +6,8 @@ import lightgbm as lgb
 import numpy as np
 import pandas as pd
 
-from promo_helpers.experiment.contacts import decision_features
-from promo_helpers.models.demand import Costs, DemandResponse, DoseResponse, _drivers
+from promo_helpers.experiment.contacts import Costs, decision_features
+from promo_helpers.models.demand import DemandResponse, DoseResponse, _drivers
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import load_shop
 from tests.shops import shop_frames, write_shop

@@ -10,12 +10,12 @@ import pytest
 from promo_helpers.audit import counterfactual, shapley, wording
 from promo_helpers.audit.shapley import Attributions, explain
 from promo_helpers.experiment import Experiment
-from promo_helpers.experiment.contacts import OUTCOMES, contact_experiment, decision_features
+from promo_helpers.experiment.contacts import OUTCOMES, Costs, contact_experiment, decision_features
 from promo_helpers.features.panel import Panel
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.market import simulate
 from promo_helpers.market.parameters import parameters
-from promo_helpers.models.demand import PRIOR_DISPLACEMENT, Costs, DemandResponse, DoseResponse
+from promo_helpers.models.demand import PRIOR_DISPLACEMENT, DemandResponse, DoseResponse
 from promo_helpers.studies import explanation_noise as study
 from promo_helpers.studies.explanation_noise import by_chance, noise_counts, noise_verdicts
 

@@ -6,8 +6,9 @@ import pytest
 
 from promo_helpers.decide import policies
 from promo_helpers.evaluate.value import outcome_scores, policy_value, shop_profit
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.experiment.gates import gates
-from promo_helpers.models.demand import Costs, DemandForecast, fit_demand_response, out_of_fold_forecast
+from promo_helpers.models.demand import DemandForecast, fit_demand_response, out_of_fold_forecast
 from tests.test_models_response import COSTS, trial
 
 

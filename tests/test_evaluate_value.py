@@ -16,8 +16,8 @@ from promo_helpers.evaluate.value import (
     shop_profit,
     weighted_value,
 )
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import mean_by_cluster
-from promo_helpers.models.demand import Costs
 from tests.test_models_response import trial
 
 PLAN = np.array([0.5, 0.3, 0.2])

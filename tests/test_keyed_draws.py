@@ -19,7 +19,7 @@ from promo_helpers import inference, paths
 from promo_helpers.decide import parity, policies
 from promo_helpers.decide.holdout import held_out, with_holdout
 from promo_helpers.evaluate import cost_curves, referee, uplift, value
-from promo_helpers.experiment import design
+from promo_helpers.experiment import contacts, design
 from promo_helpers.models import demand, refute
 from promo_helpers.models.effects import Design
 from tests.test_models_response import trial as response_trial
@@ -132,7 +132,7 @@ def test_parts_of_a_response(monkeypatch):
     monkeypatch.setattr(demand, "fit_dose_response", lambda *_: fitted)
     monkeypatch.setattr(demand, "estimate_displacement", lambda *_: SimpleNamespace(share=0.0))
     monkeypatch.setattr(demand, "_link", lambda *_: (0.0, 1.0))
-    costs = demand.Costs()
+    costs = contacts.Costs()
     assert_own(lambda rows: by_customer(rows, demand.fit_demand_response(whole.only(rows), costs, 4)[1]))
 
 

@@ -17,8 +17,10 @@ from promo_helpers.audit import contacted, fairness, nulls, shapley
 from promo_helpers.audit.fairness import Measure
 from promo_helpers.audit.shapley import explain
 from promo_helpers.campaign import choose, outcome
+from promo_helpers.decide import recommenders
 from promo_helpers.evaluate import customer_value, ranking, survival
 from promo_helpers.evaluate import recommendation as judged
+from promo_helpers.features import waiting
 from promo_helpers.models import bundles, next_product, purchase, recommend, timing
 from promo_helpers.plots import explanation_figures as plot
 from promo_helpers.studies import explanation_noise as noise_study
@@ -193,7 +195,7 @@ def test_a_newer_model_is_compared_on_the_same_resamples():
 def test_recommendations_are_judged_alike_whoever_is_asked_first():
     bought = random_purchases(np.random.default_rng(1))
     choice = {m: {scope: {"method": m} for scope in ("repeat", "new")} for m in ("own frequency", "popularity")}
-    one, two = (judged.on_date(bought, who, 80, choice, 1, k=3) for who in (np.arange(60), np.arange(60)[::-1]))
+    one, two = (recommenders.on_date(bought, who, 80, choice, 1, k=3) for who in (np.arange(60), np.arange(60)[::-1]))
     pd.testing.assert_frame_equal(one, two)
     random = recommend.fit("random", recommend.history(bought, 80), 1)
     assert np.array_equal(random.scores(np.array([7, 3])), random.scores(np.arange(60))[[7, 3]])
@@ -220,7 +222,7 @@ def test_intervals_hang_on_customers_and_not_on_draws_of_others(what):
                 actual[part] - 1, {"score": np.round(score)[part]}, np.array([0.3, 1]), MANY[part], 1, 200
             )
         else:
-            forecast = {"one": survival.of_curve(curves[part]), "base": survival.of_curve(curves[part] ** 2)}
+            forecast = {"one": waiting.of_curve(curves[part]), "base": waiting.of_curve(curves[part] ** 2)}
             table = survival.calibration_error(forecast, rows.iloc[part], "base", MANY[part], 1, draws=200)
         return table.loc[0, ["low", "high"]].to_numpy(float)
 

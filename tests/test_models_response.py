@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.models.demand import Costs, DemandForecast, DemandResponse, fit_demand_response, out_of_fold_forecast
+from promo_helpers.experiment.contacts import Costs
+from promo_helpers.models.demand import DemandForecast, DemandResponse, fit_demand_response, out_of_fold_forecast
 from tests.test_models_dose import dose_trial
 
 COSTS = Costs(1.5, 0.01, 0.05)

@@ -10,7 +10,7 @@ import pytest
 RACE = """
     from concurrent.futures import ThreadPoolExecutor
     import numpy as np
-    import promo_helpers.models.trees
+    import promo_helpers.trees
     import lightgbm as lgb
 
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.models.demand import Costs
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.models.learners import LEARNERS, Fitted
 from tests.trials import log
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from promo_helpers.decide import recommenders
 from promo_helpers.evaluate import ranking, recommendation
 from promo_helpers.models import recommend
 from promo_helpers.models.recommend import Suggester, customer_likeness, item_likeness, labels
@@ -158,7 +159,7 @@ def test_repeats_and_new_items_are_kept_apart():
     """She bought 0 before; in the window she buys 0 and 1: own frequency finds the repeat, and 1 counts as new only."""
     purchases = purchases_of([0, 0, 0, 0, 1], [0, 0, 0, 1, 2], [0, 5, 20, 20, 1])
     own = {"own frequency": {s: {"method": "own frequency"} for s in ("repeat", "new")}}
-    found = recommendation.on_date(purchases, np.array([0]), 14, own, 1, k=1).set_index(["scope", "metric"])["value"]
+    found = recommenders.on_date(purchases, np.array([0]), 14, own, 1, k=1).set_index(["scope", "metric"])["value"]
     assert found["repeat", "recall"] == 1
     assert found["new", "recall"] == 0  # item 2, which another customer bought, comes before 1, which nobody has
     assert found["all", "recall"] == 0.5
@@ -169,14 +170,14 @@ def test_where_everybody_has_bought_everything_new_items_are_missing_and_nothing
     who, what, day = (x.ravel() for x in np.meshgrid(range(6), range(4), range(0, 90, 2)))
     purchases = purchases_of(who, what, day)
     choice = {m: {s: {"method": m} for s in ("repeat", "new")} for m in ("popularity", "own frequency")}
-    values = pd.concat([recommendation.on_date(purchases, np.arange(6), d, choice, 1, k=2).assign(date=d) for d in (50, 64)])
+    values = pd.concat([recommenders.on_date(purchases, np.arange(6), d, choice, 1, k=2).assign(date=d) for d in (50, 64)])
     summary = ranking.over_dates(values.dropna(), ["method", "scope", "metric"])
     table = recommendation.wide(summary, [("repeat", "ndcg"), ("new", "recall"), ("new", "coverage")])
     assert list(table.columns) == ["method", "repeat NDCG", "new recall", "new coverage"]
     assert table["method"].tolist() == ["popularity", "own frequency"]
     np.testing.assert_allclose(table["repeat NDCG"], 1)
     assert table[["new recall", "new coverage"]].isna().all(axis=None)
-    tried, chosen = recommendation.tuned(purchases, np.arange(6), 50, {"popularity": [{"half_life": h} for h in (0.0, 9.0)]}, 1)
+    tried, chosen = recommenders.tuned(purchases, np.arange(6), 50, {"popularity": [{"half_life": h} for h in (0.0, 9.0)]}, 1)
     assert tried.loc[tried["scope"] == "new", "ndcg"].isna().all()
     assert chosen["popularity"]["new"] == {"method": "popularity", "half_life": 0.0}
 
@@ -189,8 +190,8 @@ def test_a_mean_and_its_interval_as_they_are_recorded():
 
 def test_only_the_scopes_asked_for_are_judged(bought):
     own = {"own frequency": {s: {"method": "own frequency"} for s in ("repeat", "new")}}
-    every = recommendation.on_date(bought, np.arange(60), 80, own, 1)
-    new = recommendation.on_date(bought, np.arange(60), 80, own, 1, scopes=("new",))
+    every = recommenders.on_date(bought, np.arange(60), 80, own, 1)
+    new = recommenders.on_date(bought, np.arange(60), 80, own, 1, scopes=("new",))
     assert set(every["scope"]) == set(recommendation.SCOPES)
     pd.testing.assert_frame_equal(new, every[every["scope"] == "new"].reset_index(drop=True), atol=0.05)  # ties fall otherwise
 
@@ -205,14 +206,14 @@ def test_next_basket_is_the_first_one_of_the_window():
 def test_settings_are_chosen_by_the_window_given(bought):
     """Neither the test windows nor anything after the window of the choice can move it."""
     grids = {"own frequency": [{"half_life": h} for h in (0.0, 5.0, 40.0)], "popularity": [{}]}
-    table, choice = recommendation.tuned(bought, np.arange(60), 80, grids, 1)
+    table, choice = recommenders.tuned(bought, np.arange(60), 80, grids, 1)
     early = bought.day < 94
     cut = replace(bought, **{n: getattr(bought, n)[early] for n in ("who", "what", "day", "hour", "basket", "units", "cents")})
-    again, same = recommendation.tuned(cut, np.arange(60), 80, grids, 1)
+    again, same = recommenders.tuned(cut, np.arange(60), 80, grids, 1)
     pd.testing.assert_frame_equal(table, again)
     assert choice == same
     best = table[(table["method"] == "own frequency") & (table["scope"] == "repeat")].set_index("settings")["ndcg"].idxmax()
-    assert recommendation.described(choice["own frequency"]["repeat"]) == best
+    assert recommenders.described(choice["own frequency"]["repeat"]) == best
 
 
 def test_the_calendar_keeps_an_embargo_and_refuses_a_short_history():

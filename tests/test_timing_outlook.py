@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.evaluate import survival as judge
 from promo_helpers.features import baskets, waiting
 from promo_helpers.features.purchases import Purchases
 from promo_helpers.models import next_product, outlook, saved, send_time, timing
@@ -53,7 +52,7 @@ def test_an_offer_never_leaves_after_the_expected_visit():
     rng = np.random.default_rng(0)
     for _ in range(300):
         curve = np.cumsum(rng.dirichlet(np.full(29, 0.3)))[:28]
-        forecast = judge.of_curve(curve[None, :])
+        forecast = waiting.of_curve(curve[None, :])
         low, middle = int(forecast.low[0]), int(forecast.middle[0])
         if middle > 28:
             continue
@@ -80,7 +79,7 @@ def test_the_sending_day_follows_the_weekday_of_the_curve_and_not_beyond_the_mid
 
 def test_whom_to_show_where_a_shop_has_neither():
     def made(low, middle, high):
-        return judge.WaitForecast(np.array(middle, float), np.array(low, float), np.array(high, float))
+        return waiting.WaitForecast(np.array(middle, float), np.array(low, float), np.array(high, float))
 
     assert outlook.pick(made([1, 2, 3], [2, 7, 8], [3, 9, 9]), 28) == {"regular": 2}  # nobody is silent
     assert outlook.pick(made([1, 9], [2, 29], [3, 29]), 28) == {"regular": 0, "silent": 1}  # nobody is due in four days or more

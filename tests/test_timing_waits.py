@@ -125,7 +125,7 @@ def test_scores_against_brute_force():
     wait, seen = rng.integers(1, 60, 200), rng.random(200) < 0.8
     wait = np.where(seen, wait, wait + H)
     curve = np.sort(rng.random((200, H)), axis=1)
-    forecast = judge.of_curve(curve)
+    forecast = waiting.of_curve(curve)
     true = np.where(seen & (wait <= H), wait, H + 1)
     found = judge.score(forecast, wait, seen, H)
     for i in range(20):
@@ -148,16 +148,16 @@ def test_scores_against_brute_force():
 
 
 def test_a_point_forecast_has_its_absolute_error_as_crps_and_no_interval():
-    found = judge.score(judge.of_points(np.array([2.0, 40.0]), H), np.array([5, 200]), np.array([True, False]), H)
+    found = judge.score(waiting.of_points(np.array([2.0, 40.0]), H), np.array([5, 200]), np.array([True, False]), H)
     assert found["error"] == found["crps"] == 1.5
     assert "coverage" not in found
 
 
 def test_who_was_not_followed_is_refused():
     with pytest.raises(ValueError, match="1 waits were not followed for 28 days"):
-        judge.score(judge.of_points(np.ones(2), H), np.array([3, 5]), np.array([True, False]), H)
+        judge.score(waiting.of_points(np.ones(2), H), np.array([3, 5]), np.array([True, False]), H)
     with pytest.raises(ValueError, match="1 forecasts are not finite"):
-        judge.of_points(np.array([1.0, np.nan]), H)
+        waiting.of_points(np.array([1.0, np.nan]), H)
     with pytest.raises(ValueError, match="1 customers were not followed for 28 days"):
         timing.cut_waits(pd.DataFrame({"wait": [3, 5], "seen": [True, False]}), H)
 
@@ -168,8 +168,10 @@ def test_the_truth_has_the_least_crps_and_is_calibrated():
     wait = rng.geometric(-np.expm1(-rate))
     rows = pd.DataFrame({"date": 0, "wait": wait, "seen": True, "recency": 1.0, "gap_median": 1.0})
     curve = -np.expm1(-rate[:, None] * np.arange(1, H + 1))
-    forecasts = {name: judge.of_curve(-np.expm1(np.log1p(-curve) * f)) for name, f in (("truth", 1), ("half", 0.5), ("twice", 2))}
-    forecasts["all"] = judge.of_curve(np.tile(curve.mean(axis=0), (4000, 1)))
+    forecasts = {
+        name: waiting.of_curve(-np.expm1(np.log1p(-curve) * f)) for name, f in (("truth", 1), ("half", 0.5), ("twice", 2))
+    }
+    forecasts["all"] = waiting.of_curve(np.tile(curve.mean(axis=0), (4000, 1)))
     values = judge.wait_scores(forecasts, rows, H)
     crps = values[values["metric"] == "crps"].set_index("method")["value"]
     assert crps.idxmin() == "truth"
@@ -187,7 +189,7 @@ def test_overdue_means_by_hand():
         {"wait": [1, 3, 50, 7], "seen": [True] * 4, "recency": [2.0, 4, 30, 1], "gap_median": [4.0, 8, 10, np.nan]}
     )
     twice = pd.concat([rows, rows], ignore_index=True)
-    table = judge.overdue({"one": judge.of_points(np.tile([5.0, 7, 9, 9], 2), H)}, twice, H).set_index(["method", "since"])
+    table = judge.overdue({"one": waiting.of_points(np.tile([5.0, 7, 9, 9], 2), H)}, twice, H).set_index(["method", "since"])
     assert table.loc[("happened", "0 to 0.5"), "days"] == 2
     assert table.loc[("one", "0 to 0.5"), "days"] == 6
     assert table.loc[("happened", "2 to 3"), "days"] == H + 1
@@ -202,14 +204,14 @@ def test_first_visits_of_a_poisson_process_with_loss_on_the_way():
     visits = rng.poisson(rate * shape, (n, H)) * (np.arange(H) < there)
     came = visits > 0
     seen = (np.cumsum(came, axis=1) > 0).mean(axis=0)
-    curve = judge.of_visits(np.array([visits.sum(axis=1).mean()]), shape[None, :], loss).curve[0]
+    curve = waiting.of_visits(np.array([visits.sum(axis=1).mean()]), shape[None, :], loss).curve[0]
     np.testing.assert_allclose(curve, seen, atol=0.005)
     assert -np.expm1(-visits.sum(axis=1).mean()) > seen[-1] + 0.05
-    plain = judge.of_visits(np.array([2.0, 0.0]), np.ones((2, H))).curve
+    plain = waiting.of_visits(np.array([2.0, 0.0]), np.ones((2, H))).curve
     np.testing.assert_allclose(plain[0], -np.expm1(-2.0 * np.arange(1, H + 1) / H))
     assert (plain[1] == 0).all()  # who is lost does not come
     with pytest.raises(ValueError, match="1 rows of `shape` have no day"):
-        judge.of_visits(np.ones(2), np.stack([np.ones(H), np.zeros(H)]))
+        waiting.of_visits(np.ones(2), np.stack([np.ones(H), np.zeros(H)]))
 
 
 def test_newcomers_against_plain_loops_and_the_waiting_are_counted():
@@ -233,7 +235,7 @@ def test_newcomers_against_plain_loops_and_the_waiting_are_counted():
 
 
 def test_an_error_of_those_who_came_back():
-    found = judge.score(judge.of_points(np.array([2.0, 40, 9]), H), np.array([5, 200, 8]), np.array([True, False, True]), H)
+    found = judge.score(waiting.of_points(np.array([2.0, 40, 9]), H), np.array([5, 200, 8]), np.array([True, False, True]), H)
     assert found["error"] == pytest.approx(4 / 3)
     assert found["returned"] == 2
 
@@ -245,8 +247,8 @@ def test_off_points_by_hand_and_between_methods():
     seen = rng.random(n) < chance
     rows = pd.DataFrame({"customer": np.arange(n) // 2, "wait": np.where(seen, 3, 50), "seen": True})
     flat = {"right": chance, "over": np.minimum(chance + 0.1, 1), "all": np.full(n, 0.5)}
-    forecasts = {m: judge.of_curve(np.tile(c[:, None], (1, H))) for m, c in flat.items()}
-    forecasts["point"] = judge.of_points(np.full(n, 4.0), H)
+    forecasts = {m: waiting.of_curve(np.tile(c[:, None], (1, H))) for m, c in flat.items()}
+    forecasts["point"] = waiting.of_points(np.full(n, 4.0), H)
     table = judge.calibration_error(forecasts, rows, "right", rows["customer"], 0, draws=200).set_index("method")
     assert list(table.index) == ["right", "over", "all"]
     plain = judge.wait_calibration(forecasts, rows)
@@ -316,7 +318,7 @@ def test_models_learn_a_memoryless_world_and_see_who_is_lost(world):
         "quantiles": timing.boosted_quantiles(fit, test, H, columns, 1),
         "weibull": timing.survival_curve(timing.survival(fit, usual), test, usual, H),
         "daily": timing.daily_curve(chances, test, days.weekday(date), H, columns),
-        "truth": judge.of_curve(true),
+        "truth": waiting.of_curve(true),
     }
     crps = judge.wait_scores(forecasts, test, H).query("metric == 'crps'").groupby("method")["value"].mean()
     assert crps.idxmin() == "truth"

@@ -14,7 +14,7 @@ from scipy import stats
 
 from promo_helpers import draws
 from promo_helpers.audit.fairness import MIN_CUSTOMERS, Measure, by_customer, one_label
-from promo_helpers.models.trees import boosted
+from promo_helpers.trees import boosted
 
 FOLDS = 5
 KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # quantiles at which the effect of a feature on the group may bend

@@ -22,8 +22,8 @@ from promo_helpers import draws, inference
 from promo_helpers import draws as keyed
 from promo_helpers.models.demand import DemandResponse
 from promo_helpers.models.purchase import PurchaseModel, predicted_probability
-from promo_helpers.models.trees import Booster
-from promo_helpers.models.trees import boosted as boosted_trees
+from promo_helpers.trees import Booster
+from promo_helpers.trees import boosted as boosted_trees
 
 Function = Callable[[pd.DataFrame], np.ndarray]  # features -> [row] or [row, output]
 CHUNK = 60_000  # rows asked of a function at a time

@@ -9,8 +9,9 @@ import pandas as pd
 
 from promo_helpers.evaluate.value import policy_scores, shop_profit
 from promo_helpers.experiment import Experiment
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import interval, least_squares
-from promo_helpers.models.demand import Costs, DemandForecast, DemandResponse
+from promo_helpers.models.demand import DemandForecast, DemandResponse
 from promo_helpers.shop import Shop
 
 BEFORE, WINDOW = 28, 14  # days: of the newest habits that a prediction leans on, and of the offer

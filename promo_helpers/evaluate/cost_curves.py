@@ -14,7 +14,7 @@ import pandas as pd
 from promo_helpers.draws import rounded
 from promo_helpers.inference import Ranking, customers, first_rows, from_half_samples, over_half_samples, same_length
 from promo_helpers.knapsack import ROUNDING, upgrades
-from promo_helpers.models.trees import Booster, binned, boosted
+from promo_helpers.trees import Booster, binned, boosted
 
 UNTARGETED = "untargeted"
 Statistic = Callable[[np.ndarray], np.ndarray]  # [some, customer] who is in -> [some, profit or cost, spend]

@@ -6,61 +6,15 @@ horizon + 1 days, "later": every score below needs to know only whether somebody
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from promo_helpers import draws as keyed
 from promo_helpers import inference
+from promo_helpers.features.waiting import WaitForecast
 
 NEAR = (1, 3, 7)  # days
-
-
-@dataclass(frozen=True)
-class WaitForecast:
-    """Per row, in days up to horizon + 1, which means later: `middle`, and where known `low`, `high` and the chances `curve`."""
-
-    middle: np.ndarray
-    low: np.ndarray | None = None
-    high: np.ndarray | None = None
-    curve: np.ndarray | None = None
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean of the wait cut at horizon + 1, of the curve; a forecast without one has only its middle."""
-        return self.middle if self.curve is None else self.curve.shape[1] + 1 - self.curve.sum(axis=1)
-
-
-def of_curve(curve: np.ndarray, level: float = 0.8) -> WaitForecast:
-    """Median and central interval of a curve of chances [row, horizon]. A quantile is the first day by which its chance is reached."""
-    curve = np.maximum.accumulate(np.clip(curve, 0.0, 1.0), axis=1)
-    low, middle, high = (1.0 + (curve < q - 1e-12).sum(axis=1) for q in ((1 - level) / 2, 0.5, (1 + level) / 2))
-    return WaitForecast(middle, low, high, curve)
-
-
-def of_visits(expected: np.ndarray, shape: np.ndarray, loss: float = 0.0) -> WaitForecast:
-    """The first visit of a Poisson process whose customer may be lost on the way, day by day.
-
-    expected [row]: visits expected within the days ahead, loss counted. shape [row, day]: in what proportion visits fall on the days
-    while she is there. loss: chance of being lost at the end of a day. One minus exp(-expected) would spread the loss over all days
-    and so promise too many returns. What is left as an approximation: that baskets are as likely to be empty on each of the days.
-    """
-    there = (1 - loss) ** np.arange(shape.shape[1])  # of being there still, whether she has come or not
-    weight = (shape * there).sum(axis=1)
-    if not (weight > 0).all():
-        raise ValueError(f"{(~(weight > 0)).sum()} rows of `shape` have no day on which a visit may fall: each needs one")
-    each = np.exp(-shape * (expected / weight)[:, None])  # of not coming on a day
-    waiting = np.cumprod(each, axis=1) * there
-    before = np.column_stack([np.ones(len(each)), waiting[:, :-1] * (1 - loss)])
-    return of_curve(np.cumsum(before * (1 - each), axis=1))
-
-
-def of_points(points: np.ndarray, horizon: int) -> WaitForecast:
-    """Forecasts that are one number of days each: cut to 1 .. horizon + 1. Raises ValueError where one is not finite."""
-    if not np.isfinite(points).all():
-        raise ValueError(f"{(~np.isfinite(points)).sum()} forecasts are not finite: each row needs a number of days")
-    return WaitForecast(np.clip(np.asarray(points, float), 1.0, horizon + 1.0))
 
 
 def score(forecast: WaitForecast, wait: np.ndarray, seen: np.ndarray, horizon: int) -> dict[str, float]:

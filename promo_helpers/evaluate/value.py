@@ -15,9 +15,9 @@ import pandas as pd
 from promo_helpers import draws
 from promo_helpers.draws import rounded
 from promo_helpers.experiment import Experiment
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import cluster_error, interval, mean_by_cluster, same_length
-from promo_helpers.models.demand import Costs
-from promo_helpers.models.trees import boosted
+from promo_helpers.trees import boosted
 
 SETTINGS: dict[str, Any] = {  # small and strongly regularised: it need not be a good model, it must not fit noise
     "objective": "regression",

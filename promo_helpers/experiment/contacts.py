@@ -1,6 +1,6 @@
 """The shop's own contacts as an Experiment: its trials, and the log of its old rule."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import narwhals.stable.v2 as nw
@@ -24,6 +24,7 @@ from promo_helpers.features.contact_history import (
 from promo_helpers.shop import Shop
 
 WINDOW, AFTER = 14, 42  # days: an offer holds from the day after the contact; then the six weeks that may pay for it
+YEAR = 365 / 90  # quarters of a year, as the feature spend_90 counts them
 LINES = 8_000_000  # lines in memory at a time
 CONTROL = "none"
 OUTCOMES = (
@@ -40,6 +41,24 @@ OUTCOMES = (
     "after",
     "whole",
 )
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a contact costs, as the marketer knows it: no table of a shop holds these.
+
+    message: of one message, in the currency. opting_out: share of the contacted who opt out. reach: share of a year's margin that is
+    lost with a customer who cannot be reached any more.
+    """
+
+    message: float = 1.5
+    opting_out: float = 0.0012
+    reach: float = 0.05
+
+    def of(self, features: pd.DataFrame) -> np.ndarray:
+        """[row] expected cost of one contact, the loss by opting out included, from her spending in the last 90 days."""
+        margin = float(features["margin"].mean())
+        return self.message + self.opting_out * self.reach * margin * YEAR * features["spend_90"].to_numpy(float)
 
 
 def contact_experiment(shop: Shop, kind: Literal["trial", "log", "both"] = "trial", cost: float = 0.0) -> Experiment:

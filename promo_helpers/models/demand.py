@@ -14,12 +14,12 @@ from scipy.special import expit
 
 from promo_helpers import draws
 from promo_helpers.experiment import Experiment
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import cluster_error, jackknife
 from promo_helpers.models import saved
-from promo_helpers.models.trees import Booster, boosted
 from promo_helpers.shop import Shop
+from promo_helpers.trees import Booster, boosted
 
-YEAR = 365 / 90  # quarters of a year, as the feature spend_90 counts them
 MEAN: dict[str, Any] = {
     "objective": "l2",
     "num_leaves": 15,
@@ -28,24 +28,6 @@ MEAN: dict[str, Any] = {
     "feature_fraction": 0.5,
 }
 MEAN_ROUNDS = 60
-
-
-@dataclass(frozen=True)
-class Costs:
-    """What a contact costs, as the marketer knows it: no table of a shop holds these.
-
-    message: of one message, in the currency. opting_out: share of the contacted who opt out. reach: share of a year's margin that is
-    lost with a customer who cannot be reached any more.
-    """
-
-    message: float = 1.5
-    opting_out: float = 0.0012
-    reach: float = 0.05
-
-    def of(self, features: pd.DataFrame) -> np.ndarray:
-        """[row] expected cost of one contact, the loss by opting out included, from her spending in the last 90 days."""
-        margin = float(features["margin"].mean())
-        return self.message + self.opting_out * self.reach * margin * YEAR * features["spend_90"].to_numpy(float)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from promo_helpers import draws, inference
 from promo_helpers.experiment import Experiment
-from promo_helpers.models.trees import regressor
+from promo_helpers.trees import regressor
 
 FOLDS = 5
 LEAST = 20  # rows of each arm, below which no interval is worth its name

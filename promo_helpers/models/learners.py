@@ -14,8 +14,9 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier
 
 from promo_helpers.experiment import Experiment
-from promo_helpers.models.demand import Costs, estimate_displacement, expected_gain, fit_dose_response
-from promo_helpers.models.trees import regressor
+from promo_helpers.experiment.contacts import Costs
+from promo_helpers.models.demand import estimate_displacement, expected_gain, fit_dose_response
+from promo_helpers.trees import regressor
 
 TREES: dict[str, Any] = {
     "n_estimators": 100,

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from promo_helpers.evaluate.survival import WaitForecast, of_curve
 from promo_helpers.features.baskets import ClassDays
 from promo_helpers.features.purchases import Purchases
-from promo_helpers.features.waiting import ShoppingDays, known_at
+from promo_helpers.features.waiting import ShoppingDays, WaitForecast, known_at, of_curve
 from promo_helpers.models.next_product import personal_share, without_owned
 from promo_helpers.models.saved import encoded
 from promo_helpers.models.send_time import HOURS, Habit, best_hours, hour_kernel, visits

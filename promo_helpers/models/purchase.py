@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from promo_helpers import draws
 from promo_helpers.features.panel import Panel
-from promo_helpers.models.trees import Booster, boosted
+from promo_helpers.trees import Booster, boosted
 
 WINDOW = 14  # days
 GRID: dict[str, dict[str, list[Any]]] = {

@@ -17,10 +17,10 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from promo_helpers import paths
 from promo_helpers.files import remove, replace_folder, scratch_beside
-from promo_helpers.models.trees import Booster
 from promo_helpers.shop import Shop
 from promo_helpers.shop.loading import command as command_for
 from promo_helpers.shop.loading import same_shop
+from promo_helpers.trees import Booster
 
 UNKNOWN = -1
 

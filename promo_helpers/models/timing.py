@@ -1,6 +1,6 @@
 """When will they be back? Waiting times by personal gaps, rates, forests, quantile boosting, a survival model and daily chances.
 
-All learn from the frame of `features.waiting.moments`; each gives a `Forecast` (evaluate.survival). A wait beyond the horizon is "later".
+All learn from the frame of `features.waiting.moments`; each gives a `Forecast` (features.waiting). A wait beyond the horizon is "later".
 """
 
 import warnings
@@ -16,9 +16,8 @@ from sklearn.model_selection import GridSearchCV
 from threadpoolctl import threadpool_limits
 
 from promo_helpers import draws
-from promo_helpers.evaluate.survival import WaitForecast, of_curve, of_points
-from promo_helpers.features.waiting import FEATURES, WEEKDAYS
-from promo_helpers.models.trees import Booster, boosted
+from promo_helpers.features.waiting import FEATURES, WEEKDAYS, WaitForecast, of_curve, of_points
+from promo_helpers.trees import Booster, boosted
 
 if TYPE_CHECKING:
     from lifelines import WeibullAFTFitter

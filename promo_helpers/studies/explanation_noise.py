@@ -15,8 +15,9 @@ from scipy import special
 from promo_helpers import draws
 from promo_helpers.audit.shapley import explain, rupees_and_lift
 from promo_helpers.experiment import Experiment
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import share
-from promo_helpers.models.demand import PRIOR_DISPLACEMENT, Costs, DemandResponse, fit_dose_response
+from promo_helpers.models.demand import PRIOR_DISPLACEMENT, DemandResponse, fit_dose_response
 from promo_helpers.studies.markets import run_cases, trial_market
 
 EXPLAINED, BESIDE = 80, 10  # decisions explained, and those they are compared with

@@ -18,10 +18,10 @@ from promo_helpers.decide import policies
 from promo_helpers.decide.forecast import calibrated_forecast, fit_calibrations, forecast_against_holdout
 from promo_helpers.evaluate.value import outcome_scores, policy_difference, policy_value, shop_profit, weighted_value
 from promo_helpers.experiment import Experiment
-from promo_helpers.experiment.contacts import contact_experiment
+from promo_helpers.experiment.contacts import Costs, contact_experiment
 from promo_helpers.market import ARMS, Truth, replay, simulate
 from promo_helpers.market.parameters import parameters
-from promo_helpers.models.demand import Costs, DemandForecast, DemandResponse, fit_demand_response
+from promo_helpers.models.demand import DemandForecast, DemandResponse, fit_demand_response
 from promo_helpers.studies.markets import run_cases
 
 HELD = 0.2  # share of these that is held out

@@ -20,8 +20,8 @@ from promo_helpers.market.people import customer_ids
 from promo_helpers.market.simulate import Lived, live_block
 from promo_helpers.market.streams import BLOCK
 from promo_helpers.market.truth import BRIDGE, Expected, Truth
-from promo_helpers.models.trees import Booster, boosted
 from promo_helpers.studies.market_calibration import sample_contacts
+from promo_helpers.trees import Booster, boosted
 
 LOOK_BACK = 180  # days in which a decision's customer has bought in the category, and of the recent habits
 TOP = 0.2  # share of customers that the ranking rules contact

@@ -13,8 +13,9 @@ import pandas as pd
 from promo_helpers.audit.contacted import BORDERS
 from promo_helpers.decide.allocate import Limits, Parity, allocate
 from promo_helpers.decide.parity import share_gap
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import named, student
-from promo_helpers.models.demand import Costs, fit_demand_response
+from promo_helpers.models.demand import fit_demand_response
 from promo_helpers.studies.markets import run_cases, trial_market
 
 PROTECTED = ("age", "female", "segment")

@@ -9,9 +9,10 @@ import pandas as pd
 from promo_helpers.decide import policies
 from promo_helpers.evaluate.cost_curves import apply_rule, best_one_variable_rule, frontier
 from promo_helpers.evaluate.value import outcome_scores, policy_difference, policy_value, shop_profit
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.experiment.design import ONE_SIDED
 from promo_helpers.inference import interval, named, share, student
-from promo_helpers.models.demand import Costs, fit_demand_response
+from promo_helpers.models.demand import fit_demand_response
 from promo_helpers.studies.markets import run_cases, trial_market
 from promo_helpers.studies.uplift_markets import DEFAULT, Oracle, Populations, oracle_of
 

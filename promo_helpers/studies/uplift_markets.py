@@ -16,11 +16,11 @@ from promo_helpers.evaluate.cost_curves import (
     fit_informed_oracle,
     frontier,
 )
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import ratio_of_means, student
-from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
-from promo_helpers.models.trees import Booster, boosted
 from promo_helpers.studies.markets import PROCESSES, Scored, run_cases, trial_market
+from promo_helpers.trees import Booster, boosted
 
 SIZES = (5_000, 20_000, 60_000)  # contacts to learn from
 PER_CONTACT = 1 / 2.95  # customers a contact of the trial

@@ -8,8 +8,8 @@ import pandas as pd
 
 from promo_helpers import draws
 from promo_helpers.evaluate.value import doubly_robust_scores, outcome_means
+from promo_helpers.experiment.contacts import Costs
 from promo_helpers.inference import mean_by_cluster, share
-from promo_helpers.models.demand import Costs
 from promo_helpers.models.learners import LEARNERS
 from promo_helpers.studies.markets import run_cases, trial_market
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from promo_helpers.models.trees import binned, boosted, regressor
+from promo_helpers.trees import binned, boosted, regressor
 
 RNG = np.random.default_rng(0)
 X = pd.DataFrame(RNG.normal(size=(800, 4)), columns=["a", "b", "c", "d"])

@@ -24,7 +24,6 @@ from promo_helpers.draws import rounded
 
 PART_OF_A_ROW = 1e-6  # a share that differs by exactly the tolerance is within it
 CORE = 3000  # rows of a linear programme: a third of a second
-BAND_CORE = 1000  # with bands, whose rows hold every contact of a group: as good in a quarter of the time
 STEPS = 60  # evaluations of the dual bound for one sample
 ROUNDS = 8  # linear programmes for one sample
 WHOLE = 1 - 1e-6  # a share of an arm above it is the arm: HiGHS is right to 1e-7
@@ -159,11 +158,11 @@ def solve(problem: Problem, order: np.ndarray, core: int | None = None) -> tuple
     """([row] arm, [cap] price): the prices of the lowest dual bound found, and the arms of the linear programme that gave them.
 
     Arms may break a limit by what prices are not exact; a row that the linear programme splits has arm 0. With at most `core` rows
-    (CORE, or BAND_CORE) the prices are exact, and no more customers are split than limits bind. order: [block] a random order, from which
+    (CORE) the prices are exact, and no more customers are split than limits bind. order: [block] a random order, from which
     samples are taken.
     """
     size = np.diff(problem.first)
-    core = core or (CORE if problem.bands is None else BAND_CORE)
+    core = core or CORE
     many = int(np.searchsorted(np.cumsum(size[order]), core)) + 1
     core = max(core, 20 * len(problem.limit))
     hard = np.full(len(problem.limit), np.inf)

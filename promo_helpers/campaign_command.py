@@ -47,7 +47,7 @@ def list_products(folder: str = "", currency: str = "LKR", margin: str = "") -> 
 
 
 def _check(ask: CampaignRequest, shop: Shop, folder: str) -> None:
-    """Raises AskError for a product or a day that the shop cannot have a campaign about."""
+    """Raises RequestError for a product or a day that the shop cannot have a campaign about."""
     known = products(shop)["name"].astype(str)
     if known.empty:
         raise RequestError(

@@ -37,8 +37,9 @@ def check_parameters(**given: tuple[Any, Rule | Sequence[Any]]) -> None:
 
 
 def one_of(choices: Sequence[Any]) -> Rule:
-    """The rule that a value is one of some choices."""
-    return Rule(f"one of {', '.join(str(c) for c in choices)}", lambda value: any(value == c for c in choices))
+    """The rule that a value is one of some choices, of which "" is called empty."""
+    words = ", ".join(str(c) for c in choices if c != "") + ", or empty" * ("" in choices)
+    return Rule(f"one of {words}", lambda value: any(value == c for c in choices))
 
 
 def all_of(choices: Sequence[Any]) -> Rule:

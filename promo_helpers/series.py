@@ -40,7 +40,7 @@ FIXED = {
 SHARED = ("data/campaigns", "data/models", "data/numbers", "data/processed", "data/raw", "data/tables", "figures", "build/twin")
 # errors whose sentence is written for people and needs no trace
 USER_ERRORS = (
-    "AskError",
+    "RequestError",
     "ExperimentError",
     "NotAvailable",
     "OtherShop",

@@ -200,7 +200,7 @@ def test_the_list_is_as_even_as_it_was_asked_to_be(kits, small, limit):
     assert [float(t) for t in told.groups()] == pytest.approx(
         [100 * parity.share_gap(*sets(f)) for f in (found, free)], abs=0.051
     )
-    promised = re.search(r"promises (-?[\d,]+) LKR instead of (-?[\d,]+)\.", note)
+    promised = re.search(r"predicts (-?[\d,]+) LKR instead of (-?[\d,]+)\.", note)
     assert [float(t.replace(",", "")) for t in promised.groups()] == pytest.approx(
         [found.sent["predicted_profit"].sum(), free.sent["predicted_profit"].sum()], abs=0.51
     )

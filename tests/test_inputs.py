@@ -25,6 +25,7 @@ def test_what_is_right_passes():
         ("nosuch", inputs.source(""), "'nosuch': must be one of simulated, completejourney, own"),
         ("", inputs.source("my-shop"), "'': must be a name"),
         (7, (0, 5, 10), "7: must be one of 0, 5, 10"),
+        ("7", ("5", "10", ""), "'7': must be one of 5, 10, or empty"),
         (["c"], inputs.all_of(("a", "b")), r"\['c'\]: must be a list of one or more of a, b"),
         ([], inputs.all_of(("a", "b")), r"\[\]: must be a list of one or more of a, b"),
         ("a", inputs.all_of(("a", "b")), "'a': must be a list"),

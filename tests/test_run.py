@@ -197,7 +197,7 @@ def test_a_saved_figure_is_shown_as_it_was_saved_and_once(project, monkeypatch):
 ASKS = {
     "cell_type": "code",
     "metadata": {},
-    "source": "from promo_helpers import inputs\ninputs.check(k=(0, inputs.whole(1)))",
+    "source": "from promo_helpers import inputs\ninputs.check_parameters(k=(0, inputs.whole_number(1)))",
 }
 
 
@@ -382,7 +382,7 @@ def test_a_notebook_that_takes_no_product_says_so(project, command):
 
 @pytest.mark.slow
 def test_an_unknown_product_is_answered_with_the_nearest_in_one_line(project, command, capsys):
-    asks = {**LOOKS, "source": 'from promo_helpers.shop.shop import find\nfind(product, ["White Bread", "Jam"])'}
+    asks = {**LOOKS, "source": 'from promo_helpers.shop.shop import find_name\nfind_name(product, ["White Bread", "Jam"])'}
     notebook(project, PROSE, TAKES, asks, WRITES)
     with pytest.raises(SystemExit):
         command("--product", "Whit Bread")

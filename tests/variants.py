@@ -62,6 +62,6 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("09_uplift", "learners", ["Tlearner"], "learners = ['Tlearner']: must be a list of one or more of S-learner, T-learner,"),
     ("09_uplift", "arm", 7, "arm = 7: must be one of 0, 5, 10, 15, 20, 25, or empty"),
     ("12_budget", "parts", 1, "parts = 1: must be a whole number from 2 to 50"),
-    ("16_explanation", "half", 0, "half = 0: must be a number from 0.01 to 1"),
-    ("17_fairness", "even", "age", "even = 'age': must be one of gender, age_band, city,"),
+    ("16_explanation", "budget_share", 0, "budget_share = 0: must be a number from 0.01 to 1"),
+    ("17_fairness", "parity_attribute", "age", "parity_attribute = 'age': must be one of gender, age_band, city,"),
 ]

@@ -268,7 +268,7 @@ class Campaign:
 def build(kit: Kit, ask: CampaignRequest, seed: int) -> Campaign:
     """Choose whom to write to about which product, with which discount, when and why. The same seed gives the same list.
 
-    Raises AskError for what cannot be done, in sentences.
+    Raises RequestError for what cannot be done, in sentences.
     """
     date, people = kit.date(ask), contactable(kit.shop, ask.channel)
     known = people.who["customer_id"].isin(kit.purchases.customers)

@@ -133,7 +133,7 @@ def days(kit: Kit, customers: np.ndarray, date: pd.Timestamp, within: int = WITH
 
 
 def check_parity_request(rule: ParityRule | None, groups: pd.DataFrame, why: str) -> None:
-    """Raises AskError where parity is asked for that cannot be had: without such groups, or without a response (`why`)."""
+    """Raises RequestError where parity is asked for that cannot be had: without such groups, or without a response (`why`)."""
     if rule is None:
         return
     if rule.attribute not in groups:
@@ -148,7 +148,7 @@ def check_parity_request(rule: ParityRule | None, groups: pd.DataFrame, why: str
 def parity_groups(rule: ParityRule | None, groups: pd.DataFrame, eligible: np.ndarray) -> Parity | None:
     """Labels of the groups that are large enough to be judged, as an audit has it, and the tolerance; missing for who is in none.
 
-    groups: [customer, attribute]; eligible: [customer] whom the offer may go to. Raises AskError where there are not two such groups:
+    groups: [customer, attribute]; eligible: [customer] whom the offer may go to. Raises RequestError where there are not two such groups:
     nothing could be even.
     """
     if rule is None:

@@ -33,7 +33,7 @@ def contactable(shop: Shop, channel: Channel) -> People:
     """Customers who agreed to be contacted (and did not opt out since: that takes the consent away) and have the channel's field.
 
     What no table of the shop holds for anybody cannot be asked of anybody: then all stay, and a note says what to check before sending.
-    Raises AskError where nobody is left.
+    Raises RequestError where nobody is left.
     """
     wanted = [c for c in ("customer_id", "name", "city", "consent", channel.column) if shop.has("customers", c)]
     people = shop.frame("customers", wanted).sort_values("customer_id", kind="stable", ignore_index=True)
@@ -145,11 +145,11 @@ class Kit:
         return pd.Timestamp(self.purchases.moment(self.purchases.days))
 
     def date(self, ask: CampaignRequest) -> pd.Timestamp:
-        """The first day of sending: as asked, or the day after the data end. Raises AskError for one before that."""
+        """The first day of sending: as asked, or the day after the data end. Raises RequestError for one before that."""
         return first_day(ask, self.end)
 
     def product(self, named: str) -> int:
-        """Number of an item by name or id, whatever its capitals. Raises AskError that suggests the nearest names."""
+        """Number of an item by name or id, whatever its capitals. Raises RequestError that suggests the nearest names."""
         return product_number(named, self.items, "item")
 
     @property

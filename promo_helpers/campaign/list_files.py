@@ -215,7 +215,7 @@ def write_campaign(
 
     Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
     A file that lies there is replaced only if it is in `mine`; otherwise the name of all of them gets a number behind it.
-    Raises AskError, and writes nothing, where a form of `mine` was filled: that campaign was sent.
+    Raises RequestError, and writes nothing, where a form of `mine` was filled: that campaign was sent.
     """
     path = _files(folder, unused(folder, stem(campaign, suffix), replaceable))
     there = paths.landing(path["responses"])

@@ -25,7 +25,7 @@ def products(shop: Shop) -> pd.DataFrame:
 
 
 def product_number(named: str, items: pd.DataFrame, key: str = "product_id") -> int:
-    """Row of an item by name or id (column `key`), whatever its capitals. Raises AskError that suggests the nearest names."""
+    """Row of an item by name or id (column `key`), whatever its capitals. Raises RequestError that suggests the nearest names."""
     ids = [str(i).lower() for i in items[key]]
     if named.lower() in ids:
         return ids.index(named.lower())
@@ -106,7 +106,7 @@ def parse_request(
 ) -> CampaignRequest:  # fmt: skip
     """Read what was typed; "" leaves a thing open. costs: of one message by channel, in the currency of the prices.
 
-    Raises AskError, which lists every problem at once.
+    Raises RequestError, which lists every problem at once.
     """
     problems = list[str]()
     costs = {"SMS": 1.5, "e-mail": 0.1} if costs is None else costs
@@ -155,7 +155,7 @@ def parse_request(
 
 
 def first_day(ask: CampaignRequest, end: pd.Timestamp) -> pd.Timestamp:
-    """The first day of sending: as asked, or `end`, the first midnight after the data. Raises AskError for one before that."""
+    """The first day of sending: as asked, or `end`, the first midnight after the data. Raises RequestError for one before that."""
     if ask.date is not None and ask.date < end:
         raise RequestError(
             [f"DATE={ask.date:%Y-%m-%d}: the data end on {end - pd.Timedelta(days=1):%Y-%m-%d}, and a list made for a day"

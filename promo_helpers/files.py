@@ -26,8 +26,13 @@ def scratch_beside(path: Path) -> Path:
 
 
 def alive(process: int) -> bool:
-    """Whether another process with this number runs."""
-    return process != os.getpid() and psutil.pid_exists(process)  # this very process may have tried before
+    """Whether another process with this number runs; one that has ended and that nobody has waited for does not."""
+    if process == os.getpid():  # which may have tried before
+        return False
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def remove(path: Path) -> None:

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from jupyter_client import KernelManager
 
 from promo_helpers import __main__ as command_line
 from promo_helpers import depends, paths, series
+from promo_helpers.files import alive
 from promo_helpers.paper import first_error
 
 ROOT = paths.ROOT
@@ -521,3 +524,16 @@ def test_what_is_typed_wrong_is_said_before_a_run_begins(three, monkeypatch):
     ):
         with pytest.raises(SystemExit, match=re.escape(sentence)):
             command_line.main(["run", *words], standalone_mode=False)
+
+
+def test_a_process_that_has_ended_and_is_waited_for_by_nobody_is_not_alive():
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert alive(process.pid)
+    process.kill()
+    deadline = time.monotonic() + 30
+    while alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert psutil.pid_exists(process.pid), "its number is taken until somebody waits for it"
+    assert not alive(process.pid)
+    process.communicate()
+    assert not alive(process.pid)

@@ -198,7 +198,7 @@ def closure(files: Iterable[Path]) -> list[Path]:
 
 
 def needs(notebook: Path) -> list[Path]:
-    """The files that a notebook's results depend on: itself and the part of the package that it imports."""
+    """The files that a notebook's results depend on: itself, the part of the package that it imports, and kept studies that it reads."""
     return list(_needs(notebook, notebook.stat().st_mtime_ns))
 
 
@@ -209,13 +209,17 @@ def _needs(notebook: Path, _changed: int) -> tuple[Path, ...]:
     except (ValueError, KeyError, TypeError):
         raise Unreadable(f"{paths.display_path(notebook)}: this is not a notebook, or not a whole one") from None
     files: set[Path] = set()
+    studies: set[str] = set()
     for number, cell in enumerate(cells, 1):
         if cell["cell_type"] == "code":
+            source = "".join(cell["source"])
+            studies |= set(re.findall(r"\bread_study\([\"'](\w+)[\"']\)", source))
             try:
-                files |= modules("".join(cell["source"]))
+                files |= modules(source)
             except SyntaxError as error:
                 raise Unreadable(f"{paths.display_path(notebook)}: cell {number}, line {error.lineno}: {error.msg}") from None
-    return (notebook, *closure(files))
+    kept = (paths.ROOT / "data" / "replications" / f"{name}.csv" for name in sorted(studies))
+    return (notebook, *(file for file in kept if file.is_file()), *closure(files))
 
 
 def prerequisites(run: str, profile: str) -> list[Path]:

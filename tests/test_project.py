@@ -203,6 +203,14 @@ def test_intervals_have_one_place():
     assert found == allowed
 
 
+def test_a_run_is_made_again_for_the_kept_studies_that_it_reads():
+    for notebook in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        read = set(re.findall(r"read_study\(\\?[\"'](\w+)", notebook.read_text(encoding="utf-8")))
+        needs = {p.stem for p in depends.needs(notebook) if p.parent == ROOT / "data" / "replications"}
+        assert needs == read, notebook.name
+    assert "parity_markets" in {p.stem for p in depends.needs(ROOT / "notebooks" / "17_fairness.ipynb")}
+
+
 def test_dependencies_of_a_notebook_are_what_it_imports_and_what_that_imports(tmp_path):
     needs = {p.relative_to(ROOT).as_posix() for p in depends.needs(ROOT / "notebooks" / "02_shop.ipynb")}
     assert {

@@ -17,7 +17,7 @@ from promo_helpers import paths
 
 REPEATS = 3
 FRESH = "from promo_helpers.shop.loading import load_shop; load_shop('completejourney')"
-SHOP = "import numpy as np; from promo_helpers.explore import assortment, customers, sales\n"
+SHOP = "import numpy as np; from promo_helpers import explore\n"
 SHOP += "from promo_helpers.shop.loading import load_shop; shop = load_shop('completejourney')\n"
 MARKET = "from promo_helpers import paths; from promo_helpers.market import parameters, simulate\n"
 MARKET += "simulate(parameters({!r}, {}), 1, paths.data('raw', 'bench'), paths.data('bench'))"
@@ -68,9 +68,9 @@ ROWS = {  # what -> (code, whether it starts from nothing)
         for rows in (3_000, 60_000, 1_000_000)
     },
     "draws: by entity, and by the walk of a generator": (DRAWS.format(1_000_000), False),
-    "explore: days of 1.44 million lines": (SHOP + "sales.daily_sales(shop)", False),
-    "explore: baskets of 1.44 million lines": (SHOP + "customers.baskets(shop)", False),
-    "explore: lift of 435 pairs, 500 draws": (SHOP + "assortment.pair_lift(shop, 1)", False),
+    "explore: days of 1.44 million lines": (SHOP + "explore.daily_sales(shop)", False),
+    "explore: baskets of 1.44 million lines": (SHOP + "explore.baskets(shop)", False),
+    "explore: lift of 435 pairs, 500 draws": (SHOP + "explore.pair_lift(shop, 1)", False),
 }
 
 ONCE = {

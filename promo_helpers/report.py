@@ -93,6 +93,21 @@ class Report:
         Raises ValueError for a name used twice, for infinity, for an interval that is upside down, for a difference of what
         has not been recorded, and for one of shares that is not in points.
         """
+        self._add(name, value, meaning, unit, digits, interval, difference)
+        self._write()
+
+    def _add(
+        self,
+        name: str,
+        value: Any,
+        meaning: str,
+        unit: str,
+        digits: int | None,
+        interval: tuple[float, float] | None = None,
+        difference: tuple[str | Cell, str | Cell] | None = None,
+        **more: Any,
+    ) -> None:
+        """Enter a number into the ledger without writing it; `more` are further keys of its entry."""
         _named(name)
         if isinstance(value, (Mapping, pd.Series)):
             ends = next((e for e in ENDS if all(c in value for c in e)), None)
@@ -101,16 +116,16 @@ class Report:
         if self._number(name):
             raise ValueError(f"'{name}' is recorded twice in the run {self.run}")
         cited = [self._cited(name, unit, part) for part in difference or ()]
-        entry = _entry(name, value, interval, unit, digits) | {"meaning": meaning}
+        entry = _entry(name, value, interval, unit, digits) | {"meaning": meaning} | more
         if cited:
             entry["difference"] = cited
         self.ledger["numbers"].append(entry)
-        self._write()
 
     def record_all(self, meaning: str, unit: str = "", digits: int | None = None, /, **numbers: Any) -> None:
         """Record several numbers of one kind, unit and format by their names; the meaning of each ends in its name."""
         for name, value in numbers.items():
-            self.record(name, value, meaning=f"{meaning}: {name.replace('_', ' ')}", unit=unit, digits=digits)
+            self._add(name, value, f"{meaning}: {name.replace('_', ' ')}", unit, digits)
+        self._write()
 
     def record_cells(
         self, table: str, column: str, meaning: str, /, *, digits: int | None = None, unit: str | None = None, **rows: Any
@@ -127,15 +142,7 @@ class Report:
             if cell is None:
                 raise ValueError(f"'{name}' is {_cell_name(table, key, column)}, a cell that the run {self.run} has not saved")
             unit_, digits_ = (cell["unit"] if unit is None else unit), (cell["digits"] if digits is None else digits)
-            self.record(
-                name,
-                cell["value"],
-                interval=cell["interval"],
-                unit=unit_,
-                digits=digits_,
-                meaning=f"{meaning}: {', '.join(at[1])}",
-            )
-            self.ledger["numbers"][-1]["cell"] = at
+            self._add(name, cell["value"], f"{meaning}: {', '.join(key)}", unit_, digits_, cell["interval"], cell=at)
         self._write()
 
     def claim(

@@ -259,7 +259,7 @@ def one_tree(rule: Rupees, x: pd.DataFrame, seed: int, leaves: int = 16) -> Deci
 
 
 def fidelity(rule_values: np.ndarray, tree_values: np.ndarray) -> Fidelity:
-    """How well trees (`said` [row]) stand for a rule (`own` [row]), on rows they have not seen: rupees, and whether they exceed nothing.
+    """How well trees stand for a rule (values of both [row]), on rows they have not seen: rupees, and whether they exceed nothing.
     Raises ValueError for fewer than 30 rows: too few to judge."""
     if len(rule_values) < 30:
         raise ValueError(f"{len(rule_values)} rows held out are too few to judge a distilled rule by: at least 30")
@@ -310,7 +310,7 @@ def chances(model: PurchaseModel, part: str = "ensemble") -> Function:
 
 def true_types(gain: np.ndarray, buys: np.ndarray, units: np.ndarray, sure: float = 0.25) -> np.ndarray:
     """[row] the true type from true expectations [row, arm]: "persuadable" where some offer earns; of the others "sleeping dog" where a
-    reminder alone sells less of the product than none, else by the chance of buying without, as `segments.labelled`."""
+    reminder alone sells less of the product than none, else by the chance of buying without, as `evaluate.uplift.customer_types`."""
     kind = np.where(buys[:, 0] >= sure, "sure thing", "lost cause")
     kind = np.where(units[:, 1] < units[:, 0], "sleeping dog", kind)
     return np.where(gain[:, 1:].max(axis=1) > 0, "persuadable", kind)

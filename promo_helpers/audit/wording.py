@@ -28,7 +28,7 @@ def ago(days: float) -> str:
 
 
 def used_discounts(share: Counts, sent: Counts) -> Counts:
-    """How many of the `given` earlier discounts were used, from the shrunk share of `features.contact_history`."""
+    """How many of the earlier discounts `sent` were used, from the shrunk share of `features.contact_history`."""
     return np.rint(share * (sent + 2) - 2 * REDEEMED)
 
 

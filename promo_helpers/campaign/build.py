@@ -233,7 +233,7 @@ RESPONSE = "response ranking: by who is likely to buy, not by whom the offer mov
 class Campaign:
     """The list and all that is known about it.
 
-    rows: one a chosen customer, held out ones too, the most profitable (or likeliest) first; columns as `listing.COLUMNS` are made of.
+    rows: one a chosen customer, held out ones too, the most profitable (or likeliest) first; columns as `list_files.list_table` takes.
     view: everybody considered (None without a response), chosen: places in it. why: for a response ranking, why it is no uplift ranking.
     groups: [row of people.who, attribute] for the audit, without columns where the shop records none.
     """

@@ -185,7 +185,7 @@ class Candidates:
     season_level: float = 1.0
 
     def between(self, statistic: Callable[[DemandForecast], np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, ...]:
-        """estimate, low, high of a statistic of the forecast of these rows, at the level of the season; see `Response.between`."""
+        """estimate, low, high of a statistic of the forecast of these rows, at the level of the season; see `DemandResponse.between`."""
         features = self.features.iloc[rows].reset_index(drop=True)
         return self.response.between(lambda f: statistic(at_level(self.response, f, features, self.season_level)), features)
 

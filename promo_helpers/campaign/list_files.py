@@ -192,7 +192,7 @@ def plan_table(campaign: Campaign) -> pd.DataFrame:
 
 
 def unused(folder: Path, name: str, replaceable: Collection[Path] = ()) -> str:
-    """The name, with a number behind it where files of a campaign of that name lie in the folder already that are not in `mine`."""
+    """The name, with a number behind it where files of a campaign of that name lie in the folder already that are not in `replaceable`."""
     own, number, found = {p.resolve() for p in replaceable}, 1, name
     place = paths.landing(folder)
     while any(f.is_file() and f.resolve() not in own for f in _files(place, found).values()):
@@ -210,12 +210,12 @@ def write_campaign(
     campaign: Campaign, folder: Path, suffix: str = "", summary: pd.DataFrame | None = None, replaceable: Collection[Path] = ()
 ) -> dict[str, Path]:
     """Write the files of a campaign, each whole or not at all: list, holdout, responses (a form), columns, plan; summary where it is
-    `told` (by `promise.summary`); and audit, where the shop records a group of its customers: who of all that may be written to is on the
+    given (by `outcome.summary`); and audit, where the shop records a group of its customers: who of all that may be written to is on the
     list (`audit.contacted`).
 
     Who is held out is in a file of ids alone: nobody can write to the holdout by mistake with a file that has no address in it.
-    A file that lies there is replaced only if it is in `mine`; otherwise the name of all of them gets a number behind it.
-    Raises RequestError, and writes nothing, where a form of `mine` was filled: that campaign was sent.
+    A file that lies there is replaced only if it is in `replaceable`; otherwise the name of all of them gets a number behind it.
+    Raises RequestError, and writes nothing, where a form of `replaceable` was filled: that campaign was sent.
     """
     path = _files(folder, unused(folder, stem(campaign, suffix), replaceable))
     there = paths.landing(path["responses"])

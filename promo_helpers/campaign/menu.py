@@ -23,7 +23,8 @@ def menu(
     kit: Kit, folder: Path, *, costs: dict[str, float], holdout: float, seed: int, suffix: str = "",
     make: Callable[[Kit, CampaignRequest, int], Campaign] = build,
 ) -> widgets.VBox:  # fmt: skip
-    """Widgets that make a list when the button is pressed, and do nothing before. The files go to `folder`, as `listing.write` has it.
+    """Widgets that make a list when the button is pressed, and do nothing before. The files go to `folder`
+    (`list_files.write_campaign`).
 
     `make` builds the campaign. What cannot be done is said in sentences below the button.
     """

@@ -262,7 +262,7 @@ def expected_measured_profit(plan: pd.DataFrame, units: np.ndarray, revenue: np.
 
 
 def forecast_and_measured(table: pd.DataFrame, forecast: pd.Series, true: Mapping[str, float]) -> pd.DataFrame:
-    """Columns what, value, low, high: the profit promised, foretold (a row of `promise.summary`, least to most), measured, and true."""
+    """Columns what, value, low, high: the profit predicted, forecast (a row of `summary`, prediction interval), measured, and true."""
     row = table.set_index("figure").loc["profit"]
     plain = inference.interval(row["unadjusted"], row["unadjusted_se"], inference.ROUNDED)
     rows = [

@@ -141,7 +141,7 @@ def profit_bridge(
     """Tidy: policy, term, value, low, high: from the bump of one product to the shop's profit, LKR for a thousand decisions, estimated.
 
     Terms: gross bump (margin of the additional units, at the price they were sold for), baseline discount (given on units that would have
-    been bought anyway), other sales (substitutes and the weeks after: the share `tied` [row] of the additional units' undiscounted
+    been bought anyway), other sales (substitutes and the weeks after: the share `displacement` [row] of the additional units' undiscounted
     margin), opting out (`leaving` [row] a contact), messages, net. scores: [row, arm] doubly robust, of money (price x units) and used
     (price x units under the offer); what is known of a row, such as its margin, may multiply its score.
     """

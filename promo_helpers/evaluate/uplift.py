@@ -173,7 +173,7 @@ def contrast_at_k(
     """`uplift_at_k` of one arm against the control, for rankings by name: learner, share, method, estimate, se, low, high.
 
     Only the rows of the two arms count, with the chances that they have among the two: with those of a trial of three arms every residual
-    would weigh half as much again. A ranking gives [row] scores for features. Raises as `uplift_at_k` and `scores_of` do.
+    would weigh half as much again. A ranking gives [row] scores for features. Raises as `uplift_at_k` and `value.experiment_scores` do.
     """
     two = experiment.contrast(arm)
     scores = experiment_scores(two, outcome, seed)

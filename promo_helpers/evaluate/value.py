@@ -130,7 +130,8 @@ METHODS = ("weighted", "self-normalised", "doubly robust")
 
 
 def shop_profit(experiment: Experiment, costs: Costs, displacement: np.ndarray | float) -> np.ndarray:
-    """[row] what the window of the product shows of the whole shop's profit: its margin less discount and message, less the share `tied` of
+    """[row] what the window of the product shows of the whole shop's profit: its margin less discount and message, less
+    the share `displacement` of
     the units' undiscounted margin that other sales pay for, less the mean loss by opting out of who was sent something.
 
     The outcome `whole` would be the thing itself, but its noise is over a thousand times an effect. The share and the loss are taken as

@@ -79,7 +79,7 @@ def expected_gain(
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """[row, arm] expected profit of the whole shop beyond that of the control, and expected spend: discount redeemed and message.
 
-    Additional units earn their margin, less the share `tied` that other sales pay for; each unit under the offer costs the discount
+    Additional units earn their margin, less the share `displacement` that other sales pay for; each unit under the offer costs the discount
     (beyond a price promotion that runs anyway); and every contact costs `cost` [row].
     """
     price, margin, shelf = (features[c].to_numpy(float)[:, None] for c in ("product_price", "margin", "promotion_ahead"))

@@ -1,6 +1,6 @@
 """When will they be back? Waiting times by personal gaps, rates, forests, quantile boosting, a survival model and daily chances.
 
-All learn from the frame of `features.waiting.moments`; each gives a `Forecast` (features.waiting). A wait beyond the horizon is "later".
+All learn from the frame of `features.waiting.moments`; each gives a `WaitForecast`. A wait beyond the horizon is "later".
 """
 
 import warnings

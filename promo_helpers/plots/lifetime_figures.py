@@ -80,7 +80,7 @@ def deciles(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
 
 
 def chances(table: pd.DataFrame, axis: Axes) -> Axes:
-    """Foretold chance of being alive against the share who are (`evaluate.customer_value.share_true`)."""
+    """Predicted chance of being alive against the share who are (`evaluate.customer_value.probability_calibration`)."""
     axis.plot([0, 1], [0, 1], color=PALE, lw=1.2, zorder=0)
     axis.vlines(table["forecast"], table["low"], table["high"], color=COLOUR["lifetime value"], lw=1)
     axis.plot(table["forecast"], table["actual"], "o-", ms=3.5, lw=1, color=COLOUR["lifetime value"])

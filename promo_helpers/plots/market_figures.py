@@ -57,7 +57,7 @@ def earnings(frame: pd.DataFrame, axis: Axes) -> Axes:
 
 
 def market_calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str, scale: float = 1.0) -> Axes:
-    """Simulated against expected means, one dot per arm and decile (`calibration.calibrate`), in units of `scale`."""
+    """Simulated against expected means, one dot per arm and decile (`market_calibration.calibrate`), in units of `scale`."""
     part = cells[(cells["measure"] == measure) & cells["decile"].notna()]
     true, simulated = part["true"] / scale, part["simulated"] / scale
     ends = [min(true.min(), simulated.min()), max(true.max(), simulated.max())]
@@ -70,7 +70,7 @@ def market_calibration(cells: pd.DataFrame, axis: Axes, measure: str, label: str
 
 
 def deviations(cells: pd.DataFrame, axis: Axes) -> Axes:
-    """Deviations of all cells in standard errors, beside the standard normal they should follow (`calibration.calibrate`)."""
+    """Deviations of all cells in standard errors, beside the standard normal they should follow (`market_calibration.calibrate`)."""
     z = cells.loc[cells["z"] != 0, "z"]  # cells in which nothing varies are exact
     axis.hist(z, bins=np.linspace(-4.5, 4.5, 37).tolist(), density=True, color=COLOURS["sky"])
     x = np.linspace(-4.5, 4.5, 200)
@@ -83,7 +83,7 @@ def deviations(cells: pd.DataFrame, axis: Axes) -> Axes:
 
 
 def two_distributions(simulated: np.ndarray, real: np.ndarray, axis: Axes, label: str, cap: float) -> Axes:
-    """Two distribution functions of one measure (`realism.answers`), up to `cap`."""
+    """Two distribution functions of one measure (`market_calibration.answers`), up to `cap`."""
     for values, name, colour in ((real, "Complete Journey", COLOURS["orange"]), (simulated, "simulated", COLOURS["blue"])):
         x = np.sort(values)
         at = np.linspace(0, cap, 300)

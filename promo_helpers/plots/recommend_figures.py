@@ -99,7 +99,7 @@ def strongest(table: pd.DataFrame, axis: Axes, names: np.ndarray, planted: np.nd
 
 
 def suggestion_calibration_plot(table: pd.DataFrame, axis: Axes) -> Axes:
-    """What was promised against what happened, with intervals, and against the truth where there is one (`crosssell.calibration`)."""
+    """What was predicted against what happened, with intervals, and against the truth where known (`bundles.suggestion_calibration`)."""
     top = max(table["promised"].max(), table["high"].max()) * 1.05
     axis.plot([0, top], [0, top], color=PALE, lw=1, zorder=0)
     axis.vlines(table["promised"], table["low"], table["high"], color=COLOURS["blue"])

@@ -97,7 +97,7 @@ def segments(table: pd.DataFrame, axis: Axes) -> Axes:
 
 
 def categories(table: pd.DataFrame, axis: Axes, by: str = "category") -> Axes:
-    """Bars: share of sales; dots: share of customers who bought (`assortment.category_sales`, the first rows)."""
+    """Bars: share of sales; dots: share of customers who bought (`explore.category_sales`, the first rows)."""
     y = np.arange(len(table))[::-1]
     axis.barh(y, table["share"], color=COLOURS["blue"], height=0.7)
     axis.set_yticks(y, table[by].astype(str))
@@ -144,7 +144,7 @@ def correlogram(table: pd.DataFrame, axis: Axes, label: str) -> Axes:
 
 
 def discount_bars(table: pd.DataFrame, axis: Axes, step: float = 0.05) -> Axes:
-    """Bars: share of all lines sold at a discount of that depth (`assortment.discount_depths`)."""
+    """Bars: share of all lines sold at a discount of that depth (`explore.discount_depths`)."""
     axis.bar(table["depth"] + step / 2, table["share"], width=step * 0.9, color=COLOURS["amber"])
     for which in (axis.xaxis, axis.yaxis):
         which.set_major_formatter(PercentFormatter(1, decimals=None))
@@ -154,7 +154,7 @@ def discount_bars(table: pd.DataFrame, axis: Axes, step: float = 0.05) -> Axes:
 
 
 def discount_shares(table: pd.DataFrame, axis: Axes, by: str) -> Axes:
-    """Bars: what discounts took off the list price, by department or category (`assortment.category_sales`)."""
+    """Bars: what discounts took off the list price, by department or category (`explore.category_sales`)."""
     y = np.arange(len(table))[::-1]
     axis.barh(y, table["discount"], color=COLOURS["amber"], height=0.7)
     axis.set_yticks(y, table[by].astype(str))
@@ -165,7 +165,7 @@ def discount_shares(table: pd.DataFrame, axis: Axes, by: str) -> Axes:
 
 
 def category_lifts(pairs: pd.DataFrame, axis: Axes, most: int = 9, least: int = 6) -> Axes:
-    """Adjusted lift of the pairs that go together most, and of those that avoid each other most (`assortment.pair_lift`)."""
+    """Adjusted lift of the pairs that go together most, and of those that avoid each other most (`explore.pair_lift`)."""
     shown = pd.concat([pairs.head(most), pairs.iloc[max(most, len(pairs) - least) :]])
     y = np.arange(len(shown))[::-1]
     colours = np.where(shown["adjusted"] > 1, COLOURS["blue"], COLOURS["orange"])

@@ -45,7 +45,7 @@ def wait_methods(table: pd.DataFrame, axis: Axes, label: str, percent: bool = Fa
 
 
 def return_calibration(table: pd.DataFrame, axis: Axes, names: list[str], within: int) -> Axes:
-    """Foretold chance against the share that came, with intervals (`waiting.calibration`)."""
+    """Foretold chance against the share that came, with intervals (`survival.wait_calibration`)."""
     axis.plot([0, 1], [0, 1], color=PALE, lw=1.2, zorder=0)
     for name in names:
         mine = table[table["method"] == name]

@@ -44,7 +44,7 @@ class Problems:
         self.whole.append((table, wrong))
 
     def rows(self, table: str, column: str, wrong: str, cells: Sequence[tuple[int, Any]], count: int | None = None) -> None:
-        """A problem of cells: `found` are (row, value), the first of `count`. Rows count as if those in `skipped` were not there."""
+        """A problem of `cells`: (row, value), the first of `count`. Rows count as if those in `skipped` were not there."""
         case = (table, column, wrong)
         self.counts[case] = self.counts.get(case, 0) + (len(cells) if count is None else count)
         kept = self.cells.setdefault(case, [])
